@@ -1,0 +1,175 @@
+"""Container apps of one resource group: the app, its key, its revision, its replicas and their log."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+
+from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.errors import ResourceMissing
+
+KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
+_LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+
+
+@dataclass(frozen=True)
+class ContainerApp:
+    """A container app; `host` is its bare host name, as Azure's template outputs have it."""
+
+    name: str
+    host: str
+    running_status: str
+    active_revision: str
+    max_replicas: int
+    environment_id: str
+    event_stream: str
+
+
+@dataclass(frozen=True)
+class Replica:
+    name: str
+    state: str
+    reason: str
+    restarts: int
+    log_stream: str
+
+
+@dataclass(frozen=True)
+class ManagedEnvironment:
+    """An environment: its workload profiles as (name, type), its storage definitions as name → (account, share)."""
+
+    name: str
+    location: str
+    workload_profiles: tuple[tuple[str, str], ...]
+    storages: Mapping[str, tuple[str, str]]
+
+
+class ContainerApps:
+    """The container apps and environments of one resource group, seen from the management plane."""
+
+    def __init__(self, client: ContainerAppsAPIClient, group: str) -> None:
+        self._client = client
+        self._group = group
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, connection: Connection, subscription: str, group: str) -> "AsyncIterator[ContainerApps]":
+        async with connection.client(ContainerAppsAPIClient, subscription, api_version=APP_API_VERSION) as client:
+            yield cls(client, group)
+
+    async def app(self, name: str) -> ContainerApp:
+        """Raises ResourceMissing."""
+        try:
+            found = await self._client.container_apps.get(self._group, name)
+        except ResourceNotFoundError as error:
+            raise ResourceMissing("container app", name, self._group) from error
+        body = found.as_dict()["properties"]
+        return ContainerApp(
+            name=name,
+            host=_at(body, "configuration", "ingress", "fqdn") or "",
+            running_status=_at(body, "runningStatus") or "Unknown",
+            active_revision=_at(body, "latestRevisionName") or "",
+            max_replicas=int(_at(body, "template", "scale", "maxReplicas") or 1),
+            environment_id=_at(body, "environmentId") or _at(body, "managedEnvironmentId") or "",
+            event_stream=_at(body, "eventStreamEndpoint") or "",
+        )
+
+    async def key(self, app: str) -> str | None:
+        """The endpoint's key; None when the app has no such secret, or when there is no such app."""
+        try:
+            secrets = await self._client.container_apps.list_secrets(self._group, app)
+        except ResourceNotFoundError:
+            return None
+        for secret in secrets.as_dict().get("value") or ():
+            if secret.get("name") == KEY_SECRET:
+                return str(secret["value"])
+        return None
+
+    async def restart(self, app: str, revision: str) -> None:
+        await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
+
+    async def revision(self, app: str, revision: str) -> tuple[str, str]:
+        """Running state and provisioning error (empty when none) of the revision."""
+        found = await self._client.container_apps_revisions.get_revision(self._group, app, revision)
+        body = found.as_dict().get("properties") or {}
+        return str(body.get("runningState") or "Unknown"), str(body.get("provisioningError") or "")
+
+    async def replicas(self, app: str, revision: str) -> list[Replica]:
+        found = await self._client.container_apps_revision_replicas.list_replicas(self._group, app, revision)
+        replicas = []
+        for item in found.as_dict().get("value") or ():
+            body = item.get("properties") or {}
+            container: Mapping[str, Any] = next(iter(body.get("containers") or ()), {})
+            replicas.append(
+                Replica(
+                    name=str(item.get("name")),
+                    state=str(body.get("runningState") or "Unknown"),
+                    reason=str(body.get("runningStateDetails") or ""),
+                    restarts=int(container.get("restartCount") or 0),
+                    log_stream=str(container.get("logStreamEndpoint") or ""),
+                )
+            )
+        return replicas
+
+    async def log_tail(self, app: ContainerApp, replica: Replica, lines: int = 20) -> list[str]:
+        """The last lines (at most 300) of the replica's log; empty when they cannot be had."""
+        if not replica.log_stream:
+            return []
+        token = await self._client.container_apps.get_auth_token(self._group, app.name)
+        bearer = _at(token.as_dict(), "properties", "token") or ""
+        separator = "&" if urlsplit(replica.log_stream).query else "?"
+        url = f"{replica.log_stream}{separator}follow=false&tailLines={lines}&output=text"
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_LOG_TIMEOUT) as session,
+                session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
+            ):
+                text = await answer.text(errors="replace") if answer.ok else ""
+        except (aiohttp.ClientError, TimeoutError):
+            return []
+        return text.splitlines()[-lines:]
+
+    async def environment(self, name: str) -> ManagedEnvironment | None:
+        """The environment with its profiles and storage definitions, or None when it does not exist."""
+        try:
+            found = await self._client.managed_environments.get(self._group, name)
+        except ResourceNotFoundError:
+            return None
+        body = found.as_dict()
+        profiles = _at(body, "properties", "workloadProfiles") or ()
+        listed = await self._client.managed_environments_storages.list(self._group, name)
+        storages = {}
+        for item in listed.as_dict().get("value") or ():
+            file = _at(item, "properties", "azureFile") or {}
+            storages[str(item["name"])] = (str(file.get("accountName")), str(file.get("shareName")))
+        return ManagedEnvironment(
+            name=name,
+            location=str(body.get("location")),
+            workload_profiles=tuple((str(p["name"]), str(p["workloadProfileType"])) for p in profiles),
+            storages=storages,
+        )
+
+    async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
+        """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
+        profiles = [{"name": n, "workloadProfileType": t} for n, t in environment.workload_profiles]
+        profiles.append({"name": name, "workloadProfileType": kind})
+        body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
+        poller = await self._client.managed_environments.begin_update(
+            self._group, environment.name, io.BytesIO(body.encode())
+        )
+        await poller.result()
+
+
+def _at(body: Any, *path: str) -> Any:  # noqa: ANN401  (any JSON)
+    for key in path:
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(key)
+    return body

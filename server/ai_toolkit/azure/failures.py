@@ -1,0 +1,67 @@
+"""The SDK's exceptions as errors for people, judged by type, status and code, never by their text."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
+
+
+def as_cloud_error(error: BaseException) -> CloudError | None:
+    """The error for people, or None when it did not come from an Azure SDK."""
+    if isinstance(error, ClientAuthenticationError):
+        return SignInNeeded(_first_line(error.message))
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return CloudUnreachable("The cloud", _first_line(str(error)))
+    if isinstance(error, HttpResponseError):
+        code, message = innermost(_body(error))
+        return CloudError(
+            f"The cloud answered {error.status_code}: {message or _first_line(error.message)} ({code or 'no code'}).",
+            "Nothing after this step was done; run the command again when the cause is mended.",
+        )
+    if isinstance(error, AzureError):
+        return CloudError(f"The cloud could not be used: {_first_line(str(error))}", "Run the command again.")
+    return None
+
+
+def innermost(error: object) -> tuple[str, str]:
+    """Code and message of the deepest detail of an ARM error object; empty strings where there is none.
+
+    Nested errors also stand as JSON inside a message, as a failed deployment returns them.
+    """
+    if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
+        error = error["error"]
+    if not isinstance(error, Mapping):
+        return "", ""
+    for detail in error.get("details") or ():
+        found = innermost(detail)
+        if any(found):
+            return found
+    message = str(error.get("message") or "")
+    if message.lstrip().startswith("{"):
+        try:
+            found = innermost(json.loads(message))
+        except ValueError:
+            found = ("", "")
+        if any(found):
+            return found
+    return str(error.get("code") or ""), message.rstrip(".")
+
+
+def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)
+    try:
+        return json.loads(error.response.text()) if error.response is not None else None
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "no reason given").strip().splitlines()[0][:300]

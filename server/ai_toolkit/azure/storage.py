@@ -1,0 +1,51 @@
+"""Storage accounts: does one exist, its keys, its shares, where its file service is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.storage.aio import StorageManagementClient
+
+from ai_toolkit.azure.connection import STORAGE_API_VERSION, Connection
+from ai_toolkit.errors import ResourceMissing
+
+
+class Storage:
+    """The storage accounts of one resource group, seen from the management plane."""
+
+    def __init__(self, client: StorageManagementClient, group: str) -> None:
+        self._client = client
+        self._group = group
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, connection: Connection, subscription: str, group: str) -> "AsyncIterator[Storage]":
+        client = connection.client(StorageManagementClient, subscription, api_version=STORAGE_API_VERSION)
+        async with client:
+            yield cls(client, group)
+
+    async def file_endpoint(self, account: str) -> str:
+        """Base URL of the account's file service. Raises ResourceMissing."""
+        try:
+            found = await self._client.storage_accounts.get_properties(self._group, account)
+        except ResourceNotFoundError as error:
+            raise ResourceMissing("storage account", account, self._group) from error
+        endpoints = found.primary_endpoints
+        if endpoints is None or not endpoints.file:
+            raise ResourceMissing("file service of storage account", account, self._group)
+        return str(endpoints.file).rstrip("/")
+
+    async def key(self, account: str) -> str:
+        """The account's first key. Raises ResourceMissing."""
+        try:
+            answer = await self._client.storage_accounts.list_keys(self._group, account)
+        except ResourceNotFoundError as error:
+            raise ResourceMissing("storage account", account, self._group) from error
+        return str(answer["keys"][0]["value"])  # `.keys` is the dictionary's method
+
+    async def has_share(self, account: str, share: str) -> bool:
+        try:
+            await self._client.file_shares.get(self._group, account, share)
+        except ResourceNotFoundError:
+            return False
+        return True

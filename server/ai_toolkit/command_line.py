@@ -1,0 +1,280 @@
+"""`aitk`: the use-cases without an editor."""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+
+from ai_toolkit import __version__
+from ai_toolkit.errors import AiToolkitError, Dismissed, UsageError, for_people
+from ai_toolkit.local_cloud import control
+from ai_toolkit.terminal_ui import TerminalUi
+from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
+
+log = logging.getLogger(__name__)
+
+FAILED: Final = 1
+WRONG_COMMAND_LINE: Final = 2
+CANCELLED: Final = 130
+
+
+def _as_workspace(_context: click.Context, _option: click.Parameter, folder: Path) -> Workspace:
+    return Workspace(folder.absolute())
+
+
+_workspace_option = click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    callback=_as_workspace,
+    show_default="the current folder",
+    help="The folder with infra/ and inference/.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+_yes_option = click.option("--yes", is_flag=True, help="Agree to what is shown instead of being asked.")
+
+_Command: TypeAlias = Callable[..., Any]
+
+
+def _common(command: _Command) -> _Command:
+    return _workspace_option(_json_option(command))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aitk")
+def main() -> None:
+    """Take a fine-tuned language model to an inference endpoint, on Azure or on this computer."""
+
+
+@main.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
+@_common
+def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json: bool) -> None:
+    """Add the infra and inference folders to a workspace."""
+    target = directory.absolute() if directory else workspace.folder
+
+    async def work(ui: TerminalUi) -> dict[str, Any]:
+        from ai_toolkit.create_project import create_project  # noqa: PLC0415  (keeps --help quick)
+
+        return {"directory": str(target), "added": await create_project(target, ui, sample=sample)}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription.")
+@click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
+@click.option("--location", metavar="NAME", help="Where a new resource group is created.")
+@_yes_option
+@_common
+def provision(  # noqa: PLR0913  (click passes each option)
+    *,
+    local: bool,
+    subscription: str | None,
+    resource_group: str | None,
+    location: str | None,
+    yes: bool,
+    workspace: Workspace,
+    as_json: bool,
+) -> None:
+    """Create the Azure resources of the endpoint, or those of the local cloud."""
+    if local and subscription not in {None, LOCAL_SUBSCRIPTION}:
+        raise click.UsageError("--local and --subscription exclude each other.")
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.choose_target import Answers  # noqa: PLC0415  (loads the Azure SDK)
+        from ai_toolkit.provision import provision as use_case  # noqa: PLC0415
+
+        answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        return await use_case(workspace, ui, answers)
+
+    _run(work, as_json=as_json, agreed=yes)
+
+
+@main.command()
+@_yes_option
+@_common
+def deploy(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
+    """Synchronise the newest files with the endpoint and restart its replica."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415  (keeps --help quick)
+
+        return await use_case(workspace, ui)
+
+    _run(work, as_json=as_json, agreed=yes)
+
+
+@main.command()
+@_common
+def status(*, workspace: Workspace, as_json: bool) -> None:
+    """Tell what is provisioned and whether it is ready; wakes nothing."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.inspect_target import look  # noqa: PLC0415  (keeps --help quick)
+
+        found = await look(workspace)
+        ui.announce(found.in_words())
+        return {
+            "provisioned": found.provisioned,
+            "local": found.local,
+            "endpoint": found.endpoint,
+            "ready": found.ready,
+        }
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.argument("message")
+@click.option("--model", metavar="NAME", help="A name that /v1/models lists; default: the fine-tuned model.")
+@_common
+def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool) -> None:
+    """Print the model's answer to one message."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.inspect_target import ask  # noqa: PLC0415  (keeps --help quick)
+
+        answer = await ask(workspace, message, model)
+        ui.announce(answer)
+        return {"answer": answer}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@_common
+def key(*, workspace: Workspace, as_json: bool) -> None:
+    """Print the endpoint's key and nothing else."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.inspect_target import endpoint_key  # noqa: PLC0415  (keeps --help quick)
+
+        found = await endpoint_key(workspace)
+        ui.announce(found)
+        return {"key": found}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@_common
+def link(*, workspace: Workspace, as_json: bool) -> None:
+    """Print a link that opens the endpoint signed in; it is valid for five minutes."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.endpoint import signed_link  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.inspect_target import endpoint_key  # noqa: PLC0415
+
+        url = signed_link(workspace.target().endpoint, await endpoint_key(workspace))
+        ui.announce(url)
+        return {"link": url}
+
+    _run(work, as_json=as_json)
+
+
+@main.command("local-cloud")
+@click.argument("action", type=click.Choice(["start", "stop", "status", "reset"]))
+@_common
+def local_cloud(action: str, *, workspace: Workspace, as_json: bool) -> None:
+    """Start, stop, look at or empty the local cloud."""
+    del workspace
+
+    async def work(ui: TerminalUi) -> object:
+        home = control.home()
+        if action == "start":
+            await control.start(home)
+        elif action == "stop":
+            ui.announce("Stopped." if await control.stop(home) else "The local cloud was not running.")
+        elif action == "reset":
+            await control.reset(home)
+            ui.announce("The local cloud is stopped and empty.")
+        found = await control.status(home)
+        if action in {"start", "status"}:
+            ui.announce(f"Running: {found.resource_manager}" if found.running else "Not running.")
+        return {
+            "running": found.running,
+            "resourceManager": found.resource_manager,
+            "files": found.files,
+            "home": str(found.home),
+            "tokenFile": str(found.token_file),
+        }
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The sample workspace.")
+@click.option("--once", is_flag=True, help="Stop everything at the end.")
+@click.option("--no-browser", is_flag=True, help="Do not open the chat page.")
+@_common
+def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Workspace, as_json: bool) -> None:
+    """Walk the whole road on this computer: provision, deploy, and ask the base and the fine-tuned model."""
+    del workspace
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.demo import demo as use_case  # noqa: PLC0415  (keeps --help quick)
+
+        return await use_case(ui, directory, once=once, browser=not no_browser)
+
+    _run(work, as_json=as_json, agreed=True)
+
+
+@main.command()
+@click.option("--stdio", is_flag=True, hidden=True, help="As editors add it; there is no other transport.")
+def serve(*, stdio: bool) -> None:
+    """Run the language server on stdin and stdout, for an editor."""
+    del stdio
+    from ai_toolkit.language_server import run  # noqa: PLC0415  (keeps the other commands quick)
+
+    run()
+
+
+def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False) -> None:
+    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`."""
+    try:
+        with TerminalUi(quiet=as_json, agreed=agreed) as ui:
+            result = asyncio.run(_until_interrupted(work(ui)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _fail(Dismissed(), as_json=as_json, exit_code=CANCELLED)
+    except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
+        log.debug("The command failed", exc_info=error)
+        told = for_people(error)
+        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED}
+        _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
+    else:
+        if as_json:
+            plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
+            click.echo(json.dumps(plain))
+
+
+async def _until_interrupted(work: Awaitable[object]) -> object:
+    """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": {"code": error.code, "message": error.message, "advice": error.advice}}))
+    else:
+        click.secho(error.message, fg="red", err=True)
+        if error.advice:
+            click.echo(error.advice, err=True)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The running model over HTTP: its readiness, what it loaded, an answer, the link that signs a browser in."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import aiohttp
+
+from ai_toolkit.errors import EndpointRefused
+
+_LOOK_LIMIT: Final = aiohttp.ClientTimeout(total=15)
+_ANSWER_LIMIT: Final = aiohttp.ClientTimeout(total=240)
+_LINK_VALID: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What `/ready` says: `stage` in words, `done` of `total` where the stage counts."""
+
+    ready: bool
+    stage: str
+    detail: str = ""
+    reason: str | None = None
+    done: int | None = None
+    total: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.stage == "failed"
+
+
+NO_ANSWER: Final = Readiness(ready=False, stage="starting the replica")
+
+
+def signed_link(url: str, key: str) -> str:
+    """The endpoint's URL with a fragment that signs a browser in during the next five minutes."""
+    expiry = str(int(time.time() + _LINK_VALID.total_seconds()))
+    signature = hmac.new(key.encode(), b"aitk-link:" + expiry.encode(), hashlib.sha256).hexdigest()
+    return f"{url}/#aitk={expiry}.{signature}"
+
+
+class Endpoint:
+    """An inference endpoint and its key (None when it has none)."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, key: str | None) -> "AsyncIterator[Endpoint]":
+        async with aiohttp.ClientSession() as session:
+            yield cls(session, url, key)
+
+    async def readiness(self) -> Readiness:
+        """How far the replica is. Reaches the app, so it wakes a sleeping one: ask only when that is wanted."""
+        try:
+            async with self._session.get(f"{self._url}/ready", timeout=_LOOK_LIMIT) as answer:
+                body = await answer.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return NO_ANSWER
+        if not isinstance(body, Mapping) or "stage" not in body:
+            return NO_ANSWER
+        progress = body.get("progress") or {}
+        return Readiness(
+            ready=bool(body.get("ready")),
+            stage=str(body["stage"]),
+            detail=str(body.get("detail") or ""),
+            reason=body.get("reason"),
+            done=progress.get("done"),
+            total=progress.get("total"),
+        )
+
+    async def version(self) -> Mapping[str, Any] | None:
+        """The hashes of what the replica loaded; None when the app is not ours and has no such page."""
+        try:
+            async with self._session.get(f"{self._url}/version", headers=self._headers, timeout=_LOOK_LIMIT) as answer:
+                if not answer.ok:
+                    return None
+                body = await answer.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        return body if isinstance(body, Mapping) else None
+
+    async def models(self) -> list[Mapping[str, Any]]:
+        """The entries of `/v1/models`; an adapter's `parent` is its base model. Raises EndpointRefused."""
+        body = await self._ask("GET", "/v1/models", None)
+        return list(body.get("data") or ())
+
+    async def chat(self, message: str, model: str | None = None, max_tokens: int = 128) -> str:
+        """The model's greedy answer to one message. Raises EndpointRefused."""
+        request: dict[str, Any] = {
+            "messages": [{"role": "user", "content": message}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+        }
+        if model is not None:
+            request["model"] = model
+        body = await self._ask("POST", "/v1/chat/completions", request)
+        return str(body["choices"][0]["message"]["content"])
+
+    async def _ask(self, method: str, path: str, request: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        try:
+            async with self._session.request(
+                method, self._url + path, json=request, headers=self._headers, timeout=_ANSWER_LIMIT
+            ) as answer:
+                text = await answer.text()
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EndpointRefused(self._url, 0, f"no answer ({type(error).__name__})") from error
+        try:
+            body = json.loads(text)
+        except ValueError as error:
+            raise EndpointRefused(self._url, status, "not JSON") from error
+        if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
+            reason = body.get("error") if isinstance(body, Mapping) else None
+            raise EndpointRefused(self._url, status, str((reason or {}).get("message") or "no reason given"))
+        return body

@@ -1,0 +1,223 @@
+"""What can go wrong, said for a person.
+
+AiToolkitError
+├── UsageError                a question that no option answered, without a terminal
+├── WorkspaceError            a file of the workspace
+│   ├── FileMissing
+│   ├── FileMalformed
+│   └── ValueImpossible
+├── CloudError                Azure, or the local cloud in its place
+│   ├── SignInNeeded
+│   ├── SubscriptionUnknown
+│   ├── ResourceMissing
+│   ├── DeploymentFailed
+│   └── CloudUnreachable
+├── LocalCloudFailed          the local cloud's own process
+├── ShareError                the content of the file share
+│   └── ShareConflict
+├── EndpointError             the running model
+│   ├── ReplicaFailed
+│   ├── EndpointNotReady
+│   └── EndpointRefused
+├── ToolMissing               a program or package that this computer lacks
+└── Dismissed                 the person closed a question
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
+
+
+class AiToolkitError(Exception):
+    """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`."""
+
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class UsageError(AiToolkitError):
+    code = "usage"
+
+
+class WorkspaceError(AiToolkitError):
+    code = "workspace"
+
+
+class FileMissing(WorkspaceError):
+    code = "file_missing"
+
+    def __init__(self, path: Path, advice: str) -> None:
+        super().__init__(f"{path} does not exist.", advice)
+
+
+class FileMalformed(WorkspaceError):
+    """A file that cannot be read as what it should be; line and column count from 1."""
+
+    code = "file_malformed"
+
+    def __init__(self, path: Path, problem: str, *, line: int | None = None, column: int | None = None) -> None:
+        place = f"{path}" if line is None else f"{path}, line {line}, column {column}"
+        super().__init__(f"{place}: {problem}", "Correct it and run the command again; nothing was changed.")
+
+
+class ValueImpossible(WorkspaceError):
+    code = "value_impossible"
+
+    def __init__(self, path: Path, key: str, problem: str) -> None:
+        super().__init__(f"{path}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
+
+
+class CloudError(AiToolkitError):
+    code = "cloud"
+
+
+class SignInNeeded(CloudError):
+    code = "sign_in_needed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Azure did not accept the sign-in: {reason}",
+            'Sign in with "az login" or "azd auth login", or choose This computer, which needs no account.',
+        )
+
+
+class SubscriptionUnknown(CloudError):
+    code = "subscription_unknown"
+
+    def __init__(self, subscription: str, known: Iterable[str]) -> None:
+        names = ", ".join(known) or "none"
+        super().__init__(
+            f"The subscription {subscription} is not among those that this sign-in can see ({names}).",
+            "Name one of them, or sign in with another account.",
+        )
+
+
+class ResourceMissing(CloudError):
+    code = "resource_missing"
+
+    def __init__(self, kind: str, name: str, where: str) -> None:
+        super().__init__(
+            f"The {kind} {name} does not exist in {where}.",
+            "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), "
+            "or correct the name in infra/inference.config.json.",
+        )
+
+
+class DeploymentFailed(CloudError):
+    """A template deployment that Azure ended; `reason_code` is Azure's own innermost code."""
+
+    code = "deployment_failed"
+
+    def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
+        self.reason_code = reason_code
+        super().__init__(
+            f"The deployment {deployment} failed: {reason} ({reason_code}).",
+            "What was created stays; a second run goes on from there.",
+        )
+
+
+class CloudUnreachable(CloudError):
+    code = "cloud_unreachable"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"{address} did not answer: {reason}.",
+            "Check the network and run the command again; it goes on where it was.",
+        )
+
+
+class LocalCloudFailed(AiToolkitError):
+    code = "local_cloud"
+
+
+class ShareError(AiToolkitError):
+    code = "share"
+
+
+class ShareConflict(ShareError):
+    code = "share_conflict"
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        super().__init__(
+            f"The file share has other files under these names, not put there by a deploy: {', '.join(paths)}.",
+            "Rename them here or remove them from the share; nothing was changed.",
+        )
+
+
+class EndpointError(AiToolkitError):
+    code = "endpoint"
+
+
+class ReplicaFailed(EndpointError):
+    """A replica that does not start; the message carries the last lines of its log."""
+
+    code = "replica_failed"
+
+    def __init__(self, reason: str, log: Iterable[str]) -> None:
+        self.log = tuple(log)
+        lines = "".join(f"\n    {line}" for line in self.log)
+        tail = f" Its last log lines:{lines}\n" if lines else ""
+        super().__init__(
+            f"The replica did not start: {reason}{tail}",
+            "Correct the cause and deploy again; the files are on the share already.",
+        )
+
+
+class EndpointNotReady(EndpointError):
+    code = "endpoint_not_ready"
+
+    def __init__(self, url: str, stage: str, waited: timedelta) -> None:
+        super().__init__(
+            f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
+            "It may still become ready: aitk status tells.",
+        )
+
+
+class EndpointRefused(EndpointError):
+    code = "endpoint_refused"
+
+    def __init__(self, url: str, status: int, reason: str) -> None:
+        super().__init__(f"{url} answered {status}: {reason}", "aitk status tells what runs there.")
+
+
+class ToolMissing(AiToolkitError):
+    code = "tool_missing"
+
+
+class Dismissed(AiToolkitError):
+    code = "cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled: nothing was changed.")
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first error of a task group, which raises those of its tasks together; any other error as it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def for_people(error: BaseException) -> AiToolkitError:
+    """The error as one of this tree; one that nobody foresaw becomes a short sentence that points to the log."""
+    error = first_of(error)
+    if isinstance(error, AiToolkitError):
+        return error
+    from ai_toolkit.azure.failures import as_cloud_error  # noqa: PLC0415  (azure.core is loaded when it failed)
+
+    known = as_cloud_error(error)
+    if known is not None:
+        return known
+    if isinstance(error, OSError) and error.filename is not None:
+        return WorkspaceError(f"{error.filename}: {error.strerror or error}.", "Check that it can be read and written.")
+    return AiToolkitError(
+        f"Something went wrong that was not foreseen ({type(error).__name__}).", "The log has the details."
+    )

@@ -1,0 +1,115 @@
+"""Checks the template's parameters by Azure's own rules before anything is sent, and fills in the default names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ai_toolkit.azure.unique_string import unique_string
+from ai_toolkit.errors import ValueImpossible
+from ai_toolkit.workspace import Parameters
+
+DEFAULT_PREFIXES: Final = {
+    "storageAccountName": "aistorage",
+    "fileShareName": "aifileshare",
+    "acaEnvironmentName": "aienv",
+    "acaEnvironmentStorageName": "aienvstorage",
+    "acaAppName": "aiacaapp",
+    "acaLogAnalyticsName": "ailog",
+}
+OURS: Final = frozenset(
+    {
+        "apiKey",
+        "createStorageAccount",
+        "createFileShare",
+        "createLogAnalytics",
+        "createEnvironment",
+        "createEnvironmentStorage",
+    }
+)
+"""Parameters that Provision decides; in a file they would defeat it."""
+
+
+@dataclass(frozen=True)
+class _NameRule:
+    pattern: str
+    words: str
+
+
+# Source: Microsoft Learn, "Naming rules and restrictions for Azure resources".
+_NAME_RULES: Final = {
+    "storageAccountName": _NameRule(r"[a-z0-9]{3,24}", "3 to 24 lower-case letters and digits"),
+    "fileShareName": _NameRule(
+        r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*",
+        "3 to 63 lower-case letters, digits and single hyphens between them",
+    ),
+    "acaEnvironmentName": _NameRule(
+        r"(?=.{2,60}$)[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?",
+        "2 to 60 letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+    ),
+    "acaEnvironmentStorageName": _NameRule(
+        r"(?=.{1,32}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+        "1 to 32 lower-case letters, digits and hyphens between them",
+    ),
+    "acaAppName": _NameRule(
+        r"(?=.{2,32}$)(?!.*--)[a-z]([a-z0-9-]*[a-z0-9])",
+        "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, ending with none",
+    ),
+    "acaLogAnalyticsName": _NameRule(
+        r"(?=.{4,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])",
+        "4 to 63 letters, digits and hyphens between them",
+    ),
+}
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "securestring": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "secureobject": (dict,),
+}
+
+
+def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ValueImpossible, naming the parameter, for the first value that Azure would refuse."""
+    for name, value in given.values.items():
+        if name not in declared:
+            known = ", ".join(key for key in declared if key not in OURS)
+            raise ValueImpossible(given.path, name, f"the template has no such parameter; it has {known}")
+        if name in OURS:
+            raise ValueImpossible(given.path, name, "Provision decides this itself; remove it from the file")
+        _check_type(given, name, value, declared[name])
+        rule = _NAME_RULES.get(name)
+        if rule is not None and not re.fullmatch(rule.pattern, str(value)):
+            raise ValueImpossible(given.path, name, f'"{value}" is impossible: {rule.words} are allowed')
+    commands = given.values.get("defaultCommands")
+    if commands is not None and (not commands or not all(isinstance(line, str) and line for line in commands)):
+        raise ValueImpossible(given.path, "defaultCommands", "at least one command, each a string, is needed")
+    least, most = given.values.get("minimumInstanceCount", 0), given.values.get("maximumInstanceCount", 1)
+    if least > most:
+        raise ValueImpossible(given.path, "minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
+
+
+def _check_type(given: Parameters, name: str, value: object, declaration: Mapping[str, Any]) -> None:
+    kind = str(declaration.get("type", "")).lower()
+    expected = _TYPES.get(kind, (object,))
+    if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
+        raise ValueImpossible(given.path, name, f"a value of type {kind} is expected")
+    measured = value if kind == "int" else len(value) if isinstance(value, str | list) else None
+    low, high = ("minValue", "maxValue") if kind == "int" else ("minLength", "maxLength")
+    unit = "" if kind == "int" else " characters or items"
+    if isinstance(measured, int):
+        if low in declaration and measured < declaration[low]:
+            raise ValueImpossible(given.path, name, f"{measured} is less than {declaration[low]}{unit}")
+        if high in declaration and measured > declaration[high]:
+            raise ValueImpossible(given.path, name, f"{measured} is more than {declaration[high]}{unit}")
+    allowed = declaration.get("allowedValues")
+    if allowed and value not in allowed:
+        raise ValueImpossible(given.path, name, f"{value} is not one of {', '.join(map(str, allowed))}")
+
+
+def resource_names(values: Mapping[str, Any], group_id: str) -> dict[str, str]:
+    """The six names: as given, else the ones that fine-tuning used in that resource group."""
+    suffix = unique_string(group_id)[:5]
+    return {name: str(values.get(name) or prefix + suffix) for name, prefix in DEFAULT_PREFIXES.items()}

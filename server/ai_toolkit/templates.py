@@ -1,0 +1,126 @@
+"""The `infra/` and `inference/` folders that come with the package, and the template of a workspace as ARM JSON."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ai_toolkit.errors import FileMalformed, FileMissing, ToolMissing, ValueImpossible
+from ai_toolkit.workspace import Workspace
+
+_COMPILE_SECONDS: Final = 120
+_LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache")
+
+
+def templates_folder() -> Path:
+    """The folder that holds `infra/` and `inference/`: in the wheel, or the checkout of an editable install."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "templates", package.parent.parent):
+        if (folder / "infra" / "provision" / "inference.bicep").is_file():
+            return folder
+    raise FileMissing(package / "templates", "Install ai-toolkit-server again.")
+
+
+def add_to_workspace(folder: Path) -> list[str]:
+    """Copies what is missing of `infra/` and `inference/` into the folder; returns the added paths.
+
+    A file that exists is left as it is.
+    """
+    source = templates_folder()
+    added: list[str] = []
+
+    def copy_missing(origin: str, target: str) -> str:
+        if not Path(target).exists():
+            shutil.copyfile(origin, target)
+            added.append(Path(target).relative_to(folder).as_posix())
+        return target
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("infra", "inference"):
+        shutil.copytree(source / name, folder / name, ignore=_LEFT_OUT, copy_function=copy_missing, dirs_exist_ok=True)
+    return sorted(added)
+
+
+@dataclass(frozen=True)
+class Template:
+    """An ARM template in JSON, and the SHA-256 of its content."""
+
+    content: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.content.get("parameters") or {}
+
+
+async def workspace_template(workspace: Workspace) -> Template:
+    """The workspace's template: its compiled JSON while that fits the Bicep file, else compiled anew.
+
+    Raises FileMissing, FileMalformed, ToolMissing (no Bicep CLI), ValueImpossible (it does not compile).
+    """
+    bicep = workspace.provision_folder / "inference.bicep"
+    compiled = bicep.with_suffix(".json")
+    if not bicep.is_file():
+        raise FileMissing(bicep, "Run aitk init (Create inference project) to add the infra and inference folders.")
+    source_sha256 = hashlib.sha256(bicep.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    for candidate in (compiled, templates_folder() / "infra" / "provision" / "inference.json"):
+        if candidate.is_file():
+            content = _parse(candidate, candidate.read_bytes())
+            if (content.get("metadata") or {}).get("sourceSha256") == source_sha256:
+                return _template(content)
+    return _template(_parse(bicep, await _compile(bicep)))
+
+
+def _template(content: Mapping[str, Any]) -> Template:
+    return Template(content, hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest())
+
+
+def _parse(path: Path, text: bytes) -> Mapping[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise FileMalformed(path, f"its JSON form cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise FileMalformed(path, "a JSON object is expected.")
+    return content
+
+
+async def _compile(bicep: Path) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        str(_bicep_cli(bicep)),
+        "build",
+        "--stdout",
+        str(bicep),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, problems = await asyncio.wait_for(process.communicate(), _COMPILE_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        lines = problems.decode(errors="replace").strip().splitlines()
+        raise ValueImpossible(bicep, "bicep build", lines[0] if lines else f"exit code {process.returncode}")
+    return output
+
+
+def _bicep_cli(bicep: Path) -> Path:
+    """The Bicep CLI, from PATH, the Azure CLI's folder or azd's."""
+    on_path = shutil.which("bicep")
+    azure = Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure") / "bin" / "bicep"
+    azd = Path.home() / ".azd" / "bin" / "bicep"
+    for candidate in ([Path(on_path)] if on_path else []) + [azure, azd]:
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate
+    raise ToolMissing(
+        f"{bicep} was changed, and compiling it needs the Bicep CLI, which is neither on PATH nor at {azure} or {azd}.",
+        'Install it with "az bicep install", or undo the change.',
+    )

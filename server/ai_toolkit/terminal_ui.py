@@ -1,0 +1,98 @@
+"""The person at a terminal: questions by number, progress on stderr, announcements on stdout."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from ai_toolkit.errors import Dismissed, UsageError
+from ai_toolkit.ui import Input, Pick
+
+
+class TerminalUi:
+    """A Ui on the terminal. With `quiet` (for `--json`) nothing but questions and progress is shown, on stderr."""
+
+    def __init__(self, *, quiet: bool, agreed: bool = False) -> None:
+        self._agreed = agreed
+        self._console = Console(stderr=True, highlight=False)
+        self._out = Console(stderr=quiet, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, start=True)
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    async def pick(self, question: Pick) -> str:
+        possible = [item for item in question.items if not item.disabled]
+        if self._agreed and question.option == "--yes":
+            return possible[0].id
+        self._need_terminal(question.option, question.placeholder)
+        self._progress.stop()
+        try:
+            click.echo(f"{question.title}: {question.placeholder}", err=True)
+            for number, item in enumerate(question.items, 1):
+                note = f"  ({item.description})" if item.description else ""
+                click.echo(f"  {'-' if item.disabled else number}. {item.label}{note}", err=True)
+            while True:
+                number = click.prompt("Number", type=click.IntRange(1, len(question.items)), err=True)
+                chosen = question.items[number - 1]
+                if not chosen.disabled:
+                    return chosen.id
+        except click.Abort as error:
+            raise Dismissed from error
+        finally:
+            self._restart()
+
+    async def input(self, question: Input) -> str:
+        self._need_terminal(question.option, question.prompt)
+        self._progress.stop()
+        try:
+            default = question.value or None
+            answer: str = click.prompt(question.prompt, default=default, hide_input=question.password, err=True)
+        except click.Abort as error:
+            raise Dismissed from error
+        else:
+            return answer
+        finally:
+            self._restart()
+
+    def report(self, message: str, percentage: int | None = None) -> None:
+        if self._console.is_terminal:
+            self._progress.update(self._task, description=message)
+            if percentage is not None:
+                self._progress.update(self._task, total=100, completed=percentage)
+        elif message.split(" ", 1)[0] != self._shown:  # a log file gets one line per step, not one per megabyte
+            self._shown = message.split(" ", 1)[0]
+            self._console.print(f"… {message}", markup=False)
+
+    def announce(self, message: str) -> None:
+        if not self._quiet:
+            self._out.print(message, markup=False)
+
+    def _restart(self) -> None:
+        if self._console.is_terminal:
+            self._progress.start()
+
+    def _need_terminal(self, option: str, question: str) -> None:
+        if not sys.stdin.isatty():
+            raise UsageError(f"{question}: there is no terminal to ask on.", f"Answer with {option or 'an option'}.")

@@ -1,0 +1,179 @@
+"""The files of a user's workspace that the commands read and write."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
+
+LOCAL_SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+_TARGET_KEYS: Final = {
+    "subscription": "SUBSCRIPTION_ID",
+    "resource_group": "RESOURCE_GROUP_NAME",
+    "storage_account": "STORAGE_ACCOUNT_NAME",
+    "file_share": "FILE_SHARE_NAME",
+    "app": "ACA_APP_NAME",
+    "endpoint": "ACA_APP_ENDPOINT",
+}
+_FINETUNING_KEYS: Final = (
+    "SUBSCRIPTION_ID",
+    "RESOURCE_GROUP_NAME",
+    "STORAGE_ACCOUNT_NAME",
+    "FILE_SHARE_NAME",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What `infra/inference.config.json` names; `endpoint` is a full URL without a trailing slash."""
+
+    subscription: str
+    resource_group: str
+    storage_account: str
+    file_share: str
+    app: str
+    endpoint: str
+
+    @property
+    def local(self) -> bool:
+        return self.subscription == LOCAL_SUBSCRIPTION
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The values of `inference.parameters.json` that are given; a null is not."""
+
+    path: Path
+    values: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A user's folder."""
+
+    folder: Path
+
+    @property
+    def target_path(self) -> Path:
+        return self.folder / "infra" / "inference.config.json"
+
+    @property
+    def provision_folder(self) -> Path:
+        return self.folder / "infra" / "provision"
+
+    def target(self) -> Target:
+        """The provisioned target. Raises FileMissing, FileMalformed, ValueImpossible."""
+        path = self.target_path
+        if not path.exists():
+            raise FileMissing(path, _PROVISION_FIRST)
+        document = _read_object(path)
+        values: dict[str, str] = {}
+        missing: list[str] = []
+        for name, key in _TARGET_KEYS.items():
+            value = document.get(key)
+            if value is None or value == "":
+                missing.append(key)
+            elif not isinstance(value, str):
+                raise ValueImpossible(path, key, "a string is expected")
+            else:
+                values[name] = value
+        if missing == list(_TARGET_KEYS.values()):
+            raise (
+                FileMissing(path, _PROVISION_FIRST)
+                if not document
+                else ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + _PROVISION_FIRST)
+            )
+        if missing:
+            raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
+        values["endpoint"] = _endpoint_url(path, values["endpoint"])
+        return Target(**values)
+
+    def target_or_none(self) -> Target | None:
+        """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
+        if not self.target_path.exists():
+            return None
+        document = _read_object(self.target_path)
+        return self.target() if any(document.get(key) for key in _TARGET_KEYS.values()) else None
+
+    def write_target(self, target: Target) -> None:
+        """Writes the six keys; unknown keys that are in the file stay. Atomic: the old file or the new one."""
+        path = self.target_path
+        document = _read_object(path) if path.exists() else {}
+        document.update({key: getattr(target, name) for name, key in _TARGET_KEYS.items()})
+        write_atomically(path, json.dumps(document, indent=2) + "\n")
+
+    def finetuning(self) -> Mapping[str, str]:
+        """The names in `infra/finetuning.config.json` that are given; empty when fine-tuning left no file."""
+        path = self.folder / "infra" / "finetuning.config.json"
+        document = _read_object(path) if path.exists() else {}
+        return {key: document[key] for key in _FINETUNING_KEYS if isinstance(document.get(key), str)}
+
+    def parameters(self) -> Parameters:
+        """The given parameters, from either documented path. Raises FileMissing, FileMalformed, ValueImpossible."""
+        usual = self.provision_folder / "inference.parameters.json"
+        other = self.folder / "infra" / "inference.parameters.json"
+        path = usual if usual.exists() or not other.exists() else other
+        if not path.exists():
+            raise FileMissing(path, _INIT_FIRST)
+        warnings = (f"{other} is not read, because {usual} exists too.",) if path == usual and other.exists() else ()
+        document = _read_object(path)
+        entries = document.get("parameters")
+        if not isinstance(entries, dict):
+            raise ValueImpossible(path, "parameters", "an object of parameters is expected")
+        values: dict[str, Any] = {}
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or set(entry) - {"value", "metadata"}:
+                raise ValueImpossible(path, name, '{"value": …} is expected')
+            if entry.get("value") is not None:
+                values[name] = entry["value"]
+        return Parameters(path, values, warnings)
+
+
+_INIT_FIRST: Final = "Run aitk init (Create inference project) to add the infra and inference folders."
+_PROVISION_FIRST: Final = (
+    "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), or write the six names by hand."
+)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces the file's content in one step, so that a reader sees the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FileMalformed(path, "it is not UTF-8 text.") from error
+    except json.JSONDecodeError as error:
+        raise FileMalformed(path, f"this is not JSON: {error.msg}.", line=error.lineno, column=error.colno) from error
+    if not isinstance(document, dict):
+        raise FileMalformed(path, "a JSON object is expected.", line=1, column=1)
+    return document
+
+
+def _endpoint_url(path: Path, value: str) -> str:
+    """The endpoint as a URL: a bare host means https."""
+    url = value if re.match(r"^[a-z]+://", value) else f"https://{value}"
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueImpossible(path, "ACA_APP_ENDPOINT", f"{value} is neither a host name nor an http(s) URL")
+    return url.rstrip("/")
