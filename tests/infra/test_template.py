@@ -1,0 +1,137 @@
+"""The Bicep file, its compiled JSON and its parameters say the same, and Azure's own descriptions accept them."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from pycep import BicepParser
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+ROOT = Path(__file__).parents[2]
+BICEP = ROOT / "infra/provision/inference.bicep"
+TEMPLATE = json.loads(BICEP.with_suffix(".json").read_text())
+DOCUMENTED = [
+    "defaultCommands",
+    "maximumInstanceCount",
+    "location",
+    "storageAccountName",
+    "fileShareName",
+    "acaEnvironmentName",
+    "acaEnvironmentStorageName",
+    "acaAppName",
+    "acaLogAnalyticsName",
+]
+SCHEMAS = os.environ.get("AZURE_SCHEMAS")
+needs_schemas = pytest.mark.skipif(SCHEMAS is None, reason="AZURE_SCHEMAS does not name Azure's descriptions")
+
+
+@pytest.fixture(scope="module")
+def bicep() -> Any:
+    return BicepParser().parse(text=BICEP.read_text())
+
+
+def test_compiled_template_names_the_hash_of_its_source():
+    """A Bicep file that was changed without its JSON is noticed."""
+    assert TEMPLATE["metadata"]["sourceSha256"] == hashlib.sha256(BICEP.read_bytes()).hexdigest()
+
+
+def test_parameters_are_the_same(bicep):
+    """Both forms declare the same parameters of the same types."""
+    declared = {name: body["type"] for name, body in TEMPLATE["parameters"].items()}
+    written = {name: body["type"] for name, body in bicep["params"].items()}
+    written["apiKey"] = "securestring" if declared["apiKey"] == "secureString" else "?"
+
+    assert {name: kind.lower() for name, kind in declared.items()} == written
+
+
+def test_resources_have_the_same_types_and_versions(bicep):
+    """Both forms deploy the same kinds of resources with the same API versions."""
+    compiled = sorted((r["type"].lower(), r["apiVersion"]) for r in TEMPLATE["resources"])
+    written = []
+    for resource in bicep["resources"].values():
+        detail = resource["detail"]
+        written.append((detail["type"].lower(), detail["api_version"]))
+
+    assert compiled == sorted(written)
+
+
+def test_outputs_are_the_six_names_of_the_config_file(bicep):
+    """Both forms end in the six keys of inference.config.json."""
+    expected = {
+        "SUBSCRIPTION_ID",
+        "RESOURCE_GROUP_NAME",
+        "STORAGE_ACCOUNT_NAME",
+        "FILE_SHARE_NAME",
+        "ACA_APP_NAME",
+        "ACA_APP_ENDPOINT",
+    }
+
+    assert set(TEMPLATE["outputs"]) == expected
+    assert set(bicep["outputs"]) == expected
+
+
+def test_parameters_file_holds_the_documented_parameters():
+    """The nine parameters that the documents name are there, and nothing that the template lacks."""
+    given = json.loads((BICEP.parent / "inference.parameters.json").read_text())["parameters"]
+
+    assert list(given) == DOCUMENTED
+    assert set(given) <= set(TEMPLATE["parameters"])
+
+
+def test_nothing_is_billed_while_idle_by_default():
+    """No replica runs without a request, and one at most."""
+    assert TEMPLATE["parameters"]["minimumInstanceCount"]["defaultValue"] == 0
+    assert TEMPLATE["parameters"]["maximumInstanceCount"]["defaultValue"] == 1
+
+
+def _registry(folder: Path) -> Registry:
+    registry = Registry()
+    for path in folder.rglob("*.json"):
+        uri = f"https://schema.management.azure.com/schemas/{path.relative_to(folder).as_posix()}"
+        content = json.loads(path.read_text())
+        registry = registry.with_resource(uri, Resource(content, DRAFT4))
+    return registry
+
+
+@needs_schemas
+@pytest.mark.parametrize("resource", TEMPLATE["resources"], ids=lambda r: r["type"])
+def test_resource_body_is_what_azure_describes(resource):
+    """Every resource body fits the published JSON Schema of its type and version."""
+    folder = Path(SCHEMAS) / "json-schema"
+    provider, _, kind = resource["type"].partition("/")
+    base = f"https://schema.management.azure.com/schemas/{resource['apiVersion']}/{provider}.json"
+    definition = kind.replace("/", "_")
+    schema = {"$schema": "http://json-schema.org/draft-04/schema#", "$ref": f"{base}#/resourceDefinitions/{definition}"}
+    validator = jsonschema.Draft4Validator(schema, registry=_registry(folder))
+    body = {key: value for key, value in resource.items() if key not in {"condition", "dependsOn"}}
+
+    errors = [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(_no_copy(body))]
+
+    assert not errors
+
+
+@needs_schemas
+def test_template_and_parameters_files_fit_azures_schemas():
+    """The files as wholes fit the schemas that they name."""
+    folder = Path(SCHEMAS) / "json-schema"
+    registry = _registry(folder)
+    for document in (TEMPLATE, json.loads((BICEP.parent / "inference.parameters.json").read_text())):
+        schema = json.loads((folder / document["$schema"].partition("/schemas/")[2].rstrip("#")).read_text())
+        validator = jsonschema.Draft4Validator(
+            {"$schema": schema["$schema"], "required": schema["required"]}, registry=registry
+        )
+
+        assert validator.is_valid(document)
+
+
+def _no_copy(value: Any) -> Any:
+    """The body as it is after property copies, which the resource schemas do not describe: one element each."""
+    if isinstance(value, dict):
+        copied = {one["name"]: [one["input"]] for one in value.get("copy", ())}
+        return {key: _no_copy(inner) for key, inner in (value | copied).items() if key != "copy"}
+    return [_no_copy(inner) for inner in value] if isinstance(value, list) else value
