@@ -21,6 +21,7 @@ export async function pick(params: PickParams, cancelled: vscode.CancellationTok
     disabled: item.disabled,
     ...(item.disabled ? { iconPath: new vscode.ThemeIcon("circle-slash") } : {}),
   }));
+  box.activeItems = box.items.filter((row) => !row.disabled).slice(0, 1);
   return await ask<PickResult>(box, params, cancelled, (answer) =>
     box.onDidAccept(() => {
       const [row] = box.selectedItems;

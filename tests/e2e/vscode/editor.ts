@@ -29,7 +29,6 @@ export class Editor implements AsyncDisposable {
   readonly #profile: string;
   readonly context: BrowserContext;
   readonly page: Page;
-  /** Where the profile's own logs are, kept when a test fails. */
 
   private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
     this.#server = server;
@@ -47,6 +46,7 @@ export class Editor implements AsyncDisposable {
       "telemetry.telemetryLevel": "off",
       "chat.disableAIFeatures": true,
       "workbench.tips.enabled": false,
+      "workbench.secondarySideBar.defaultVisibility": "hidden",
       "security.workspace.trust.startupPrompt": "never",
       "security.workspace.trust.banner": "never",
       ...options.settings,

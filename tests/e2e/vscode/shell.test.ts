@@ -8,7 +8,7 @@ import { Editor, recorded } from "./editor.ts";
 
 const python = process.env["AITK_PYTHON"] ?? "python3";
 
-interface Stage {
+interface Stage extends AsyncDisposable {
   readonly folder: string;
   readonly record: string;
   readonly interpreter: string;
@@ -24,7 +24,12 @@ async function stage(): Promise<Stage> {
   const server = join(import.meta.dirname, "stand_in_server.py");
   await writeFile(interpreter, `#!/bin/sh\nexec '${python}' '${server}' '${record}' "$@"\n`);
   await chmod(interpreter, 0o755);
-  return { folder, record, interpreter };
+  return {
+    folder,
+    record,
+    interpreter,
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
 }
 
 describe("the shell with a server that plays scenes", () => {
@@ -47,7 +52,7 @@ describe("the shell with a server that plays scenes", () => {
   });
   after(async () => {
     await editor[Symbol.asyncDispose]();
-    await rm(join(set.folder, ".."), { recursive: true, force: true });
+    await set[Symbol.asyncDispose]();
   });
 
   test("several questions go forth, back and forth again, and the offered action is told to the server", async () => {
@@ -151,7 +156,7 @@ describe("the shell with a server that plays scenes", () => {
 });
 
 test("without Python the person reads what is missing and can open the setting", async () => {
-  const set = await stage();
+  await using set = await stage();
   await using editor = await Editor.open({
     workspace: set.folder,
     settings: { "aiToolkit.server.interpreter": "/nowhere/python" },
@@ -163,7 +168,7 @@ test("without Python the person reads what is missing and can open the setting",
 });
 
 test("in a folder that is not trusted the command explains and offers to manage trust", async () => {
-  const set = await stage();
+  await using set = await stage();
   await using editor = await Editor.open({ workspace: set.folder, trusted: false });
   await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
   await editor.press("the folder must be trusted first", "Manage workspace trust");
