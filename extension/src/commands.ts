@@ -67,11 +67,19 @@ async function showFailure(error: ResponseError<unknown>, output: vscode.LogOutp
     default: {
       output.error(error.message);
       const show = vscode.l10n.t("Show output");
-      if ((await vscode.window.showErrorMessage(error.message, show)) === show) {
+      if ((await vscode.window.showErrorMessage(withoutLog(error.message), show)) === show) {
         output.show();
       }
     }
   }
+}
+
+/** A notification has no room for the replica's last log lines, which stand indented in the message. */
+function withoutLog(message: string): string {
+  return message
+    .split("\n")
+    .filter((line) => !line.startsWith("    "))
+    .join(" ");
 }
 
 /** Whether commands may run here; explains and offers the way when not. */

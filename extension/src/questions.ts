@@ -53,8 +53,10 @@ function ask<Result>(
   onAccept: (answer: (result: Result) => void) => vscode.Disposable,
 ): Promise<Result | Back | null> {
   box.title = params.title;
-  box.step = params.step;
-  box.totalSteps = params.steps;
+  if (params.steps > 1) {
+    box.step = params.step;
+    box.totalSteps = params.steps;
+  }
   // People leave the window to look up a name or an id.
   box.ignoreFocusOut = true;
   if (params.canGoBack) {

@@ -17,7 +17,7 @@ interface Stage extends AsyncDisposable {
 /** A workspace and an "interpreter" that is the stand-in server. */
 async function stage(): Promise<Stage> {
   const root = await mkdtemp(join(tmpdir(), "aitk-stage-"));
-  const folder = join(root, "workspace");
+  const folder = join(root, "my workspace");
   const record = join(root, "record");
   const interpreter = join(root, "interpreter");
   await mkdir(folder);
@@ -76,7 +76,7 @@ describe("the shell with a server that plays scenes", () => {
     await editor.press("Provisioned.", "Deploy for inference");
 
     await did(
-      { "aiToolkit.server.provisionInference": "workspace" },
+      { "aiToolkit.server.provisionInference": "my workspace" },
       { Subscription: { id: "local" } },
       { "Resource group": { value: "mine" } },
       { Location: { back: true } },
@@ -165,6 +165,26 @@ test("without Python the person reads what is missing and can open the setting",
   await editor.press('Python was not found ("/nowhere/python")', "Open settings");
 
   await editor.page.locator(".settings-editor", { hasText: "Interpreter" }).waitFor();
+});
+
+test("with several folders the person is asked for one", async () => {
+  await using set = await stage();
+  const other = join(set.folder, "../other");
+  await mkdir(other);
+  await writeFile(join(other, "scene"), "fail");
+  const workspace = join(set.folder, "../both.code-workspace");
+  await writeFile(workspace, JSON.stringify({ folders: [{ path: set.folder }, { path: other }] }));
+  await using editor = await Editor.open({
+    workspace,
+    settings: { "aiToolkit.server.interpreter": set.interpreter },
+  });
+  await editor.command("AI Toolkit: Deploy for inference");
+  await editor.row("other").click();
+
+  await editor.notification("The folder infra is missing.").waitFor();
+  await recorded(set.record, (lines) =>
+    lines.some((line) => JSON.stringify(line) === '{"aiToolkit.server.deployInference":"other"}'),
+  );
 });
 
 test("in a folder that is not trusted the command explains and offers to manage trust", async () => {
