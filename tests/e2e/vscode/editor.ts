@@ -1,0 +1,235 @@
+// A real VS Code in a real browser: code-server with our extension, driven through what a person sees.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { once } from "node:events";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+
+const here = import.meta.dirname;
+const entry = join(here, "node_modules/code-server/out/node/entry.js");
+const vsix = process.env["AITK_VSIX"] ?? resolve(here, "../../../extension/dist/ai-toolkit-remote-inference.vsix");
+const browserProgram = process.env["AITK_CHROMIUM"] ?? "/usr/bin/chromium";
+const screenshots = process.env["AITK_SCREENSHOTS"] ?? join(here, "screenshots");
+
+export interface Options {
+  /** The folder to open, or a `.code-workspace` file. */
+  readonly workspace: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Restricted Mode where false: the folder is not trusted, and nobody is asked. */
+  readonly trusted?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export class Editor implements AsyncDisposable {
+  readonly #server: ChildProcess;
+  readonly #browser: Browser;
+  readonly #profile: string;
+  readonly context: BrowserContext;
+  readonly page: Page;
+
+  private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
+    this.#server = server;
+    this.#browser = browser;
+    this.#profile = profile;
+    this.context = context;
+    this.page = page;
+  }
+
+  /** The editor with its workbench in sight; the extension is installed into an empty profile. */
+  static async open(options: Options): Promise<Editor> {
+    const profile = await mkdtemp(join(tmpdir(), "aitk-editor-"));
+    const settings = {
+      "workbench.startupEditor": "none",
+      "telemetry.telemetryLevel": "off",
+      "chat.disableAIFeatures": true,
+      "workbench.tips.enabled": false,
+      "workbench.secondarySideBar.defaultVisibility": "hidden",
+      "security.workspace.trust.startupPrompt": "never",
+      "security.workspace.trust.banner": "never",
+      ...options.settings,
+    };
+    await mkdir(join(profile, "user/User"), { recursive: true });
+    await writeFile(join(profile, "user/User/settings.json"), JSON.stringify(settings));
+    await writeFile(join(profile, "config.yaml"), "auth: none\ncert: false\n");
+    const flags = [
+      ...["--config", join(profile, "config.yaml")],
+      ...["--user-data-dir", join(profile, "user")],
+      ...["--extensions-dir", join(profile, "extensions")],
+    ];
+    const environment = { ...cleanEnvironment(profile), ...options.environment };
+    await finished(start([...flags, "--install-extension", vsix], environment, profile));
+    const port = await freePort();
+    const server = start(
+      [
+        ...flags,
+        ...["--bind-addr", `127.0.0.1:${port}`],
+        ...["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"],
+        ...(options.trusted === false ? [] : ["--disable-workspace-trust"]),
+        // Or the extension host and the Python server outlive the page by hours.
+        ...["--reconnection-grace-time", "5"],
+        ...["--link-protection-trusted-domains", "*.azurecontainerapps.io"],
+        options.workspace,
+      ],
+      environment,
+      profile,
+    );
+    let browser: Browser | undefined;
+    try {
+      const address = `http://127.0.0.1:${port}`;
+      await answering(`${address}/healthz`, server);
+      browser = await chromium.launch({ executablePath: browserProgram, args: ["--no-sandbox"] });
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+      context.setDefaultTimeout(30_000);
+      const page = await context.newPage();
+      await page.goto(address);
+      await page.locator(".monaco-workbench").waitFor();
+      return new Editor(server, browser, context, page, profile);
+    } catch (error) {
+      await browser?.close();
+      await stopped(server);
+      throw error;
+    }
+  }
+
+  /** Runs a command from the palette; contributed commands appear some seconds after the workbench. */
+  async command(title: string): Promise<void> {
+    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first();
+    for (const deadline = Date.now() + 60_000; ; ) {
+      await this.page.keyboard.press("F1");
+      await this.box.fill(`>${title}`);
+      try {
+        await row.waitFor({ timeout: 2_000 });
+        await row.click();
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) {
+          throw error;
+        }
+        await this.page.keyboard.press("Escape");
+      }
+    }
+  }
+
+  /** The box of the question that is open. */
+  get box(): Locator {
+    return this.page.locator(".quick-input-widget input").locator("visible=true").first();
+  }
+
+  /** The open question's title bar, with its step. */
+  get question(): Locator {
+    return this.page.locator(".quick-input-widget .quick-input-titlebar");
+  }
+
+  row(label: string): Locator {
+    return this.page.locator(".quick-input-list .monaco-list-row", { hasText: label });
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.page.locator(".notifications-toasts .notification-toast", { hasText: text });
+  }
+
+  async press(notification: string | RegExp, button: string): Promise<void> {
+    await this.notification(notification).locator(".monaco-button", { hasText: button }).click();
+  }
+
+  /** Every line in sight of our output channel. */
+  async output(): Promise<string> {
+    await this.command("Output: Show Output Channels...");
+    await this.row("AI Toolkit").first().click();
+    const lines = this.page.locator(".part.panel .view-line");
+    await lines.first().waitFor();
+    return (await lines.allTextContents()).join("\n").replaceAll("\u00a0", " ");
+  }
+
+  async screenshot(name: string, page: Page = this.page): Promise<void> {
+    await mkdir(screenshots, { recursive: true });
+    await page.screenshot({ path: join(screenshots, `${name}.png`) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#browser.close();
+    await stopped(this.#server);
+    await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function cleanEnvironment(profile: string): Record<string, string> {
+  const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "AITK_REPLICA_PYTHON", "PYTHONPATH"];
+  const values = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  return {
+    ...values,
+    XDG_CONFIG_HOME: join(profile, "config"),
+    // Or it asks a public gallery.
+    EXTENSIONS_GALLERY: '{"serviceUrl":"http://127.0.0.1:9/none"}',
+  };
+}
+
+function start(args: readonly string[], environment: Record<string, string>, profile: string): ChildProcess {
+  // An own process group, so that nothing outlives a test: the extension host is a grandchild.
+  const child = spawn(process.execPath, [entry, ...args], { env: environment, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const log = createWriteStream(join(profile, "code-server.log"), { flags: "a" });
+  child.stdout.pipe(log, { end: false });
+  child.stderr.pipe(log, { end: false });
+  return child;
+}
+
+async function finished(child: ChildProcess): Promise<void> {
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (code !== 0) {
+    throw new Error(`installing the extension ended with ${String(code)}: ${vsix}`);
+  }
+}
+
+async function stopped(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null) {
+    return;
+  }
+  const exit = once(child, "exit");
+  process.kill(-child.pid, "SIGTERM");
+  const limit = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  await exit;
+  clearTimeout(limit);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === "string") {
+    throw new Error("no port");
+  }
+  return address.port;
+}
+
+/** Polls: code-server says nowhere else that it is ready. */
+async function answering(url: string, server: ChildProcess): Promise<void> {
+  for (const deadline = Date.now() + 30_000; server.exitCode === null && Date.now() < deadline; ) {
+    try {
+      if ((await fetch(url)).ok) {
+        return;
+      }
+    } catch {
+      // Not listening yet.
+    }
+    await new Promise((next) => setTimeout(next, 100));
+  }
+  throw new Error(`${url} did not answer`);
+}
+
+/** Reads a file of JSON lines until `wanted` holds. */
+export async function recorded(file: string, wanted: (lines: readonly unknown[]) => boolean): Promise<readonly unknown[]> {
+  let lines: readonly unknown[] = [];
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+    const text = await readFile(file, "utf8").catch(() => "");
+    lines = text.split("\n").filter((line) => line !== "").map((line): unknown => JSON.parse(line));
+    if (wanted(lines)) {
+      return lines;
+    }
+    await new Promise((next) => setTimeout(next, 50));
+  }
+  throw new Error(`${dirname(file)} holds only ${JSON.stringify(lines)}`);
+}

@@ -1,0 +1,197 @@
+// The shell alone, with a server that plays scenes: questions, Back, progress, Cancel, failures, addresses.
+import assert from "node:assert/strict";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Editor, recorded } from "./editor.ts";
+
+const python = process.env["AITK_PYTHON"] ?? "python3";
+
+interface Stage extends AsyncDisposable {
+  readonly folder: string;
+  readonly record: string;
+  readonly interpreter: string;
+}
+
+/** A workspace and an "interpreter" that is the stand-in server. */
+async function stage(): Promise<Stage> {
+  const root = await mkdtemp(join(tmpdir(), "aitk-stage-"));
+  const folder = join(root, "my workspace");
+  const record = join(root, "record");
+  const interpreter = join(root, "interpreter");
+  await mkdir(folder);
+  const server = join(import.meta.dirname, "stand_in_server.py");
+  await writeFile(interpreter, `#!/bin/sh\nexec '${python}' '${server}' '${record}' "$@"\n`);
+  await chmod(interpreter, 0o755);
+  return {
+    folder,
+    record,
+    interpreter,
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+describe("the shell with a server that plays scenes", () => {
+  let set: Stage;
+  let editor: Editor;
+
+  const play = (scene: string): Promise<void> => writeFile(join(set.folder, "scene"), scene);
+  const did = async (...wanted: readonly unknown[]): Promise<void> => {
+    const has = (lines: readonly unknown[], one: unknown): boolean =>
+      lines.some((line) => JSON.stringify(line) === JSON.stringify(one));
+    await recorded(set.record, (lines) => wanted.every((one) => has(lines, one)));
+  };
+
+  before(async () => {
+    set = await stage();
+    editor = await Editor.open({
+      workspace: set.folder,
+      settings: { "aiToolkit.server.interpreter": set.interpreter },
+    });
+  });
+  after(async () => {
+    await editor[Symbol.asyncDispose]();
+    await set[Symbol.asyncDispose]();
+  });
+
+  test("several questions go forth, back and forth again, and the offered action is told to the server", async () => {
+    await play("questions");
+    await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
+
+    await editor.question.getByText("Subscription (1/3)").waitFor();
+    assert.equal(await editor.question.getByRole("button", { name: "Back" }).count(), 0);
+    await editor.screenshot("pick");
+    await editor.row("Closed subscription").click();
+    await editor.row("This computer").click();
+    await editor.question.getByText("Resource group (2/3)").waitFor();
+    assert.equal(await editor.box.inputValue(), "ai-toolkit");
+    await editor.box.fill("mine");
+    await editor.box.press("Enter");
+    await editor.question.getByText("Location (3/3)").waitFor();
+    await editor.question.getByRole("button", { name: "Back" }).click();
+    await editor.question.getByText("Resource group (2/3)").waitFor();
+    await editor.box.press("Enter");
+    await editor.row("West US 3").click();
+    await editor.press("Provisioned.", "Deploy for inference");
+
+    await did(
+      { "aiToolkit.server.provisionInference": "my workspace" },
+      { Subscription: { id: "local" } },
+      { "Resource group": { value: "mine" } },
+      { Location: { back: true } },
+      { "Resource group": { value: "ai-toolkit" } },
+      { Location: { id: "westus3" } },
+      { "Provisioned.": "Deploy for inference" },
+    );
+    assert.match(await editor.output(), /\[info\] Every question is answered/);
+  });
+
+  test("a dismissed question ends the command, and the person reads in which state", async () => {
+    await play("questions");
+    await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
+    await editor.question.getByText("Subscription (1/3)").waitFor();
+    await editor.page.keyboard.press("Escape");
+
+    await editor.notification("Provisioning was cancelled. Nothing was changed.").waitFor();
+    await did({ Subscription: null });
+  });
+
+  test("progress is a notification, and its Cancel reaches the server", async () => {
+    await play("work");
+    await editor.command("AI Toolkit: Deploy for inference");
+    await editor.notification("Waiting for the replica").waitFor();
+    await editor.screenshot("progress");
+    await editor.press("Deploying for inference", "Cancel");
+
+    await editor.notification("Deploying was cancelled. The replica was not restarted.").waitFor();
+    await editor.notification("Waiting for the replica").waitFor({ state: "hidden" });
+    await did({ cancelled: true });
+  });
+
+  test("a failure is shown as the server's sentence, without a trace", async () => {
+    await play("fail");
+    await editor.command("AI Toolkit: Deploy for inference");
+
+    const failure = editor.notification("The folder infra is missing. Create an inference project first.");
+    await failure.waitFor();
+    assert.doesNotMatch((await failure.textContent()) ?? "", /Traceback|Error:/);
+  });
+
+  test("an address of this computer is opened through the editor, with its fragment", async () => {
+    await play("show http://127.0.0.1:9/#aitk=12.ab");
+    const opened = editor.context.waitForEvent("page");
+    await editor.command("AI Toolkit: Deploy for inference");
+    await editor.press("Deployed.", "Go to Inference Endpoint");
+    const page = await opened;
+    await page.waitForURL(/./);
+
+    assert.match(page.url(), /\/proxy\/9\/#aitk=12\.ab$/);
+    await did({ shown: true });
+    await page.close();
+  });
+
+  test("any other address without https is not opened", async () => {
+    await play("show http://example.com/");
+    await editor.command("AI Toolkit: Deploy for inference");
+    await editor.press("Deployed.", "Go to Inference Endpoint");
+
+    await did({ shown: false });
+  });
+
+  test("a server that dies while it works is started again, and the person is told", async () => {
+    await play("work");
+    await editor.command("AI Toolkit: Deploy for inference");
+    await editor.notification("Waiting for the replica").waitFor();
+    const processes = (lines: readonly unknown[]): number[] =>
+      lines.flatMap((line) => Object.entries(line as object).flatMap(([key, value]) => (key === "process" ? [Number(value)] : [])));
+    const [first] = processes(await recorded(set.record, (lines) => processes(lines).length === 1));
+    assert.ok(first);
+    process.kill(first, "SIGKILL");
+
+    await editor.notification("The AI Toolkit server ended while it was working.").waitFor();
+    await editor.notification("Waiting for the replica").waitFor({ state: "hidden" });
+    await recorded(set.record, (lines) => processes(lines).length === 2);
+  });
+});
+
+test("without Python the person reads what is missing and can open the setting", async () => {
+  await using set = await stage();
+  await using editor = await Editor.open({
+    workspace: set.folder,
+    settings: { "aiToolkit.server.interpreter": "/nowhere/python" },
+  });
+  await editor.command("AI Toolkit: Deploy for inference");
+  await editor.press('Python was not found ("/nowhere/python")', "Open settings");
+
+  await editor.page.locator(".settings-editor", { hasText: "Interpreter" }).waitFor();
+});
+
+test("with several folders the person is asked for one", async () => {
+  await using set = await stage();
+  const other = join(set.folder, "../other");
+  await mkdir(other);
+  await writeFile(join(other, "scene"), "fail");
+  const workspace = join(set.folder, "../both.code-workspace");
+  await writeFile(workspace, JSON.stringify({ folders: [{ path: set.folder }, { path: other }] }));
+  await using editor = await Editor.open({
+    workspace,
+    settings: { "aiToolkit.server.interpreter": set.interpreter },
+  });
+  await editor.command("AI Toolkit: Deploy for inference");
+  await editor.row("other").click();
+
+  await editor.notification("The folder infra is missing.").waitFor();
+  await recorded(set.record, (lines) =>
+    lines.some((line) => JSON.stringify(line) === '{"aiToolkit.server.deployInference":"other"}'),
+  );
+});
+
+test("in a folder that is not trusted the command explains and offers to manage trust", async () => {
+  await using set = await stage();
+  await using editor = await Editor.open({ workspace: set.folder, trusted: false });
+  await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
+  await editor.press("the folder must be trusted first", "Manage workspace trust");
+
+  await editor.page.locator(".workspace-trust-editor").waitFor();
+});
