@@ -1,7 +1,7 @@
 """Every message between the server and the editor that LSP does not define.
 
-`python -m ai_toolkit.protocol > extension/src/protocol.ts` writes the editor's side of it. On the wire the names are camelCase;
-unknown keys are refused, because both sides are ours.
+`python -m ai_toolkit.protocol > extension/src/protocol.ts` writes the editor's side of it.
+On the wire the names are camelCase; unknown keys are refused, because both sides are ours.
 """
 
 import dataclasses
@@ -136,6 +136,13 @@ def plain(message: object) -> Any:  # noqa: ANN401  (any JSON)
     return _CONVERTER.unstructure(message)
 
 
+_BACK: Final = """\
+/** The person wants the question before this one again. */
+export interface Back {
+  readonly back: true;
+}"""
+
+
 def to_typescript() -> str:
     """`extension/src/protocol.ts`."""
     parts = [
@@ -143,8 +150,7 @@ def to_typescript() -> str:
         _constant("Commands that the server announces (`workspace/executeCommand`).", "serverCommands", COMMANDS),
         _constant("Requests that the server sends to the editor.", "editorRequests", EDITOR_REQUESTS),
         *(_interface(message) for message in MESSAGES),
-        "/** The person wants the question before this one again. */\n"
-        "export interface Back {\n  readonly back: true;\n}",
+        _BACK,
         "/** null: dismissed. */\nexport type PickResult = PickAnswer | Back | null;",
         "/** null: dismissed. */\nexport type InputResult = InputAnswer | Back | null;",
     ]
