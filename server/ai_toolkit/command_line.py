@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import click
 
 from ai_toolkit import __version__
-from ai_toolkit.errors import AiToolkitError, Dismissed, UsageError, for_people
+from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError, for_people
 from ai_toolkit.local_cloud import control
 from ai_toolkit.terminal_ui import TerminalUi
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
@@ -245,7 +245,7 @@ def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agre
         with TerminalUi(quiet=as_json, agreed=agreed) as ui:
             result = asyncio.run(_until_interrupted(work(ui)))
     except (asyncio.CancelledError, KeyboardInterrupt):
-        _fail(Dismissed(), as_json=as_json, exit_code=CANCELLED)
+        _fail(Interrupted(), as_json=as_json, exit_code=CANCELLED)
     except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
         log.debug("The command failed", exc_info=error)
         told = for_people(error)

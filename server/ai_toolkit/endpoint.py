@@ -68,7 +68,8 @@ class Endpoint:
             return NO_ANSWER
         if not isinstance(body, Mapping) or "stage" not in body:
             return NO_ANSWER
-        progress = body.get("progress") or {}
+        progress = body.get("progress")
+        progress = progress if isinstance(progress, Mapping) else {}
         return Readiness(
             ready=bool(body.get("ready")),
             stage=str(body["stage"]),
@@ -104,7 +105,10 @@ class Endpoint:
         if model is not None:
             request["model"] = model
         body = await self._ask("POST", "/v1/chat/completions", request)
-        return str(body["choices"][0]["message"]["content"])
+        try:
+            return str(body["choices"][0]["message"]["content"] or "")
+        except (KeyError, IndexError, TypeError) as error:
+            raise EndpointRefused(self._url, 200, "no completion in the answer") from error
 
     async def _ask(self, method: str, path: str, request: Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
@@ -120,6 +124,13 @@ class Endpoint:
         except ValueError as error:
             raise EndpointRefused(self._url, status, "not JSON") from error
         if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
-            reason = body.get("error") if isinstance(body, Mapping) else None
-            raise EndpointRefused(self._url, status, str((reason or {}).get("message") or "no reason given"))
+            raise EndpointRefused(self._url, status, _reason(body))
         return body
+
+
+def _reason(body: object) -> str:
+    """What an error's body says: OpenAI's shape, or FastAPI's `detail` in an app that is not ours."""
+    if not isinstance(body, Mapping):
+        return "no reason given"
+    error = body.get("error") or body.get("detail")
+    return str((error.get("message") if isinstance(error, Mapping) else error) or "no reason given")

@@ -20,7 +20,8 @@ AiToolkitError
 │   ├── EndpointNotReady
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
-└── Dismissed                 the person closed a question
+├── Dismissed                 the person closed a question
+└── Interrupted               the person, or the system, stopped the work on its way
 """
 
 from collections.abc import Iterable
@@ -197,6 +198,13 @@ class Dismissed(AiToolkitError):
 
     def __init__(self) -> None:
         super().__init__("Cancelled: nothing was changed.")
+
+
+class Interrupted(AiToolkitError):
+    code = "cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled on the way: what was done stays.", "A second run goes on from there.")
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -34,16 +34,15 @@ class Manifest:
             return cls({})
         try:
             document = json.loads(content)
-            version = document["version"]
-            files = {
-                str(path): Entry(int(entry["size"]), str(entry["sha256"])) for path, entry in document["files"].items()
-            }
+            newer = document["version"] != _VERSION
+            entries = {} if newer else document["files"]
+            files = {str(path): Entry(int(entry["size"]), str(entry["sha256"])) for path, entry in entries.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ShareError(
                 f"{MANIFEST_PATH} on the share cannot be read.",
                 "Delete it there; the next deploy writes it anew.",
             ) from error
-        if version != _VERSION:
+        if newer:
             raise ShareError(
                 f"{MANIFEST_PATH} on the share was written by a newer version.",
                 "Update AI Toolkit and deploy again.",

@@ -1,12 +1,14 @@
 """Every message between the server and the editor that LSP does not define.
 
-`python -m ai_toolkit.protocol > extension/src/protocol.ts` writes the editor's side of it. On the wire the names are camelCase; unknown keys are refused, because both sides are ours.
+`python -m ai_toolkit.protocol > extension/src/protocol.ts` writes the editor's side of it.
+On the wire the names are camelCase; unknown keys are refused, because both sides are ours.
 """
 
 import dataclasses
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -96,8 +98,17 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+def _exactly(value: object, kind: type) -> object:
+    """The value, when it is of that very type: cattrs alone would make "None" of null."""
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} is expected")
+    return value
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
+    for primitive in (str, int, bool):
+        converter.register_structure_hook(primitive, _exactly)
     for message in MESSAGES:
         names = {field.name: override(rename=_camel(field.name)) for field in dataclasses.fields(message)}
         structure: Any = make_dict_structure_fn(message, converter, _cattrs_forbid_extra_keys=True, **names)  # type: ignore[arg-type]
@@ -112,6 +123,8 @@ _CONVERTER: Final = _converter()
 
 def parse(document: Any, kind: type[Message]) -> Message:  # noqa: ANN401  (any JSON)
     """The message in a JSON value. Raises ValueError naming what does not fit."""
+    if not isinstance(document, Mapping):
+        raise ValueError("an object is expected")  # noqa: TRY004  (what a caller gets for every misfit)
     try:
         return _CONVERTER.structure(document, kind)
     except cattrs.BaseValidationError as error:
@@ -123,6 +136,13 @@ def plain(message: object) -> Any:  # noqa: ANN401  (any JSON)
     return _CONVERTER.unstructure(message)
 
 
+_BACK: Final = """\
+/** The person wants the question before this one again. */
+export interface Back {
+  readonly back: true;
+}"""
+
+
 def to_typescript() -> str:
     """`extension/src/protocol.ts`."""
     parts = [
@@ -130,7 +150,7 @@ def to_typescript() -> str:
         _constant("Commands that the server announces (`workspace/executeCommand`).", "serverCommands", COMMANDS),
         _constant("Requests that the server sends to the editor.", "editorRequests", EDITOR_REQUESTS),
         *(_interface(message) for message in MESSAGES),
-        "/** The person wants the question before this one again. */\nexport interface Back {\n  readonly back: true;\n}",
+        _BACK,
         "/** null: dismissed. */\nexport type PickResult = PickAnswer | Back | null;",
         "/** null: dismissed. */\nexport type InputResult = InputAnswer | Back | null;",
     ]

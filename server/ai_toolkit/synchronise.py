@@ -77,31 +77,42 @@ class Plan:
 
 def local_files(folder: Path) -> dict[str, LocalFile]:
     """The workspace's files that go to the share, hashed, by their path there. Raises ValueImpossible."""
-    files = {}
-    for source in [*_walk(folder / _CODE), *_adapters(folder / _MODELS[0]), *_walk(folder / _MODELS[1])]:
-        path = source.relative_to(folder).as_posix()
-        if not source.resolve().is_relative_to(folder.resolve()):
-            raise ValueImpossible(
-                source, "symbolic link", "it leads out of the workspace, which a deploy never follows"
-            )
-        files[path] = LocalFile(source, _entry(source))
-    return files
+    root = folder.resolve()
+    code, models, cache = folder / _CODE, folder / _MODELS[0], folder / _MODELS[1]
+    sources = [*_walk(code, root), *_adapters(models, root), *_walk(cache, root)]
+    return {source.relative_to(folder).as_posix(): LocalFile(source, _entry(source)) for source in sources}
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        for item in sorted(folder.iterdir()):
-            if item.name in _LEFT_OUT or item.suffix in _SECRET_SUFFIXES:
-                continue
-            if item.is_dir():
-                yield from _walk(item)
-            elif item.is_file():
-                yield item
+def _walk(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files below a folder of the workspace `root`, that lies in the folders `above`; both resolved.
+
+    A link is judged before it is followed: one may lead to the whole disk, or around in circles.
+    """
+    if not folder.is_dir():
+        return
+    here = _resolved(folder, root)
+    if here in above:
+        raise ValueImpossible(folder, "symbolic link", "it leads back to a folder that it lies in")
+    for item in sorted(folder.iterdir()):
+        if item.name in _LEFT_OUT or item.suffix in _SECRET_SUFFIXES:
+            continue
+        if item.is_dir():
+            yield from _walk(item, root, (*above, here))
+        elif item.is_file():
+            _resolved(item, root)
+            yield item
 
 
-def _adapters(models: Path) -> Iterator[Path]:
+def _resolved(path: Path, root: Path) -> Path:
+    real = path.resolve()
+    if not real.is_relative_to(root):
+        raise ValueImpossible(path, "symbolic link", "it leads out of the workspace, which a deploy never follows")
+    return real
+
+
+def _adapters(models: Path, root: Path) -> Iterator[Path]:
     for config in sorted(models.rglob("adapter_config.json")):
-        yield from _walk(config.parent)
+        yield from _walk(config.parent, root)
 
 
 def _entry(source: Path) -> Entry:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.errors import FileMalformed, FileMissing, ToolMissing, ValueImpossible
+from ai_toolkit.errors import FileMalformed, FileMissing, ToolMissing, ValueImpossible, WorkspaceError
 from ai_toolkit.workspace import Workspace
 
 _COMPILE_SECONDS: Final = 120
@@ -29,20 +29,27 @@ def templates_folder() -> Path:
 def add_to_workspace(folder: Path) -> list[str]:
     """Copies what is missing of `infra/` and `inference/` into the folder; returns the added paths.
 
-    A file that exists is left as it is.
+    A file that exists is left as it is. Raises WorkspaceError.
     """
     source = templates_folder()
     added: list[str] = []
 
     def copy_missing(origin: str, target: str) -> str:
-        if not Path(target).exists():
+        if not os.path.lexists(target):  # a link that leads nowhere is the user's too
             shutil.copyfile(origin, target)
             added.append(Path(target).relative_to(folder).as_posix())
         return target
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("infra", "inference"):
-        shutil.copytree(source / name, folder / name, ignore=_LEFT_OUT, copy_function=copy_missing, dirs_exist_ok=True)
+    try:
+        for name in ("infra", "inference"):
+            shutil.copytree(
+                source / name, folder / name, ignore=_LEFT_OUT, copy_function=copy_missing, dirs_exist_ok=True
+            )
+    except shutil.Error as error:  # one (from, to, reason) for each file
+        _origin, target, reason = error.args[0][0]
+        advice = "Files that exist were left as they are."
+        raise WorkspaceError(f"{target} cannot be added: {reason}.", advice) from error
     return sorted(added)
 
 
@@ -102,14 +109,21 @@ async def _compile(bicep: Path) -> bytes:
     )
     try:
         output, problems = await asyncio.wait_for(process.communicate(), _COMPILE_SECONDS)
+    except TimeoutError as error:
+        raise ValueImpossible(bicep, "bicep build", f"no result after {_COMPILE_SECONDS} s") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        lines = problems.decode(errors="replace").strip().splitlines()
-        raise ValueImpossible(bicep, "bicep build", lines[0] if lines else f"exit code {process.returncode}")
+        raise ValueImpossible(bicep, "bicep build", _first_error(problems) or f"exit code {process.returncode}")
     return output
+
+
+def _first_error(problems: bytes) -> str:
+    """The compiler's first error, `FILE(LINE,COLUMN) : Error CODE: TEXT`; warnings of the same form may precede it."""
+    lines = problems.decode(errors="replace").strip().splitlines()
+    return next((line for line in lines if ") : Error " in line), lines[0] if lines else "")
 
 
 def _bicep_cli(bicep: Path) -> Path:

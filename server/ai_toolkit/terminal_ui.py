@@ -1,6 +1,9 @@
 """The person at a terminal: questions by number, progress on stderr, announcements on stdout."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +20,8 @@ class TerminalUi:
 
     def __init__(self, *, quiet: bool, agreed: bool = False) -> None:
         self._agreed = agreed
-        self._console = Console(stderr=True, highlight=False)
-        self._out = Console(stderr=quiet, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
+        self._out = Console(stderr=quiet, highlight=False, emoji=False, soft_wrap=True)
         self._quiet = quiet
         self._progress = Progress(
             SpinnerColumn(),
@@ -54,7 +57,8 @@ class TerminalUi:
                 note = f"  ({item.description})" if item.description else ""
                 click.echo(f"  {'-' if item.disabled else number}. {item.label}{note}", err=True)
             while True:
-                number = click.prompt("Number", type=click.IntRange(1, len(question.items)), err=True)
+                with _interruptible():
+                    number = click.prompt("Number", type=click.IntRange(1, len(question.items)), err=True)
                 chosen = question.items[number - 1]
                 if not chosen.disabled:
                     return chosen.id
@@ -68,7 +72,8 @@ class TerminalUi:
         self._progress.stop()
         try:
             default = question.value or None
-            answer: str = click.prompt(question.prompt, default=default, hide_input=question.password, err=True)
+            with _interruptible():
+                answer: str = click.prompt(question.prompt, default=default, hide_input=question.password, err=True)
         except click.Abort as error:
             raise Dismissed from error
         else:
@@ -96,3 +101,14 @@ class TerminalUi:
     def _need_terminal(self, option: str, question: str) -> None:
         if not sys.stdin.isatty():
             raise UsageError(f"{question}: there is no terminal to ask on.", f"Answer with {option or 'an option'}.")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl+C and SIGTERM end a prompt, which blocks the event loop and so the loop's own handlers."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -85,11 +85,7 @@ class Workspace:
             else:
                 values[name] = value
         if missing == list(_TARGET_KEYS.values()):
-            raise (
-                FileMissing(path, _PROVISION_FIRST)
-                if not document
-                else ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + _PROVISION_FIRST)
-            )
+            raise ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + _PROVISION_FIRST)
         if missing:
             raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
         values["endpoint"] = _endpoint_url(path, values["endpoint"])
@@ -172,8 +168,13 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _endpoint_url(path: Path, value: str) -> str:
     """The endpoint as a URL: a bare host means https."""
-    url = value if re.match(r"^[a-z]+://", value) else f"https://{value}"
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueImpossible(path, "ACA_APP_ENDPOINT", f"{value} is neither a host name nor an http(s) URL")
-    return url.rstrip("/")
+    problem = f"{value} is neither a host name nor an http(s) URL without query and fragment"
+    try:
+        parts = urlsplit(value if "://" in value else f"https://{value}")
+        plain = parts.scheme in {"https", "http"} and not (parts.query or parts.fragment or parts.username)
+        possible = plain and parts.port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+    except ValueError as error:  # a port that is no number, a bracket that stays open
+        raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem) from error
+    if not possible:
+        raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem)
+    return parts.geturl().rstrip("/")
