@@ -116,26 +116,36 @@ class Replica:
 
     async def _run_once(self, plan: ReplicaPlan, variables: dict[str, str]) -> int:
         """The exit code of one run of the command."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            guard.__file__,
-            *plan.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=variables,
-            cwd=variables["HOME"],
-            start_new_session=True,
-            limit=LONGEST_LINE_BYTES,
-        )
+        # Pipes of our own: asyncio's would hold `wait` back until every grandchild has closed them.
+        lifeline_read, lifeline = os.pipe()
+        output, output_write = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                guard.__file__,
+                *plan.command,
+                stdin=lifeline_read,
+                stdout=output_write,
+                stderr=output_write,
+                env=variables,
+                cwd=variables["HOME"],
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(lifeline)
+            os.close(output)
+            raise
+        finally:
+            os.close(lifeline_read)
+            os.close(output_write)
         record = self._records / str(process.pid)
         record.write_text(start_time(process.pid) or "", encoding="utf-8")
         self._process = process
         self.running = True
         self._on_change(self, "ContainerStarted", f"Started container '{plan.container}'.")
-        reading = asyncio.create_task(self._read_output(process))
+        reading = asyncio.create_task(self._read_output(output))
         probing = asyncio.create_task(self._probe(plan, process))
         try:
             status = await process.wait()
@@ -151,8 +161,7 @@ class Replica:
                     await asyncio.gather(reading, return_exceptions=True)
             reading.cancel()
             record.unlink(missing_ok=True)
-            if process.stdin is not None:
-                process.stdin.close()
+            os.close(lifeline)
         return status
 
     async def _end(self, process: asyncio.subprocess.Process, grace_seconds: int) -> None:
@@ -164,17 +173,23 @@ class Replica:
         kill_group(process.pid)
         await process.wait()
 
-    async def _read_output(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            return
-        while True:
-            try:
-                line = await process.stdout.readline()
-            except ValueError:
-                continue  # a line longer than the limit: its beginning was dropped
-            if not line:
-                return
-            self.output.add(line.decode(errors="replace").rstrip("\r\n"))
+    async def _read_output(self, descriptor: int) -> None:
+        """Add every line to the log until all writers have closed the pipe."""
+        reader = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)
+        transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+        )
+        try:
+            while True:
+                try:
+                    line = await reader.readline()
+                except ValueError:
+                    continue  # a line longer than the limit: its beginning was dropped
+                if not line:
+                    return
+                self.output.add(line.decode(errors="replace").rstrip("\r\n"))
+        finally:
+            transport.close()
 
     async def _probe(self, plan: ReplicaPlan, process: asyncio.subprocess.Process) -> None:
         """Startup first, then readiness and liveness side by side, as long as the process runs."""

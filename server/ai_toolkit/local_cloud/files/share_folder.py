@@ -114,7 +114,7 @@ class Shares:
 
 def _checked(name: str) -> str:
     """The name as Azure stores it (no trailing dots), or StorageError."""
-    trimmed = name.rstrip(".")
+    trimmed = name.rstrip(". ")
     if not trimmed or FORBIDDEN.search(name) or len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
         raise StorageError("InvalidResourceName")
     return trimmed

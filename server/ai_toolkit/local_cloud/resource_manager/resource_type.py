@@ -21,6 +21,7 @@ class ResourceType:
     name: ClassVar[str]
     api_versions: ClassVar[frozenset[str]]
     has_location: ClassVar[bool] = True
+    created_status: ClassVar[int] = 201
     is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
     name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"

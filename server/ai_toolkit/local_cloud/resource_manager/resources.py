@@ -84,7 +84,9 @@ class Resources:
         resource, created = self._manager.accept(identifier, request.require_body(), request.api_version)
         if not resource_type.is_long_running():
             finished = await self._manager.finish(resource)
-            return web.json_response(self._manager.view(finished), status=201 if created else 200)
+            return web.json_response(
+                self._manager.view(finished), status=resource_type.created_status if created else 200
+            )
 
         async def finish_put() -> None:
             await self._manager.finish(resource)
@@ -94,7 +96,7 @@ class Resources:
         )
         return web.json_response(
             self._manager.view(resource),
-            status=201 if created else 200,
+            status=resource_type.created_status if created else 200,
             headers=status_headers(request, operation),
         )
 

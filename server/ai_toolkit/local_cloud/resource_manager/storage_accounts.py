@@ -25,6 +25,7 @@ class StorageAccounts(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9]{3,24}")
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
 
