@@ -30,11 +30,17 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
     import gradio  # noqa: PLC0415 - see above
 
     from chat_page import LOOK, chat_page  # noqa: PLC0415 - see above
+    from engine.page_address import PageAddress  # noqa: PLC0415 - it belongs to the page
 
     page = chat_page(completions)
-    return lambda app: gradio.mount_gradio_app(
-        app, page, path="/", footer_links=[], run_history=False, ssr_mode=False, show_error=False, **LOOK
-    )
+
+    def add_to(app: Any) -> Any:  # noqa: ANN401 - a FastAPI
+        app.add_middleware(PageAddress)
+        return gradio.mount_gradio_app(
+            app, page, path="/", footer_links=[], run_history=False, ssr_mode=False, show_error=False, **LOOK
+        )
+
+    return add_to
 
 
 def main() -> None:
