@@ -1,9 +1,10 @@
 import httpx
-from engine.page_address import PageAddress
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+
+from engine.page_address import PageAddress
 
 PAGE = "<head><script data-gradio-mode></script></head>"
 
