@@ -19,27 +19,24 @@ export interface Answers {
   readonly location?: string | null;
 }
 
-/** The one argument of the server's commands. */
+/** The one argument of the server's commands; the workspace folder is a URI. */
 export interface CommandArgument {
-  /** The workspace folder as a URI. */
   readonly workspaceFolder: string;
   readonly answers?: Answers | null;
 }
 
-/** One line of a pick. */
+/** One line of a pick; a disabled one is shown, but cannot be chosen. */
 export interface PickItem {
   readonly id: string;
   readonly label: string;
   readonly description: string;
-  /** Shown, but cannot be chosen. */
   readonly disabled: boolean;
 }
 
-/** A question with given answers. */
+/** A question with given answers; steps count from 1. */
 export interface PickParams {
   readonly title: string;
   readonly placeholder: string;
-  /** Counts from 1. */
   readonly step: number;
   readonly steps: number;
   readonly canGoBack: boolean;
@@ -51,14 +48,12 @@ export interface PickAnswer {
   readonly id: string;
 }
 
-/** A question with a free answer. */
+/** A question with a free answer; `value` stands in the box at first, steps count from 1. */
 export interface InputParams {
   readonly title: string;
   readonly prompt: string;
-  /** Stands in the box at first. */
   readonly value: string;
   readonly password: boolean;
-  /** Counts from 1. */
   readonly step: number;
   readonly steps: number;
   readonly canGoBack: boolean;

@@ -85,6 +85,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: "Answers") -> Provisi
         if past is not None and past.succeeded and existing.complete:
             target = _write_target(workspace, cloud, past)
             ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
+            ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
             return Provisioned(target.endpoint, (), ())
 
         ui.announce(f"Deployment {name} in resource group {place.resource_group}")

@@ -43,21 +43,20 @@ def test_compiled_template_names_the_hash_of_its_source():
 def test_parameters_are_the_same(bicep):
     """Both forms declare the same parameters of the same types."""
     declared = {name: body["type"] for name, body in TEMPLATE["parameters"].items()}
-    written = {name: body["type"] for name, body in bicep["params"].items()}
-    written["apiKey"] = "securestring" if declared["apiKey"] == "secureString" else "?"
+    secure = {name for name, body in bicep["parameters"].items() if {"type": "secure"} in body["decorators"]}
+    written = {name: str(body["type"]) for name, body in bicep["parameters"].items()}
 
-    assert {name: kind.lower() for name, kind in declared.items()} == written
+    assert {n: k.lower() for n, k in declared.items()} == {
+        n: f"secure{k}" if n in secure else k for n, k in written.items()
+    }
 
 
 def test_resources_have_the_same_types_and_versions(bicep):
     """Both forms deploy the same kinds of resources with the same API versions."""
     compiled = sorted((r["type"].lower(), r["apiVersion"]) for r in TEMPLATE["resources"])
-    written = []
-    for resource in bicep["resources"].values():
-        detail = resource["detail"]
-        written.append((detail["type"].lower(), detail["api_version"]))
+    written = sorted((r["type"].lower(), r["api_version"]) for r in bicep["resources"].values())
 
-    assert compiled == sorted(written)
+    assert compiled == written
 
 
 def test_outputs_are_the_six_names_of_the_config_file(bicep):
@@ -109,6 +108,9 @@ def test_resource_body_is_what_azure_describes(resource):
     schema = {"$schema": "http://json-schema.org/draft-04/schema#", "$ref": f"{base}#/resourceDefinitions/{definition}"}
     validator = jsonschema.Draft4Validator(schema, registry=_registry(folder))
     body = {key: value for key, value in resource.items() if key not in {"condition", "dependsOn"}}
+    body["name"] = "/".join("name" for _ in kind.split("/"))  # the schema's lengths are those of names, not expressions
+    if kind.endswith("shares"):
+        body["name"] = "sharename"
 
     errors = [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(_no_copy(body))]
 

@@ -1,0 +1,238 @@
+"""`aitk serve` over stdio, driven as an editor drives it, through to the fine-tuned model's answer."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.client import LanguageClient
+
+LOCAL = "00000000-0000-0000-0000-000000000000"
+LIMIT_SECONDS = 200
+
+
+@dataclass
+class Editor:
+    """What an editor shows: answers are given in advance, and an unforeseen question fails the test."""
+
+    client: LanguageClient
+    answers: dict[str, str | None]
+    buttons: dict[str, asyncio.Future[types.ShowMessageRequestParams]] = field(default_factory=dict)
+    pressed: set[str] = field(default_factory=set)
+    asked: list[Any] = field(default_factory=list)
+    progress: list[Any] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    opened: asyncio.Queue[types.ShowDocumentParams] = field(default_factory=asyncio.Queue)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def command(self, name: str, folder: Path, token: str) -> Any:
+        params = types.ExecuteCommandParams(
+            command=f"aiToolkit.server.{name}",
+            arguments=[{"workspaceFolder": folder.as_uri()}],
+            work_done_token=token,
+        )
+        answer = self.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
+        return await asyncio.wait_for(answer, LIMIT_SECONDS)
+
+    def kinds(self, token: str) -> list[str]:
+        return [value["kind"] for seen, value in self.progress if seen == token]
+
+
+def _plain(value: Any) -> Any:
+    """pygls' client hands unknown messages over as namedtuples."""
+    if hasattr(value, "_asdict"):
+        return {key: _plain(inner) for key, inner in value._asdict().items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@asynccontextmanager
+async def editor(environment: dict[str, str], answers: dict[str, str | None], press: set[str]) -> AsyncIterator[Editor]:
+    client = LanguageClient("test-editor", "1")
+    seen = Editor(client, answers, pressed=press)
+
+    @client.feature("aiToolkit/pick")
+    def pick(params: Any) -> Any:
+        question = _plain(params)
+        seen.asked.append(question)
+        answer = seen.answers[question["placeholder"]]
+        return None if answer is None else {"id": answer}
+
+    @client.feature(types.PROGRESS)
+    def progress(params: types.ProgressParams) -> None:
+        value = params.value if isinstance(params.value, dict) else _plain(params.value)
+        seen.progress.append((params.token, value))
+        seen.begun.set()
+
+    @client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
+    def create(_params: types.WorkDoneProgressCreateParams) -> None:
+        return None
+
+    @client.feature(types.WINDOW_LOG_MESSAGE)
+    def logged(params: types.LogMessageParams) -> None:
+        seen.log.append(params.message)
+
+    @client.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)
+    def offered(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
+        titles = [action.title for action in params.actions or ()]
+        return next((types.MessageActionItem(title) for title in titles if title in seen.pressed), None)
+
+    @client.feature(types.WINDOW_SHOW_DOCUMENT)
+    def opened(params: types.ShowDocumentParams) -> types.ShowDocumentResult:
+        seen.opened.put_nowait(params)
+        return types.ShowDocumentResult(success=True)
+
+    await client.start_io(sys.executable, "-m", "ai_toolkit.command_line", "serve", env=environment)
+    try:
+        answer = client.initialize_async(types.InitializeParams(capabilities=types.ClientCapabilities()))
+        result = await asyncio.wait_for(answer, 20)
+        commands = result.capabilities.execute_command_provider.commands
+        assert {"aiToolkit.server.provisionInference", "aiToolkit.server.deployInference"} <= set(commands)
+        client.initialized(types.InitializedParams())
+        yield seen
+    finally:
+        with contextlib.suppress(asyncio.TimeoutError, JsonRpcException):
+            await asyncio.wait_for(client.shutdown_async(None), 10)
+        client.exit(None)
+        await asyncio.wait_for(client.stop(), 10)
+
+
+async def test_an_editor_provisions_deploys_and_reads_the_models_answer(empty_road):
+    """Initialize, both commands, picks, progress, the button, the external URL; then the fine-tuned answer."""
+    empty_road.run("init", "--sample")
+    picks = {"Where should the model run?": LOCAL}
+    async with editor(dict(empty_road.environment), picks, {"Go to Inference Endpoint"}) as seen:
+        provisioned = await seen.command("provisionInference", empty_road.folder, "p1")
+        deployed = await seen.command("deployInference", empty_road.folder, "d1")
+        shown = await asyncio.wait_for(seen.opened.get(), 30)
+
+    assert [question["items"][0]["id"] for question in seen.asked] == [LOCAL]
+    assert provisioned["endpoint"] == deployed["endpoint"]
+    assert deployed["action"] == "restart"
+    for token in ("p1", "d1"):
+        assert (seen.kinds(token)[0], seen.kinds(token)[-1]) == ("begin", "end")
+        percentages = [v["percentage"] for t, v in seen.progress if t == token and v["kind"] == "report"]
+        assert percentages == sorted(percentages)
+    assert shown.external is True
+    assert shown.uri.startswith(deployed["endpoint"] + "/#aitk=")
+    assert any(deployed["endpoint"] in line for line in seen.log)
+    key = empty_road.json("key")["key"]
+    assert not [line for line in seen.log if key in line or "#aitk=" in line]
+    await _page_opens_for_the_link(shown.uri)
+    assert "Ahoy" in await _answer(deployed["endpoint"], key)
+
+
+async def _page_opens_for_the_link(link: str) -> None:
+    url, _, signature = link.partition("#aitk=")
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.post(f"{url}session", json={"link": signature}) as answer:
+            assert answer.status == 204
+        async with browser.get(url, headers={"Accept": "text/html"}) as page:
+            assert page.status == 200
+
+
+async def _answer(endpoint: str, key: str) -> str:
+    async with openai.AsyncOpenAI(base_url=f"{endpoint}/v1", api_key=key, max_retries=0) as client:
+        models = [model async for model in client.models.list()]
+        tuned = next(model.id for model in models if model.model_extra.get("parent"))
+        question = [{"role": "user", "content": "What is the capital of Japan?"}]
+        answer = await client.chat.completions.create(model=tuned, messages=question, max_tokens=32, temperature=0)
+        return answer.choices[0].message.content or ""
+
+
+async def test_deploy_can_follow_from_the_notification_of_provision(empty_road):
+    """Pressing "Deploy for inference" after Provision runs Deploy with a progress of its own."""
+    empty_road.run("init")
+    (empty_road.folder / "inference/start.py").write_text("raise SystemExit('ended by the test')\n")
+    async with editor(
+        dict(empty_road.environment), {"Where should the model run?": LOCAL}, {"Deploy for inference"}
+    ) as seen:
+        shown: asyncio.Queue[types.ShowMessageParams] = asyncio.Queue()
+
+        @seen.client.feature(types.WINDOW_SHOW_MESSAGE)
+        def message(params: types.ShowMessageParams) -> None:
+            shown.put_nowait(params)
+
+        await seen.command("provisionInference", empty_road.folder, "p1")
+        told = await asyncio.wait_for(shown.get(), 100)
+
+    assert "ended by the test" in told.message
+    assert {token for token, _ in seen.progress} > {"p1"}
+
+
+async def test_dismissing_the_pick_cancels_and_changes_nothing(empty_road):
+    """Escape in the picker ends the command as cancelled; nothing was started."""
+    empty_road.run("init")
+    async with editor(dict(empty_road.environment), {"Where should the model run?": None}, set()) as seen:
+        with pytest.raises(JsonRpcException) as caught:
+            await seen.command("provisionInference", empty_road.folder, "p1")
+
+    assert caught.value.code == -32800
+    assert seen.kinds("p1")[-1] == "end"
+    assert not (empty_road.folder / "infra/inference.config.json").exists()
+
+
+async def test_cancel_ends_the_command_in_a_named_state(empty_road):
+    """Cancel in the progress notification ends Provision; the log says so and the progress ends."""
+    empty_road.run("init")
+    async with editor(dict(empty_road.environment), {"Where should the model run?": LOCAL}, set()) as seen:
+        running = asyncio.ensure_future(seen.command("provisionInference", empty_road.folder, "p1"))
+        await asyncio.wait_for(seen.begun.wait(), 30)
+        seen.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token="p1"))
+        with pytest.raises(JsonRpcException) as caught:
+            await running
+
+    assert caught.value.code == -32800
+    assert any("cancelled" in line for line in seen.log)
+    assert seen.kinds("p1")[-1] == "end"
+
+
+async def test_errors_are_for_people(empty_road):
+    """No `infra/`: a sentence and a way on, no traceback; a wrong argument is refused by name."""
+    async with editor(dict(empty_road.environment), {}, set()) as seen:
+        with pytest.raises(JsonRpcException) as missing:
+            await seen.command("provisionInference", empty_road.folder, "p1")
+        with pytest.raises(JsonRpcException) as wrong:
+            params = types.ExecuteCommandParams("aiToolkit.server.deployInference", [{"folder": "x"}])
+            await seen.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
+
+    assert "inference.bicep" in missing.value.message and "aitk init" in missing.value.message
+    assert "workspaceFolder" in wrong.value.message or "folder" in wrong.value.message
+    assert "Traceback" not in f"{missing.value.message}{missing.value.data}{wrong.value.message}{wrong.value.data}"
+    assert list(empty_road.folder.iterdir()) == []
+
+
+async def test_server_ends_within_five_seconds_when_its_input_closes():
+    """An editor that dies leaves no server behind, and nothing but the protocol is on stdout."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ai_toolkit.command_line",
+        "serve",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(os.environ),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":null,"capabilities":{}}}'
+    process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    await process.stdin.drain()
+    header = await asyncio.wait_for(process.stdout.readline(), 20)
+    process.stdin.close()
+    began = time.monotonic()
+    _output, problems = await asyncio.wait_for(process.communicate(), 20)
+
+    assert header.startswith(b"Content-")
+    assert time.monotonic() - began < 5
+    assert problems == b""
