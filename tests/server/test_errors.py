@@ -53,7 +53,7 @@ def drawn():
 def test_drawing_at_the_top_is_the_tree():
     """The picture that a reader starts with shows every class in its place."""
     assert sorted(drawn()) == sorted(tree(AiToolkitError))
-    assert [name for _depth, name in drawn()][0] == "AiToolkitError"
+    assert next(name for _depth, name in drawn()) == "AiToolkitError"
 
 
 def test_codes_are_stable_words():

@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ai_toolkit.azure.unique_string import unique_string
@@ -181,7 +181,11 @@ def test_no_name_with_other_characters_passes(parameter, name):
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", name, re.ASCII)
 
 
-@given(st.sampled_from(sorted(DEFAULT_PREFIXES)), text_of(LOWER + UPPER + DIGITS + "-_. ", 0, 70))
+@settings(max_examples=500)
+@given(
+    st.sampled_from(sorted(DEFAULT_PREFIXES)),
+    text_of(LOWER + DIGITS, 0, 70) | text_of("abz0-", 0, 8) | text_of("aZ9-_. ", 0, 8) | text_of("Ab-", 50, 70),
+)
 def test_names_pass_as_azure_documents_them(parameter, name):
     """Each rule, written a second time without patterns, judges alike."""
     small = set(name) <= set(LOWER + DIGITS)

@@ -119,7 +119,7 @@ def test_unknown_key_is_refused(document, kind, named):
 )
 def test_value_of_another_type_is_refused(document, kind):
     """Nothing is turned into a text that it was not."""
-    with pytest.raises(ValueError, match="expected|missing|attribute"):
+    with pytest.raises(ValueError, match=r"expected|missing|attribute"):
         parse(document, kind)
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -21,14 +21,7 @@ KEYS = [
     "ACA_APP_ENDPOINT",
 ]
 TARGET = Target("11111111-2222-3333-4444-555555555555", "group", "account", "share", "app", "https://app.example.net")
-DOCUMENT = dict(
-    zip(
-        KEYS,
-        [TARGET.subscription, TARGET.resource_group, TARGET.storage_account, TARGET.file_share, TARGET.app]
-        + [TARGET.endpoint],
-        strict=True,
-    )
-)
+DOCUMENT = dict(zip(KEYS, astuple(TARGET), strict=True))
 
 
 @pytest.fixture
