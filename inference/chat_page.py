@@ -32,7 +32,7 @@ LOOK: dict[str, Any] = {
     "css": """
 .gradio-container { max-width: 58rem !important; margin: 0 auto !important }
 #title h1 { font-size: 1.35rem; margin: .25rem 0 0 } #title p { opacity: .7; margin: 0 }
-#chat { flex-grow: 1; min-height: 16rem; height: calc(100dvh - 19rem) !important }
+#chat { flex-grow: 1; min-height: 16rem; height: calc(100dvh - 22rem) !important }
 #chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .65 }
 """,
 }
@@ -42,18 +42,23 @@ def chat_page(completions: Completions) -> gr.Blocks:
     """The page for the models that `completions` serves."""
     choices = [(_label(each), each.id) for each in completions.served]
 
-    async def answer(
-        question: str, shown: list[dict[str, Any]], told: list[Message], model: str, *controls: Any
+    async def answer(  # noqa: PLR0913 - Gradio passes each input as an argument
+        question: str,
+        shown: list[dict[str, Any]],
+        told: list[Message],
+        model: str,
+        system: str | None,
+        temperature: float,
+        max_tokens: float,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """What the page shows after each piece: input box, conversation, and the conversation as the model sees it."""
+        """After each piece: the input box, the conversation as shown, and as the model sees it."""
         if not question.strip():
             yield question, shown, told
             return
-        system, temperature, max_tokens = controls
         told = [*told, Message("user", question)]
         shown = [*shown, {"role": "user", "content": question}]
         yield "", shown, told
-        prompt = [Message("system", system), *told] if system.strip() else told
+        prompt = [Message("system", system), *told] if system and system.strip() else told
         text, tokens, begun = "", 0, time.monotonic()
         try:
             served = completions.model(model)
@@ -64,7 +69,8 @@ def chat_page(completions: Completions) -> gr.Blocks:
                 text, tokens = text + piece.text, piece.answer_tokens
                 speed = tokens / max(time.monotonic() - begun, 0.001)
                 by = f"{_label(served)} · {tokens} tokens · {speed:.1f} tokens/s"
-                yield "", [*shown, _shown_answer(text, by)], [*told, Message("assistant", text)]
+                # The box is left alone from here on: somebody may be writing the next question.
+                yield gr.skip(), [*shown, _shown_answer(text, by)], [*told, Message("assistant", text)]
         except (RequestError, EngineError) as error:
             raise gr.Error(str(error), title="No answer", duration=None) from error
 
@@ -110,6 +116,7 @@ def chat_page(completions: Completions) -> gr.Blocks:
             show_progress="hidden",
             api_name="chat",
         )
+        chatbot.clear(list, None, told, cancels=[answering], api_visibility="private")
         question.stop(None, cancels=[answering])
         clear.click(lambda: ([], []), None, [chatbot, told], cancels=[answering], api_visibility="private")
     return page

@@ -15,7 +15,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,8 +27,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 ENTRY = "inference/gradio_chat.py"
+SIGN_IN = ("inference/access.py", "inference/pages.py")
 DEFAULT_PORT = 7860
-RETRY_AFTER_SECONDS = "3"
+RETRY = {"Retry-After": "3"}
 
 
 class StartError(Exception):
@@ -77,42 +77,43 @@ def share_folder() -> Path:
     return Path(configured) if configured else Path(__file__).resolve().parent.parent
 
 
-def copy_code(share: Path, target: Path) -> list[str]:
-    """Copy the deployed files of `inference/` below `target`; the names copied, empty when nothing is deployed.
+def copy_code(share: Path, target: Path, names: tuple[str, ...] = ()) -> list[str]:
+    """Copy the deployed files of `inference/` (or only `names`) below `target`; the names copied.
 
     With a manifest each file is what it says: a file that is being replaced right now comes from
-    `.aitk/replaced/`. Raises `StartError` when a deployed file is nowhere to be found.
+    `.aitk/replaced/`. Without one (files put there by hand): as they are now. Raises `StartError` when a
+    deployed file is nowhere to be found.
     """
     manifest = share / ".aitk" / "manifest.json"
-    if not manifest.is_file():
-        return _copy_all(share, target)
-    files = json.loads(manifest.read_text("utf-8"))["files"]
+    deployed: dict[str, str | None] = {}
+    if manifest.is_file():
+        for name, entry in json.loads(manifest.read_text("utf-8"))["files"].items():
+            deployed[name] = str(entry["sha256"])
+    else:
+        for file in (share / "inference").rglob("*"):
+            if file.is_file() and file.suffix != ".pyc":
+                deployed[file.relative_to(share).as_posix()] = None
     copied = []
-    for name, entry in sorted(files.items()):
-        path = PurePosixPath(name)
-        if path.parts[:1] != ("inference",) or ".." in path.parts:
+    for name, wanted in sorted(deployed.items()):
+        parts = PurePosixPath(name).parts
+        if parts[0] != "inference" or ".." in parts or (names and name not in names):
             continue
-        for candidate in (share / name, share / ".aitk" / "replaced" / str(entry["sha256"])):
-            content = candidate.read_bytes() if candidate.is_file() else b""
-            if hashlib.sha256(content).hexdigest() == entry["sha256"]:
-                break
-        else:
-            raise StartError(
-                f"{name} on the file share is not what was deployed, and the deployed version was not kept. "
-                "Deploy again."
-            )
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(content)
+        (target / name).write_bytes(_content(share, name, wanted))
         copied.append(name)
     return copied
 
 
-def _copy_all(share: Path, target: Path) -> list[str]:
-    """Without a manifest (files put there by hand): everything, as it is now."""
-    shutil.copytree(
-        share / "inference", target / "inference", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+def _content(share: Path, name: str, wanted: str | None) -> bytes:
+    if wanted is None:
+        return (share / name).read_bytes()
+    for candidate in (share / name, share / ".aitk" / "replaced" / wanted):
+        content = candidate.read_bytes() if candidate.is_file() else b""
+        if hashlib.sha256(content).hexdigest() == wanted:
+            return content
+    raise StartError(
+        f"{name} on the file share is not what was deployed, and the deployed version was not kept. Deploy again."
     )
-    return [file.relative_to(target).as_posix() for file in target.rglob("*") if file.is_file()]
 
 
 def missing_packages(requirements: Path) -> list[str]:
@@ -164,96 +165,98 @@ def import_from(folder: Path, name: str) -> Any:  # noqa: ANN401 - a module
     return module
 
 
-def handler_for(starter: Starter) -> type[BaseHTTPRequestHandler]:
-    """The request handler that answers while the app is being prepared."""
+class Handler(BaseHTTPRequestHandler):
+    """Answers while the app is being prepared."""
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 2  # an idle connection must not hold up the hand-over
-        server_version = "aitk"
-        sys_version = ""
+    timeout = 2  # an idle connection must not hold up the hand-over
+    server_version = "aitk"
+    sys_version = ""
+    starter: Starter
 
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0].rstrip("/")
-            if path == "/health":
-                self.answer(200, b'{"status": "ok"}', "application/json")
-            elif path == "/ready":
-                self.answer(
-                    503, starter.ready_body(), "application/json", {"Retry-After": RETRY_AFTER_SECONDS}
-                )
-            else:
-                self.answer_others()
+    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+        """Health, stage, or a refusal."""
+        path = self.path.partition("?")[0]
+        if path == "/health":
+            self.answer(200, b'{"status": "ok"}', "application/json")
+        elif path == "/ready":
+            self.answer(503, self.starter.ready_body(), "application/json", RETRY)
+        else:
+            self.refuse()
 
-        do_HEAD = do_GET
-        do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+    do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the same
 
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "0")
-            body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
-            if starter.access_module and self.path.partition("?")[0] == "/session":
-                secure = self.headers.get("X-Forwarded-Proto") == "https"
-                cookie = access().session_cookie(body, secure=secure)
-                if cookie:
-                    self.answer(204, b"", "application/json", {"Set-Cookie": cookie})
-                    return
-            self.answer_others()
+    def do_POST(self) -> None:  # noqa: N802 - the same
+        """A session for a signed link or the key, or a refusal."""
+        length = self.headers.get("Content-Length", "0")
+        body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
+        cookie = None
+        if self.starter.access_module and self.path.partition("?")[0] == "/session":
+            secure = self.headers.get("X-Forwarded-Proto") == "https"
+            cookie = self.access().session_cookie(body, secure=secure)
+        if cookie:
+            self.answer(204, b"", "application/json", {"Set-Cookie": cookie})
+        else:
+            self.refuse()
 
-        def answer_others(self) -> None:
-            for_people = "text/html" in self.headers.get("Accept", "")
-            headers = {"Retry-After": RETRY_AFTER_SECONDS}
-            if not starter.access_module or not starter.pages_module:
-                # For the moment until the copy is there nobody can be told from anybody.
-                status = 503 if os.environ.get("AITK_API_KEY") is None else 401
-                refresh = f'<meta http-equiv="refresh" content="{RETRY_AFTER_SECONDS}">Starting …'.encode()
-                body = refresh if for_people else starter.ready_body()
-                self.answer(status, body, "text/html" if for_people else "application/json", headers)
-            elif not access().allows({name.lower(): value for name, value in self.headers.items()}):
-                if for_people:
-                    self.answer(401, starter.pages_module.login_page(), "text/html; charset=utf-8")
-                else:
-                    message = "A key is needed: Authorization: Bearer KEY. `aitk key` prints it."
-                    body = starter.access_module.openai_error(
-                        message, kind="invalid_request_error", code="invalid_api_key"
-                    )
-                    self.answer(401, body, "application/json", {"WWW-Authenticate": "Bearer"})
-            elif for_people:
-                page = starter.pages_module.waiting_page(starter.stage, starter.detail, starter.reason, None)
-                self.answer(503, page, "text/html; charset=utf-8", headers)
-            else:
-                message = f"Not ready: {starter.stage}. {starter.reason or starter.detail}"
-                body = starter.access_module.openai_error(message, kind="server_error", code="not_ready")
-                self.answer(503, body, "application/json", headers)
+    def refuse(self) -> None:
+        """401 without the key, 503 with it: a page for people, OpenAI's error shape for programs."""
+        starter, for_people = self.starter, "text/html" in self.headers.get("Accept", "")
+        pages, errors = starter.pages_module, starter.access_module
+        if not (pages and errors):
+            # For the moment until their copy is there nobody can be told from anybody.
+            status = 401 if os.environ.get("AITK_API_KEY") else 503
+            page = b'<meta http-equiv="refresh" content="3">Starting'
+            body = page if for_people else starter.ready_body()
+            self.answer(status, body, "text/html" if for_people else "application/json", RETRY)
+        elif not self.access().allows({name.lower(): value for name, value in self.headers.items()}):
+            message = "A key is needed: Authorization: Bearer KEY. `aitk key` prints it."
+            error = errors.openai_error(message, kind="invalid_request_error", code="invalid_api_key")
+            self.answer_either(401, pages.login_page(), error, {"WWW-Authenticate": "Bearer"})
+        else:
+            message = f"Not ready: {starter.stage}. {starter.reason or starter.detail}"
+            error = errors.openai_error(message, kind="server_error", code="not_ready")
+            page = pages.waiting_page(starter.stage, starter.detail, starter.reason, None)
+            self.answer_either(503, page, error, RETRY)
 
-        def answer(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            if status != 204:  # noqa: PLR2004 - 204 has no body
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    def access(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
+        """The lock."""
+        return self.starter.access_module.Access(os.environ.get("AITK_API_KEY") or None)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing: the platform asks /health every few seconds."""
+    def answer_either(self, status: int, page: bytes, error: bytes, headers: dict[str, str]) -> None:
+        """The page for a browser, the error for a program."""
+        if "text/html" in self.headers.get("Accept", ""):
+            self.answer(status, page, "text/html; charset=utf-8", headers)
+        else:
+            self.answer(status, error, "application/json", headers)
 
-    def access() -> Any:  # noqa: ANN401 - of a module that is imported by path
-        return starter.access_module.Access(os.environ.get("AITK_API_KEY") or None)
+    def answer(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+        """One response."""
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != 204:  # noqa: PLR2004 - 204 has no body
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Nothing: the platform asks /health every few seconds."""
 
 
 def prepare(starter: Starter) -> Path | None:
     """The local copy of `inference/`, ready to run; None when nothing is deployed. Raises `StartError`."""
     share = share_folder()
     target = Path(tempfile.mkdtemp(prefix="aitk-inference-"))
-    if ENTRY not in copy_code(share, target):
-        shutil.rmtree(target)
-        return None
     local = target / "inference"
-    starter.access_module = import_from(local, "access")
+    # These first, so that people can sign in while the rest goes on.
+    copy_code(share, target, SIGN_IN)
     starter.pages_module = import_from(local, "pages")
+    starter.access_module = import_from(local, "access")
+    if ENTRY not in copy_code(share, target):
+        return None
     if missing := missing_packages(local / "requirements.txt"):
         starter.stage, starter.detail = "installing", f"Installing {', '.join(missing)}."
         log(starter.detail)
@@ -289,7 +292,7 @@ def main() -> None:
     # As a container's first process it would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     starter = Starter()
-    server = ThreadingHTTPServer(("", 0), handler_for(starter), bind_and_activate=False)
+    server = ThreadingHTTPServer(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
     server.socket.close()
     server.socket = listen()
     server.daemon_threads = False

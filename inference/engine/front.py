@@ -90,7 +90,7 @@ def _by_https(scope: Scope, headers: dict[str, str]) -> bool:
     return "https" in {scope.get("scheme"), headers.get("x-forwarded-proto")}
 
 
-async def _answer(  # noqa: PLR0913, PLR0917 - the parts of a response
+async def _answer(  # noqa: PLR0913 - the parts of a response
     send: Send,
     status: int,
     body: bytes,

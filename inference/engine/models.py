@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,9 @@ def _with_adapter(model: Any, adapter: Adapter, name: str) -> Any:  # noqa: ANN4
         if isinstance(model, peft.PeftModel):
             result = model.load_adapter(str(adapter.folder), name)
         else:
-            model = peft.PeftModel.from_pretrained(model, str(adapter.folder), name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
+                model = peft.PeftModel.from_pretrained(model, str(adapter.folder), name)
             result = None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"The adapter {adapter.id} does not fit the base model: {error}") from error

@@ -113,7 +113,8 @@ class Scheduler:
         generation = Generation(prompt, sampling, adapter)
         with self._changed:
             self._drop_cancelled()
-            if len(self._waiting) > self._max_queue:
+            room = self._max_batch - len(self._rows)
+            if len(self._waiting) >= self._max_queue + room:
                 raise QueueFullError
             self._waiting.append(generation)
             self._changed.notify()
@@ -192,27 +193,31 @@ class Scheduler:
         """Choose the rows' next tokens, hand their text over, and let the finished ones go."""
         asked = [row.generation.sampling for row in rows]
         tokens = next_tokens(logits, asked, [row.source for row in rows])
-        self._remove([row for row, token in zip(list(rows), tokens, strict=True) if self._take(row, token)])
+        taken = [(row, self._take(row, token)) for row, token in zip(rows, tokens, strict=True)]
+        self._remove([row for row, piece in taken if piece.finish_reason])
+        # After the removal: whoever hears of an answer's end finds its place free.
+        for row, piece in taken:
+            if piece.text or piece.finish_reason:
+                row.generation.deliver(piece)
 
-    def _take(self, row: _Row, token: int) -> bool:
-        """Give the row its token; whether its answer has ended."""
-        sampling, generation = row.generation.sampling, row.generation
+    def _take(self, row: _Row, token: int) -> Piece:
+        """Give the row its token; what that adds to its answer."""
         row.last = token
         row.answer_tokens += 1
-        text, finish = "", None
+        text = ""
+        finish: FinishReason | None = None
         if token in self._models.end_tokens:
             finish = "stop"
         else:
             text = row.text.push(token)
+            length = row.length + 1  # once the token is in the cache
             if row.text.stopped:
                 finish = "stop"
-            elif row.answer_tokens >= sampling.max_tokens or row.length + 1 >= self._models.context_length:
+            elif row.answer_tokens >= row.generation.sampling.max_tokens or length >= self._models.context_length:
                 finish = "length"
         if finish and not row.text.stopped:
             text += row.text.finish()
-        if text or finish:
-            generation.deliver(Piece(text, row.answer_tokens, finish))
-        return finish is not None
+        return Piece(text, row.answer_tokens, finish)
 
     def _remove(self, rows: list[_Row]) -> None:
         """Free the rows' slots: the last row moves into each hole."""

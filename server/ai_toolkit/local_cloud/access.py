@@ -64,7 +64,9 @@ def _check_management_request(request: web.Request, tokens: Callable[[str], bool
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if not token:
         raise ArmError(
-            "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", status=401
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing.",
+            status=401,
         )
     if scheme.lower() != "bearer" or not tokens(token.strip()):
         raise ArmError(

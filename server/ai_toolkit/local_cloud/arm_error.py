@@ -56,9 +56,7 @@ def resource_not_found(resource_id: str, group: str) -> ArmError:
 
 def group_not_found(group: str) -> ArmError:
     """404 for a resource group."""
-    return ArmError(
-        "ResourceGroupNotFound", f"Resource group '{group}' could not be found.", status=404
-    )
+    return ArmError("ResourceGroupNotFound", f"Resource group '{group}' could not be found.", status=404)
 
 
 def not_emulated(method: str, path: str) -> ArmError:

@@ -54,7 +54,7 @@ def kill_recorded_groups(records: Path) -> list[int]:
     A record is a file named by the leader's pid that holds the leader's start time. Where the leader
     itself is gone, its group is ended only while it exists: a group's number is not used again before.
     """
-    killed = []
+    killed: list[int] = []
     if not records.is_dir():
         return killed
     for record in records.iterdir():

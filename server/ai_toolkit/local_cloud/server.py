@@ -28,7 +28,10 @@ from ai_toolkit.local_cloud.resource_manager import subscriptions
 from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
 from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
 from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
-from ai_toolkit.local_cloud.resource_manager.managed_environments import EnvironmentStorages, ManagedEnvironments
+from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+    EnvironmentStorages,
+    ManagedEnvironments,
+)
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.quotas import Quotas

@@ -75,7 +75,9 @@ class ResourceStore:
 
     def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and everything below it."""
-        for key in [key for key in self._resources if key == identifier.key or key.startswith(identifier.key + "/")]:
+        for key in [
+            key for key in self._resources if key == identifier.key or key.startswith(identifier.key + "/")
+        ]:
             self._database.execute("DELETE FROM resources WHERE key = ?", (key,))
             del self._resources[key]
 

@@ -73,7 +73,9 @@ class RunningApp:
         """One revision as stored, or ArmError 404."""
         found = self._ground.store.get(self.id.child("revisions", name))
         if found is None:
-            raise ArmError("RevisionNotFound", f"The revision '{name}' was not found.", status=404, target=name)
+            raise ArmError(
+                "RevisionNotFound", f"The revision '{name}' was not found.", status=404, target=name
+            )
         return found
 
     def _change_record(self, name: str, **changed: object) -> None:
@@ -229,11 +231,15 @@ class RunningApp:
             if revision.ready_replicas:
                 return secrets.choice(revision.ready_replicas)
             if revision.has_failed:
-                raise NotServedError(503, "no healthy upstream: the container of the revision ends or fails its probes")
+                raise NotServedError(
+                    503, "no healthy upstream: the container of the revision ends or fails its probes"
+                )
             revision.start_replicas(max(1, revision.scale.least))
             left = deadline - loop.time()
             if left <= 0:
-                raise NotServedError(503, f"no healthy upstream: no replica was ready within {WAKE_LIMIT.seconds} s")
+                raise NotServedError(
+                    503, f"no healthy upstream: no replica was ready within {WAKE_LIMIT.seconds} s"
+                )
             await self.changes.wait(left)
 
     def _serving(self) -> RunningRevision | None:
@@ -343,7 +349,9 @@ class RunningApp:
                 make_plan,
                 properties(self.body),
                 revision.template,
-                Identity(self.id.name, revision.name, name, self.fqdn or "", self._ground.dns_suffix(self.body)),
+                Identity(
+                    self.id.name, revision.name, name, self.fqdn or "", self._ground.dns_suffix(self.body)
+                ),
                 self._ground.work_folder(name),
                 lambda storage: self._ground.share_folder(self.body, storage),
             )
@@ -386,4 +394,6 @@ class RunningApp:
 
 def _comparable(template: JsonObject) -> str:
     """The template without what does not make a revision."""
-    return json.dumps({key: value for key, value in template.items() if key != "revisionSuffix"}, sort_keys=True)
+    return json.dumps(
+        {key: value for key, value in template.items() if key != "revisionSuffix"}, sort_keys=True
+    )

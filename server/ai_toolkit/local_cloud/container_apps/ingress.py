@@ -168,7 +168,10 @@ class Ingress:
         )
         try:
             await socket.prepare(request)
-            pumps = [asyncio.create_task(_pump(socket, upstream)), asyncio.create_task(_pump(upstream, socket))]
+            pumps = [
+                asyncio.create_task(_pump(socket, upstream)),
+                asyncio.create_task(_pump(upstream, socket)),
+            ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -220,5 +223,3 @@ def _forwarded_headers(request: web.Request) -> CIMultiDict[str]:
 
 def _has_body(request: web.Request, status: int) -> bool:
     return request.method != "HEAD" and status not in {204, 304} and status >= 200  # noqa: PLR2004
-
-

@@ -73,9 +73,13 @@ def read_probes(container: JsonObject) -> dict[Kind, Probe]:
         target = f"properties.template.containers.{container.get('name')}.probes[{index}]"
         kind = str(probe.get("type", "")).lower()
         if kind not in {"startup", "liveness", "readiness"}:
-            raise ArmError("ContainerAppProbeTypeInvalid", f"'{probe.get('type')}' is no type of probe.", target=target)
+            raise ArmError(
+                "ContainerAppProbeTypeInvalid", f"'{probe.get('type')}' is no type of probe.", target=target
+            )
         if kind in given:
-            raise ArmError("ContainerAppProbeTypeDuplicate", f"There are two probes of type '{kind}'.", target=target)
+            raise ArmError(
+                "ContainerAppProbeTypeDuplicate", f"There are two probes of type '{kind}'.", target=target
+            )
         given.add(kind)
         known: Kind = "startup" if kind == "startup" else "liveness" if kind == "liveness" else "readiness"
         probes[known] = _read(known, probe, target)
@@ -102,13 +106,17 @@ def _read(kind: Kind, probe: JsonObject, target: str) -> Probe:
     http, tcp = probe.get("httpGet"), probe.get("tcpSocket")
     if (http is None) == (tcp is None):
         raise ArmError(
-            "ContainerAppProbeInvalid", f"The {kind} probe needs either 'httpGet' or 'tcpSocket'.", target=target
+            "ContainerAppProbeInvalid",
+            f"The {kind} probe needs either 'httpGet' or 'tcpSocket'.",
+            target=target,
         )
-    action = http or tcp
+    action: JsonObject = http or tcp or {}
     port = action.get("port")
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:  # noqa: PLR2004
         raise ArmError(
-            "ContainerAppProbePortInvalid", f"The {kind} probe needs a port from 1 to 65535.", target=f"{target}.port"
+            "ContainerAppProbePortInvalid",
+            f"The {kind} probe needs a port from 1 to 65535.",
+            target=f"{target}.port",
         )
     headers = tuple((header["name"], header["value"]) for header in (http or {}).get("httpHeaders") or [])
     return Probe(

@@ -50,8 +50,8 @@ class LineLog:
     async def follow(self, count: int) -> AsyncIterator[tuple[datetime, str]]:
         """The last lines and then every new one, until the log is closed."""
         follower: asyncio.Queue[tuple[datetime, str] | None] = asyncio.Queue()
-        for line in self.tail(count):
-            follower.put_nowait(line)
+        for past in self.tail(count):
+            follower.put_nowait(past)
         if self._closed:
             follower.put_nowait(None)
         self._followers.add(follower)

@@ -103,7 +103,12 @@ def make_plan(
         probes=read_probes(container),
         grace_seconds=template.get("terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,
         requirements=next(
-            (found for mount in mounts if (found := mount.folder / "inference" / "requirements.txt").is_file()), None
+            (
+                found
+                for mount in mounts
+                if (found := mount.folder / "inference" / "requirements.txt").is_file()
+            ),
+            None,
         ),
     )
 
@@ -155,7 +160,7 @@ def _on_this_computer(text: str, mounts: list[Mount]) -> str:
     """The text with mount paths replaced where they stand as whole path components."""
     for mount in mounts:
         pattern = rf"(?<![\w./-]){re.escape(mount.path)}(?![\w.-])"
-        text = re.sub(pattern, lambda _match, folder=mount.folder: str(folder), text)
+        text = re.sub(pattern, str(mount.folder).replace("\\", r"\\"), text)
     return text
 
 
@@ -164,8 +169,12 @@ def _variables(container: JsonObject, secrets: Mapping[str, str]) -> dict[str, s
     for variable in container.get("env") or []:
         reference = variable.get("secretRef")
         if reference and reference not in secrets:
-            raise ReplicaPlanError(f"The secret '{reference}' of the variable '{variable['name']}' does not exist.")
-        variables[str(variable["name"])] = secrets[reference] if reference else str(variable.get("value") or "")
+            raise ReplicaPlanError(
+                f"The secret '{reference}' of the variable '{variable['name']}' does not exist."
+            )
+        variables[str(variable["name"])] = (
+            secrets[reference] if reference else str(variable.get("value") or "")
+        )
     return variables
 
 

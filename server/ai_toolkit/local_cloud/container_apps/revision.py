@@ -93,7 +93,13 @@ class RunningRevision:
             return "Failed"
         if self.ready_replicas:
             crashed = any(replica.has_crashed for replica in self.replicas)
-            return "Degraded" if crashed else "RunningAtMaxScale" if len(self.replicas) >= self.scale.most else "Running"
+            return (
+                "Degraded"
+                if crashed
+                else "RunningAtMaxScale"
+                if len(self.replicas) >= self.scale.most
+                else "Running"
+            )
         return "Processing" if self.wanted else "ScaledToZero"
 
     def start_replicas(self, count: int) -> None:
@@ -110,7 +116,10 @@ class RunningRevision:
                 await self._gpus.acquire()
         finally:
             self.waiting_for_gpu -= 1
-        suffix = "".join(secrets.choice(LETTERS) for _ in range(10)), "".join(secrets.choice(LETTERS) for _ in range(5))
+        suffix = (
+            "".join(secrets.choice(LETTERS) for _ in range(10)),
+            "".join(secrets.choice(LETTERS) for _ in range(5)),
+        )
         replica = self._make_replica(self, f"{self.name}-{suffix[0]}-{suffix[1]}")
         self.replicas.append(replica)
         replica.start()
@@ -151,5 +160,3 @@ class RunningRevision:
                 return True
             await self._changes.wait(deadline - loop.time())
         return bool(self.ready_replicas)
-
-

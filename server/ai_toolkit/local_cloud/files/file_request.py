@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cached_property
+from typing import Any
 
 from aiohttp import web
 
@@ -65,8 +66,8 @@ class FileRequest:
         """The facts that the headers give, on top of what was there before."""
         facts = before or FileFacts()
         headers = self.http.headers
-        content = {field: headers.get(header) for header, field in FACT_HEADERS.items()}
-        times = {
+        content: dict[str, Any] = {field: headers.get(header) for header, field in FACT_HEADERS.items()}
+        times: dict[str, Any] = {
             "creation_time": _time(headers.get("x-ms-file-creation-time"), facts.creation_time),
             "last_write_time": _time(headers.get("x-ms-file-last-write-time"), facts.last_write_time),
         }

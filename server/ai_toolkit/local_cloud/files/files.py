@@ -35,7 +35,9 @@ async def create(request: FileRequest) -> web.Response:
     if before is not None:
         request.check_lease(before)
     await asyncio.to_thread(_make, at, size)
-    facts = replace(request.given_facts(), metadata=request.metadata(), lease=before.lease if before else None)
+    facts = replace(
+        request.given_facts(), metadata=request.metadata(), lease=before.lease if before else None
+    )
     request.keep(at, facts)
     return web.Response(status=201, headers=request.headers(at, facts))
 
@@ -134,7 +136,9 @@ async def download(request: FileRequest) -> web.StreamResponse:
             headers["Content-Range"] = f"bytes {start}-{last}/{size}"
             if request.http.headers.get("x-ms-range-get-content-md5", "").lower() == "true":
                 part = await asyncio.to_thread(os.pread, descriptor, last - start + 1, start)
-                headers["Content-MD5"] = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
+                headers["Content-MD5"] = base64.b64encode(
+                    hashlib.md5(part, usedforsecurity=False).digest()
+                ).decode()
             if facts.content_md5:
                 headers["x-ms-content-md5"] = facts.content_md5
         elif facts.content_md5:
@@ -220,7 +224,9 @@ async def rename(request: FileRequest) -> web.Response:
             raise StorageError("LeaseIdMissing" if given is None else "LeaseIdMismatchWithFileOperation")
     wanted = request.path.rstrip("/").rpartition("/")[2].rstrip(".")
     target = SharePath(at.account, at.share, (*at.names[:-1], wanted), at.root)
-    await asyncio.to_thread(shutil.move if source.is_directory() else os.replace, source.on_disk, target.on_disk)
+    await asyncio.to_thread(
+        shutil.move if source.is_directory() else os.replace, source.on_disk, target.on_disk
+    )
     if target.on_disk != at.on_disk and not same:
         at.on_disk.unlink(missing_ok=True)  # the replaced one's name had another case
     if source.text.casefold() != target.text.casefold():

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -72,7 +72,9 @@ class FileService:
             raise StorageError("AuthenticationFailed", str(error)) from error
         share, _, path = rest.partition("/")
         query = {name.lower(): value for name, value in http.query.items()}
-        request = FileRequest(http, account, unquote(share), unquote(path), query, self._shares, self._quota_gib)
+        request = FileRequest(
+            http, account, unquote(share), unquote(path), query, self._shares, self._quota_gib
+        )
         return await _route(request)
 
 
@@ -93,11 +95,13 @@ async def _route(request: FileRequest) -> web.StreamResponse:
     return await handler(request)
 
 
-SERVICE = {
+Handler = Callable[[FileRequest], Awaitable[web.StreamResponse]]
+Table = Mapping[tuple[str, str, str], Handler]
+SERVICE: Table = {
     ("GET", "", "list"): shares.list_shares,
     ("GET", "service", "properties"): shares.service_properties,
 }
-SHARE = {
+SHARE: Table = {
     ("PUT", "share", ""): shares.create,
     ("GET", "share", ""): shares.read,
     ("HEAD", "share", ""): shares.read,
@@ -106,7 +110,7 @@ SHARE = {
     ("GET", "share", "stats"): shares.statistics,
     ("PUT", "share", "filepermission"): shares.create_permission,
 }
-DIRECTORY = {
+DIRECTORY: Table = {
     ("PUT", "directory", ""): directories.create,
     ("GET", "directory", ""): directories.read,
     ("HEAD", "directory", ""): directories.read,
@@ -116,7 +120,7 @@ DIRECTORY = {
     ("PUT", "directory", "properties"): directories.set_properties,
     ("PUT", "directory", "rename"): directories.rename,
 }
-FILE = {
+FILE: Table = {
     ("PUT", "", ""): files.create,
     ("PUT", "", "range"): files.put_range,
     ("GET", "", ""): files.download,

@@ -104,7 +104,9 @@ async def service_properties(_request: FileRequest) -> web.Response:
 
 def used_bytes(root: SharePath) -> int:
     """The sum of the sizes of all files in the share."""
-    return sum(path.lstat().st_size for path in root.root.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(
+        path.lstat().st_size for path in root.root.rglob("*") if path.is_file() and not path.is_symlink()
+    )
 
 
 def _headers(request: FileRequest, root: SharePath) -> dict[str, str]:

@@ -74,7 +74,15 @@ class SideData:
         self._database.execute(
             "UPDATE facts SET path = ? || substr(path, ?) "
             "WHERE account = ? AND share = ? AND (path = ? OR (path >= ? AND path < ?))",
-            (destination.casefold(), len(source.casefold()) + 1, account, share, source.casefold(), low, high),
+            (
+                destination.casefold(),
+                len(source.casefold()) + 1,
+                account,
+                share,
+                source.casefold(),
+                low,
+                high,
+            ),
         )
 
 

@@ -32,7 +32,9 @@ class ContainerApps(ResourceType):
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"
     )
 
-    def __init__(self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
+    def __init__(
+        self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]
+    ) -> None:
         super().__init__(ground.store)
         self._ground = ground
         self._origin = origin
@@ -96,7 +98,12 @@ class ContainerApps(ResourceType):
             read_probes(container)
         scale = (given.get("template") or {}).get("scale") or {}
         least, most = scale.get("minReplicas") or 0, scale.get("maxReplicas", 10)
-        if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most or not 1 <= most <= 1000:  # noqa: PLR2004
+        if (
+            not isinstance(least, int)
+            or not isinstance(most, int)
+            or not 0 <= least <= most
+            or not 1 <= most <= 1000
+        ):  # noqa: PLR2004
             raise ArmError(
                 "ContainerAppInvalidScaleSettings",
                 f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas, 1 to 1000.",
@@ -151,7 +158,12 @@ class ContainerApps(ResourceType):
             )
         configuration = {"activeRevisionsMode": "Single", **(given.get("configuration") or {})}
         if configuration.get("ingress"):
-            ingress = {"external": False, "transport": "Auto", "allowInsecure": False, **configuration["ingress"]}
+            ingress = {
+                "external": False,
+                "transport": "Auto",
+                "allowInsecure": False,
+                **configuration["ingress"],
+            }
             ingress.setdefault("traffic", [{"weight": 100, "latestRevision": True}])
             ingress.pop("fqdn", None)
             configuration["ingress"] = ingress
@@ -236,7 +248,13 @@ def _secret_values(app: StoredResource) -> JsonObject:
 
 def _template_with_defaults(template: JsonObject) -> JsonObject:
     """The template with the defaults that Azure returns."""
-    scale = {"minReplicas": None, "maxReplicas": 10, "cooldownPeriod": 300, "pollingInterval": 30, "rules": None}
+    scale = {
+        "minReplicas": None,
+        "maxReplicas": 10,
+        "cooldownPeriod": 300,
+        "pollingInterval": 30,
+        "rules": None,
+    }
     containers = [
         {**container, "resources": {"cpu": 0.5, "memory": "1Gi", **(container.get("resources") or {})}}
         for container in template["containers"]
@@ -244,5 +262,3 @@ def _template_with_defaults(template: JsonObject) -> JsonObject:
     for index, container in enumerate(containers):
         container.setdefault("name", f"container-{index}")
     return {**template, "containers": containers, "scale": {**scale, **(template.get("scale") or {})}}
-
-

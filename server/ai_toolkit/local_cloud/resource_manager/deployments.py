@@ -68,7 +68,10 @@ class Deployments:
         """Deployments that a stop of the local cloud interrupted have failed, and say so."""
         for deployment in list(self._manager.store.below("/subscriptions", TYPE)):
             if deployment.body["properties"]["provisioningState"] not in ENDED:
-                error = {"code": "DeploymentInterrupted", "message": "The local cloud stopped during the deployment."}
+                error = {
+                    "code": "DeploymentInterrupted",
+                    "message": "The local cloud stopped during the deployment.",
+                }
                 self._record(deployment.id, provisioningState="Failed", error=error)
 
     async def _put(self, request: ArmRequest) -> web.Response:
@@ -186,7 +189,9 @@ class Deployments:
             known = self._manager.find_type(resource.id.type) is not None
             if known and len(resource.id.types) == 1 and resource.id.key not in planned:
                 body = self._manager.view(resource)
-                changes.append({"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body})
+                changes.append(
+                    {"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body}
+                )
         return web.json_response({"status": "Succeeded", "properties": {"changes": changes}})
 
     async def _cancel(self, request: ArmRequest) -> web.Response:
@@ -244,7 +249,11 @@ class Deployments:
         check_subscription(request.names["subscription"])
         names = request.names
         return ResourceId(
-            names["subscription"], names["group"], "Microsoft.Resources", ("deployments",), (names["deployment"],)
+            names["subscription"],
+            names["group"],
+            "Microsoft.Resources",
+            ("deployments",),
+            (names["deployment"],),
         )
 
     def _require(self, request: ArmRequest) -> StoredResource:
@@ -252,25 +261,36 @@ class Deployments:
         self._manager.require_group(identifier)
         found = self._manager.store.get(identifier)
         if found is None:
-            raise ArmError("DeploymentNotFound", f"Deployment '{identifier.name}' could not be found.", status=404)
+            raise ArmError(
+                "DeploymentNotFound", f"Deployment '{identifier.name}' could not be found.", status=404
+            )
         return found
 
     def _content(self, request: ArmRequest) -> tuple[JsonObject, JsonObject]:
         properties = request.require_body().get("properties")
         if not isinstance(properties, dict):
-            raise ArmError("InvalidRequestContent", "The property 'properties' is required.", target="properties")
+            raise ArmError(
+                "InvalidRequestContent", "The property 'properties' is required.", target="properties"
+            )
         if properties.get("mode", "Incremental").lower() != "incremental":
             raise ArmError(
-                "NotImplementedByLocalCloud", "The local cloud deploys in mode Incremental only.", status=501, target="mode"
+                "NotImplementedByLocalCloud",
+                "The local cloud deploys in mode Incremental only.",
+                status=501,
+                target="mode",
             )
         template, parameters = properties.get("template"), properties.get("parameters") or {}
         if not isinstance(template, dict):
             raise ArmError(
-                "InvalidRequestContent", "The property 'template' is required as an object.", target="properties.template"
+                "InvalidRequestContent",
+                "The property 'template' is required as an object.",
+                target="properties.template",
             )
         if not isinstance(parameters, dict):
             raise ArmError(
-                "InvalidRequestContent", "The property 'parameters' must be an object.", target="properties.parameters"
+                "InvalidRequestContent",
+                "The property 'parameters' must be an object.",
+                target="properties.parameters",
             )
         return template, parameters
 
@@ -299,7 +319,11 @@ def _dependencies(plan: Plan) -> list[JsonObject]:
 
     def named(symbol: str) -> JsonObject:
         identifier = by_symbol[symbol].id
-        return {"id": str(identifier), "resourceType": identifier.type, "resourceName": "/".join(identifier.names)}
+        return {
+            "id": str(identifier),
+            "resourceType": identifier.type,
+            "resourceName": "/".join(identifier.names),
+        }
 
     return [
         {**named(resource.symbol), "dependsOn": [named(needed) for needed in sorted(resource.needs)]}

@@ -28,7 +28,9 @@ class ManagedEnvironments(ResourceType):
     name: ClassVar[str] = "Microsoft.App/managedEnvironments"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
-    name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
+    name_rule: ClassVar[str] = (
+        "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
+    )
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -59,7 +61,11 @@ class ManagedEnvironments(ResourceType):
             profiles = [*profiles, CONSUMPTION]
         return {
             **body,
-            "properties": {**defaults, **given, **({"workloadProfiles": profiles} if profiles is not None else {})},
+            "properties": {
+                **defaults,
+                **given,
+                **({"workloadProfiles": profiles} if profiles is not None else {}),
+            },
         }
 
     async def remove(self, resource: StoredResource) -> None:
@@ -67,8 +73,7 @@ class ManagedEnvironments(ResourceType):
         apps = [
             app.id.name
             for app in self.store.below("/subscriptions", APP_TYPE)
-            if environment_of(app.body) == resource.id.key
-            and app.id.group_id.key == resource.id.group_id.key
+            if environment_of(app.body) == resource.id.key and app.id.group_id.key == resource.id.group_id.key
         ]
         if apps:
             raise ArmError(
@@ -84,9 +89,7 @@ class ManagedEnvironments(ResourceType):
         logs = shown.get("appLogsConfiguration")
         if isinstance(logs, dict) and isinstance(logs.get("logAnalyticsConfiguration"), dict):
             analytics = {
-                key: value
-                for key, value in logs["logAnalyticsConfiguration"].items()
-                if key != "sharedKey"
+                key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"
             }
             shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
         for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
@@ -154,9 +157,7 @@ class EnvironmentStorages(ResourceType):
         """The storage without its account's key."""
         body = super().view(resource)
         shown = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
-        shown["azureFile"] = {
-            key: value for key, value in shown["azureFile"].items() if key != "accountKey"
-        }
+        shown["azureFile"] = {key: value for key, value in shown["azureFile"].items() if key != "accountKey"}
         return {**body, "properties": shown}
 
 
@@ -222,8 +223,18 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
 def usage_documents(gpus_in_use: int) -> list[JsonObject]:
     """What is used of each quota."""
     rows = [
-        ("ManagedEnvironmentConsumptionNCA100Gpus", "Managed Environment Consumption NCA100 Gpus", gpus_in_use, GPUS_PER_ENVIRONMENT),
-        ("ManagedEnvironmentConsumptionT4Gpus", "Managed Environment Consumption T4 Gpus", gpus_in_use, GPUS_PER_ENVIRONMENT),
+        (
+            "ManagedEnvironmentConsumptionNCA100Gpus",
+            "Managed Environment Consumption NCA100 Gpus",
+            gpus_in_use,
+            GPUS_PER_ENVIRONMENT,
+        ),
+        (
+            "ManagedEnvironmentConsumptionT4Gpus",
+            "Managed Environment Consumption T4 Gpus",
+            gpus_in_use,
+            GPUS_PER_ENVIRONMENT,
+        ),
         ("ManagedEnvironmentConsumptionCores", "Managed Environment Consumption Cores", 0, 100),
     ]
     return [

@@ -4,7 +4,13 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue, group_not_found, resource_not_found
+from ai_toolkit.local_cloud.arm_error import (
+    ArmError,
+    JsonObject,
+    JsonValue,
+    group_not_found,
+    resource_not_found,
+)
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
@@ -60,13 +66,7 @@ class ResourceManager:
         """The resource as stored before it is provisioned, and whether it is new."""
         resource_type = self.check_put(identifier, body, api_version)
         self.require_group(identifier)
-        if len(identifier.types) > 1 and self.store.get(identifier.parent) is None:
-            raise ArmError(
-                "ParentResourceNotFound",
-                f"Failed to perform 'write' on resource(s) of type '{identifier.type}', because the parent resource "
-                f"'{identifier.parent}' could not be found.",
-                status=404,
-            )
+        self._require_parent(identifier)
         existing = self.store.get(identifier)
         merged = resource_type.merge(identifier, body, existing.body if existing else None)
         now = datetime.now(UTC).isoformat()
@@ -84,6 +84,19 @@ class ResourceManager:
             "properties": {**properties(merged), "provisioningState": "InProgress"},
         }
         return self.store.put(identifier, merged), existing is None
+
+    def _require_parent(self, identifier: ResourceId) -> None:
+        parent = identifier.parent
+        parent_type = self.find_type(parent.type)
+        if parent_type is not None and parent_type.is_implicit:
+            parent = parent.parent
+        if self.store.get(parent) is None:
+            raise ArmError(
+                "ParentResourceNotFound",
+                f"Failed to perform 'write' on resource(s) of type '{identifier.type}', because the parent "
+                f"resource '{parent}' could not be found.",
+                status=404,
+            )
 
     async def finish(self, resource: StoredResource) -> StoredResource:
         """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""

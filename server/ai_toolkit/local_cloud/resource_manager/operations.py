@@ -101,8 +101,14 @@ class Operations:
     def _find(self, request: ArmRequest) -> Operation:
         operation = self._operations.get(request.names["operation"])
         if operation is None:
-            raise refuse_unknown(request) if not request.names["operation"] else ArmError(
-                "OperationNotFound", "The operation is not known: the local cloud may have restarted.", status=404
+            raise (
+                refuse_unknown(request)
+                if not request.names["operation"]
+                else ArmError(
+                    "OperationNotFound",
+                    "The operation is not known: the local cloud may have restarted.",
+                    status=404,
+                )
             )
         return operation
 

@@ -20,7 +20,11 @@ class Quotas:
     """Answers what a preflight asks before anything is billed."""
 
     def __init__(
-        self, manager: ResourceManager, environments: ManagedEnvironments, accounts: StorageAccounts, ground: Ground
+        self,
+        manager: ResourceManager,
+        environments: ManagedEnvironments,
+        accounts: StorageAccounts,
+        ground: Ground,
     ) -> None:
         self._manager = manager
         self._environments = environments
@@ -30,15 +34,15 @@ class Quotas:
     def add_routes(self, routes: Routes) -> None:
         """Add the routes."""
         location = "/subscriptions/{subscription}/providers/Microsoft.App/locations/{location}"
-        environment = (
-            "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.App/managedEnvironments/{environment}"
-        )
+        environment = "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.App/managedEnvironments/{environment}"
         routes.add("GET", f"{location}/usages", self._location_usages)
         routes.add("GET", f"{location}/availableManagedEnvironmentsWorkloadProfileTypes", self._profile_types)
         routes.add("GET", f"{environment}/usages", self._environment_usages)
         routes.add("GET", f"{environment}/workloadProfileStates", self._profile_states)
         routes.add(
-            "POST", "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability", self._check_name
+            "POST",
+            "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability",
+            self._check_name,
         )
 
     async def _location_usages(self, request: ArmRequest) -> web.Response:
@@ -65,7 +69,9 @@ class Quotas:
         name = str(request.require_body().get("name"))
         if not self._accounts.name_pattern.fullmatch(name):
             message = f"{name} is not a valid storage account name: {self._accounts.name_rule}."
-            return web.json_response({"nameAvailable": False, "reason": "AccountNameInvalid", "message": message})
+            return web.json_response(
+                {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
+            )
         if self._accounts.find(name) is not None:
             message = f"The storage account named {name} is already taken."
             return web.json_response({"nameAvailable": False, "reason": "AlreadyExists", "message": message})
@@ -74,6 +80,10 @@ class Quotas:
     def _environment(self, request: ArmRequest) -> StoredResource:
         names = request.names
         identifier = ResourceId(
-            names["subscription"], names["group"], "Microsoft.App", ("managedEnvironments",), (names["environment"],)
+            names["subscription"],
+            names["group"],
+            "Microsoft.App",
+            ("managedEnvironments",),
+            (names["environment"],),
         )
         return self._manager.require(identifier)

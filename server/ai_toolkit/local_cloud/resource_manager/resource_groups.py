@@ -10,7 +10,11 @@ from ai_toolkit.local_cloud.resource_manager.operations import location_headers
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import merge_patch
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
-from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription, normal_location
+from ai_toolkit.local_cloud.resource_manager.subscriptions import (
+    check_location,
+    check_subscription,
+    normal_location,
+)
 from ai_toolkit.local_cloud.state import StoredResource
 
 NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
@@ -59,7 +63,9 @@ class ResourceGroups:
         location = body.get("location")
         if not isinstance(location, str):
             raise ArmError(
-                "LocationRequired", "The location property is required for this definition.", target="location"
+                "LocationRequired",
+                "The location property is required for this definition.",
+                target="location",
             )
         check_location(location)
         existing = self._manager.store.get(identifier)
@@ -81,7 +87,9 @@ class ResourceGroups:
     async def _patch(self, request: ArmRequest) -> web.Response:
         group = self._manager.require_group(_identifier(request))
         tags = merge_patch(group.body.get("tags"), request.require_body().get("tags", {}))
-        return web.json_response(self.document(self._manager.store.put(group.id, {**group.body, "tags": tags})))
+        return web.json_response(
+            self.document(self._manager.store.put(group.id, {**group.body, "tags": tags}))
+        )
 
     async def _get(self, request: ArmRequest) -> web.Response:
         return web.json_response(self.document(self._manager.require_group(_identifier(request))))
@@ -105,7 +113,13 @@ class ResourceGroups:
         for resource in self._manager.store.below(str(group.id)):
             if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:
                 body = self._manager.view(resource)
-                value.append({key: body[key] for key in ("id", "name", "type", "location", "tags", "sku", "kind") if key in body})
+                value.append(
+                    {
+                        key: body[key]
+                        for key in ("id", "name", "type", "location", "tags", "sku", "kind")
+                        if key in body
+                    }
+                )
         return web.json_response({"value": value})
 
 

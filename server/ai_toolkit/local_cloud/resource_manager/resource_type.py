@@ -21,6 +21,7 @@ class ResourceType:
     name: ClassVar[str]
     api_versions: ClassVar[frozenset[str]]
     has_location: ClassVar[bool] = True
+    is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
     name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"
 
@@ -37,7 +38,9 @@ class ResourceType:
             )
         if self.has_location and not isinstance(body.get("location"), str):
             raise ArmError(
-                "LocationRequired", "The location property is required for this definition.", target="location"
+                "LocationRequired",
+                "The location property is required for this definition.",
+                target="location",
             )
         if not isinstance(body.get("properties", {}), dict):
             raise ArmError(

@@ -41,7 +41,9 @@ class ArmRequest:
     def require_body(self) -> JsonObject:
         """The body, or 400 when there is none."""
         if self.body is None:
-            raise ArmError("InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
+            raise ArmError(
+                "InvalidRequestContent", "The request content was invalid: a JSON object is expected."
+            )
         return self.body
 
 
@@ -95,10 +97,13 @@ async def read_request(http: web.Request) -> ArmRequest:
             body = json.loads(content)
         except ValueError as error:
             raise ArmError(
-                "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{error}'."
+                "InvalidRequestContent",
+                f"The request content was invalid and could not be deserialized: '{error}'.",
             ) from error
         if body is not None and not isinstance(body, dict):
-            raise ArmError("InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
+            raise ArmError(
+                "InvalidRequestContent", "The request content was invalid: a JSON object is expected."
+            )
     return ArmRequest(http.method, raw_path, segments, {}, query, body, http)
 
 

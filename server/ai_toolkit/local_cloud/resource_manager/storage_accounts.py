@@ -55,7 +55,12 @@ class StorageAccounts(ResourceType):
             "allowBlobPublicAccess": False,
             "supportsHttpsTrafficOnly": True,
             "accessTier": "Hot",
-            "networkAcls": {"bypass": "AzureServices", "virtualNetworkRules": [], "ipRules": [], "defaultAction": "Allow"},
+            "networkAcls": {
+                "bypass": "AzureServices",
+                "virtualNetworkRules": [],
+                "ipRules": [],
+                "defaultAction": "Allow",
+            },
         }
         now = datetime.now(UTC).isoformat()
         keys = existing[KEYS] if existing else [_new_key("key1"), _new_key("key2")]
@@ -118,7 +123,9 @@ class StorageAccounts(ResourceType):
     async def _regenerate_key(self, account: StoredResource, body: JsonObject) -> JsonValue:
         name = body.get("keyName")
         if name not in {"key1", "key2"}:
-            raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
+            raise ArmError(
+                "InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName"
+            )
         keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[KEYS]]
         self.store.put(account.id, {**account.body, KEYS: keys})
         return {"keys": keys}
@@ -130,6 +137,7 @@ class FileServices(ResourceType):
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     has_location: ClassVar[bool] = False
+    is_implicit: ClassVar[bool] = True
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
     name_rule: ClassVar[str] = "it is always 'default'"
 

@@ -103,9 +103,7 @@ async def _tenants(_request: ArmRequest) -> web.Response:
 
 
 async def _subscriptions(_request: ArmRequest) -> web.Response:
-    return web.json_response(
-        {"value": [subscription_document()], "count": {"type": "Total", "value": 1}}
-    )
+    return web.json_response({"value": [subscription_document()], "count": {"type": "Total", "value": 1}})
 
 
 async def _subscription(request: ArmRequest) -> web.Response:

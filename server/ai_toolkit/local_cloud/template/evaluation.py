@@ -9,7 +9,14 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, TENANT
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member, Number, Text
-from ai_toolkit.local_cloud.template.text_functions import TEXT_FUNCTIONS, FunctionError, integer, kind, text, utc_now
+from ai_toolkit.local_cloud.template.text_functions import (
+    TEXT_FUNCTIONS,
+    FunctionError,
+    integer,
+    kind,
+    text,
+    utc_now,
+)
 from ai_toolkit.local_cloud.template.value_functions import (
     VALUE_FUNCTIONS,
     array_of,
@@ -129,7 +136,8 @@ def parse(value: str, place: str) -> Expression:
         return syntax.parse(value)
     except syntax.ExpressionSyntaxError as error:
         raise invalid_template(
-            f"Unable to parse language expression '{error.text}': {error.message} at position {error.position}", place
+            f"Unable to parse language expression '{error.text}': {error.message} at position {error.position}",
+            place,
         ) from error
 
 
@@ -163,7 +171,8 @@ def _member(of: Value, name: str, *, safe: bool, place: str) -> Value:
             return None
         known = ", ".join(of) or "none"
         raise invalid_template(
-            f"The language expression property '{name}' doesn't exist, available properties are '{known}'", place
+            f"The language expression property '{name}' doesn't exist, available properties are '{known}'",
+            place,
         )
     raise invalid_template(f"The property '{name}' cannot be selected of {kind(of)}", place)
 
@@ -391,7 +400,9 @@ def _copy_index(scope: Scope, values: list[Value], place: str) -> int:
             raise invalid_template(f"There is no copy loop '{loop}' here", place)
         return scope.copy_indexes[loop] + offset
     if scope.current_copy is None:
-        raise invalid_template("The template function 'copyIndex' is not expected outside of a copy loop", place)
+        raise invalid_template(
+            "The template function 'copyIndex' is not expected outside of a copy loop", place
+        )
     return scope.current_copy + offset
 
 
@@ -404,7 +415,8 @@ def _resource_id(scope: Scope, values: list[Value], place: str) -> str:
     namespace, *kinds = parts[at].split("/")
     if len(kinds) != len(names):
         raise invalid_template(
-            f"The function 'resourceId' has {len(names)} names for the {len(kinds)} segments of '{parts[at]}'", place
+            f"The function 'resourceId' has {len(names)} names for the {len(kinds)} segments of '{parts[at]}'",
+            place,
         )
     subscription = parts[0] if at == 2 else scope.subscription["subscriptionId"]  # noqa: PLR2004
     group = parts[at - 1] if at else scope.group["name"]

@@ -88,7 +88,8 @@ def check_value(name: str, value: Value, definition: JsonObject) -> None:
         if not all(any(equals(item, one) for one in allowed) for item in chosen):
             shown = "" if wanted.startswith("secure") else f" '{value}'"
             raise _refused(
-                name, f"The value{shown} is not part of the allowed value(s): '{','.join(map(str, allowed))}'."
+                name,
+                f"The value{shown} is not part of the allowed value(s): '{','.join(map(str, allowed))}'.",
             )
     if isinstance(value, str | list):
         shortest, longest = definition.get("minLength", 0), definition.get("maxLength")
@@ -121,13 +122,17 @@ def shown_parameters(template: JsonObject, values: dict[str, Value]) -> JsonObje
 
 
 def _written_type(name: str) -> str:
-    return {"securestring": "SecureString", "secureobject": "SecureObject"}.get(name.lower(), name.capitalize())
+    return {"securestring": "SecureString", "secureobject": "SecureObject"}.get(
+        name.lower(), name.capitalize()
+    )
 
 
 def _value_of(name: str, item: Value) -> Value:
     if not isinstance(item, dict) or not ({"value", "reference"} & item.keys() or not item):
         raise ArmError(
-            "InvalidDeploymentParameterValue", f"The parameter '{name}' must be an object with a 'value'.", target=name
+            "InvalidDeploymentParameterValue",
+            f"The parameter '{name}' must be an object with a 'value'.",
+            target=name,
         )
     if "reference" in item:
         raise ArmError(

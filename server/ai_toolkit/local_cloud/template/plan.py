@@ -72,7 +72,11 @@ class UnknownYet:
 
 
 def make_plan(
-    template: JsonObject, given: JsonObject, group: JsonObject, deployment_name: str, surroundings: Surroundings
+    template: JsonObject,
+    given: JsonObject,
+    group: JsonObject,
+    deployment_name: str,
+    surroundings: Surroundings,
 ) -> Plan:
     """The plan of a template; ArmError `InvalidTemplate` for what it cannot mean."""
     _check_shape(template)
@@ -109,7 +113,10 @@ def _check_shape(template: JsonObject) -> None:
     for section in ("imports", "extensions"):
         if template.get(section):
             raise ArmError(
-                "NotImplementedByLocalCloud", f"The local cloud does not emulate '{section}'.", status=501, target=section
+                "NotImplementedByLocalCloud",
+                f"The local cloud does not emulate '{section}'.",
+                status=501,
+                target=section,
             )
 
 
@@ -188,7 +195,9 @@ def _expanded(
         raise invalid_template("The copy count must be an integer from 0 to 800", place)
     for index in range(count):
         inner = replace(
-            scope, copy_indexes={**scope.copy_indexes, str(loop.get("name", symbol)): index}, current_copy=index
+            scope,
+            copy_indexes={**scope.copy_indexes, str(loop.get("name", symbol)): index},
+            current_copy=index,
         )
         yield from _one(f"{symbol}[{index}]", place, body, inner, group, parents)
 
@@ -207,13 +216,21 @@ def _one(
         raise invalid_template("A resource needs an 'apiVersion'", place)
     rest = {key: value for key, value in body.items() if key not in NOT_IN_BODY}
     yield PlannedResource(
-        symbol, identifier, str(evaluate(version, scope, place)), rest, place, scope, bool(body.get("existing"))
+        symbol,
+        identifier,
+        str(evaluate(version, scope, place)),
+        rest,
+        place,
+        scope,
+        bool(body.get("existing")),
     )
     nested = body.get("resources") or []
     for index, child in enumerate(nested if isinstance(nested, list) else nested.values()):
         qualified = {
             **child,
-            "type": child["type"] if "." in child["type"].split("/")[0] else f"{body['type']}/{child['type']}",
+            "type": child["type"]
+            if "." in child["type"].split("/")[0]
+            else f"{body['type']}/{child['type']}",
         }
         yield from _expanded(
             f"{symbol}.resources[{index}]",
@@ -256,7 +273,13 @@ def _with_needs(resources: list[PlannedResource], template: JsonObject) -> Itera
     by_name: dict[str, set[str]] = {}
     for resource in resources:
         loop_symbol = resource.symbol.partition("[")[0] if resource.symbol.endswith("]") else resource.symbol
-        for name in (resource.symbol, loop_symbol, str(resource.id), resource.id.name, "/".join(resource.id.names)):
+        for name in (
+            resource.symbol,
+            loop_symbol,
+            str(resource.id),
+            resource.id.name,
+            "/".join(resource.id.names),
+        ):
             by_name.setdefault(name.lower(), set()).add(resource.symbol)
     declared = template["resources"]
     known = {name.lower() for name in declared} if isinstance(declared, dict) else set()

@@ -133,7 +133,13 @@ def _net_date(moment: datetime, form: str) -> str:
         part = match[0]
         if part in _DATE_PARTS:
             return moment.strftime(_DATE_PARTS[part])
-        singles = {"M": moment.month, "d": moment.day, "H": moment.hour, "m": moment.minute, "s": moment.second}
+        singles = {
+            "M": moment.month,
+            "d": moment.day,
+            "H": moment.hour,
+            "m": moment.minute,
+            "s": moment.second,
+        }
         return str(singles[part]) if part in singles else part
 
     return re.sub(r"yyyy|yy|MM|dd|HH|hh|mm|ss|[MdHms]", replace, form)

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from ai_toolkit.local_cloud.template.text_functions import FunctionError, integer, kind, parse_json, text, to_string
+from ai_toolkit.local_cloud.template.text_functions import (
+    FunctionError,
+    integer,
+    kind,
+    parse_json,
+    text,
+    to_string,
+)
 
 Value = Any  # a JSON value
 MOST_NUMBERS = 10_000  # Azure's own limit of range()
