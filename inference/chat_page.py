@@ -42,7 +42,7 @@ def chat_page(completions: Completions) -> gr.Blocks:
     """The page for the models that `completions` serves."""
     choices = [(_label(each), each.id) for each in completions.served]
 
-    async def answer(  # noqa: PLR0913 - Gradio passes each input as an argument
+    async def answer(  # noqa: PLR0913, PLR0917 - Gradio passes each input as an argument
         question: str,
         shown: list[dict[str, Any]],
         told: list[Message],

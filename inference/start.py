@@ -173,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     starter: Starter
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+    def do_GET(self) -> None:
         """Health, stage, or a refusal."""
         path = self.path.partition("?")[0]
         if path == "/health":
@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the same
 
-    def do_POST(self) -> None:  # noqa: N802 - the same
+    def do_POST(self) -> None:
         """A session for a signed link or the key, or a refusal."""
         length = self.headers.get("Content-Length", "0")
         body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
@@ -292,7 +292,9 @@ def main() -> None:
     # As a container's first process it would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     starter = Starter()
-    server = ThreadingHTTPServer(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
+    server = ThreadingHTTPServer(
+        ("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False
+    )
     server.socket.close()
     server.socket = listen()
     server.daemon_threads = False

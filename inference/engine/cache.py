@@ -7,8 +7,6 @@ with the last one: no other row moves.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
@@ -40,7 +38,7 @@ class SlotLayer(CacheLayerMixin):
         self.is_initialized = True
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store the new states; what the rows attend to, `[rows, heads, window.length, size]`."""
         if not self.is_initialized:
@@ -91,6 +89,7 @@ class SlotCache(Cache):
         """The next forward pass has rows `first …`, writes at `positions` `[rows, tokens]`, reads `length` tokens."""
         self.window.first, self.window.positions, self.window.length = first, positions, length
 
+    @torch.inference_mode()
     def move(self, source: int, target: int, length: int) -> None:
         """Copy slot `source`, of `length` tokens, over slot `target`."""
         for layer in self.layers:

@@ -43,10 +43,8 @@ class PromptTemplate:
             except jinja2.TemplateError as error:
                 raise PromptError(f"The model's chat template refuses this conversation: {error}") from error
             # The template writes the beginning-of-text token itself.
-            ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-            return ids
-        ids = self._tokenizer(self._plain(messages)).input_ids
-        return ids
+            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self._tokenizer(self._plain(messages)).input_ids)
 
     def _plain(self, messages: list[Message]) -> str:
         """Every user turn in the template, each followed by its answer; a system message precedes the first turn."""

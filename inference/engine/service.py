@@ -10,7 +10,6 @@ import shutil
 import threading
 from contextlib import AsyncExitStack
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -24,6 +23,7 @@ from engine.settings import SettingsError, read_settings
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from access import Access
     from engine.catalog import Catalog
