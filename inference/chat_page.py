@@ -74,7 +74,8 @@ def chat_page(completions: Completions) -> gr.Blocks:
         except (RequestError, EngineError) as error:
             raise gr.Error(str(error), title="No answer", duration=None) from error
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    with page:
         gr.Markdown(f"# {TITLE}\nThe answer says below which model gave it.", elem_id="title")
         model = gr.Radio(
             choices, value=completions.default, label="Who answers", elem_id="model", interactive=True

@@ -28,8 +28,8 @@ class PromptTemplate:
         self._template = template
         if template == "auto" and not tokenizer.chat_template:
             raise PromptError(
-                "The tokenizer has no chat template. Say in settings.toml (prompt_template) how one turn looked in "
-                'fine-tuning, such as "<|user|>\\n{}<|end|>\\n<|assistant|>".'
+                "The tokenizer has no chat template. Say in settings.toml (prompt_template) how one turn "
+                'looked in fine-tuning, such as "<|user|>\\n{}<|end|>\\n<|assistant|>".'
             )
         if template != "auto" and "{}" not in template:
             raise PromptError(f"prompt_template has no {{}} for the user's message: {template!r}")
@@ -47,7 +47,7 @@ class PromptTemplate:
         return list(self._tokenizer(self._plain(messages)).input_ids)
 
     def _plain(self, messages: list[Message]) -> str:
-        """Every user turn in the template, each followed by its answer; a system message precedes the first turn."""
+        """Every user turn in the template, followed by its answer; a system message joins the next one."""
         text, system = "", ""
         for each in messages:
             if each.role in {"system", "developer"}:

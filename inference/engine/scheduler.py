@@ -1,7 +1,8 @@
 """Answers requests in one running batch that they join and leave at every step.
 
-One thread owns model and cache. It takes waiting requests into free slots (their prompt goes through the model
-alone), then moves every running request one token further in one forward pass, whichever adapter each one uses.
+One thread owns model and cache. It takes waiting requests into free slots (their prompt goes through the
+model alone), then moves every running request one token further in one forward pass, whichever adapter each
+one uses.
 """
 
 from __future__ import annotations

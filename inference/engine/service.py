@@ -62,7 +62,7 @@ class Service:
             timeout_graceful_shutdown=_STREAMS_MAY_END_SECONDS,
         )
         loop = asyncio.get_running_loop()
-        # A thread of our own, not an executor's: one that is still loading must not hold up the end of the process.
+        # A thread of our own, not an executor's: what is still loading must not hold up the process's end.
         threading.Thread(target=self._load, args=(arguments, loop), name="loading", daemon=True).start()
         await _Server(config, self._stopped).serve(sockets=[listener])
 

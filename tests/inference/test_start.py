@@ -138,7 +138,7 @@ def test_with_nothing_deployed_it_says_so(launch, workspace_with_app):
 
 
 def test_people_can_sign_in_while_it_starts(launch, workspace_with_app):
-    """The login page comes with 401; after the key, the waiting page comes with 503 and asks again by itself."""
+    """A login page comes with 401; with the key, a waiting page that asks again by itself comes with 503."""
     workspace = workspace_with_app("one")
     write_manifest(workspace, deployed_files(workspace))
     (workspace / "inference/chat_page.py").unlink()
