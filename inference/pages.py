@@ -51,11 +51,15 @@ async function enter(offered, refusal) {
     problem.textContent = refusal;
   } catch { problem.textContent = "The endpoint did not answer. Try again."; }
 }
-const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
-if (link) {
+function follow() {
+  const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
+  if (!link) return;
   history.replaceState(null, "", location.pathname + location.search);
   enter({link}, "This link has expired. Ask for a new one, or enter the key.");
 }
+// A link pasted into a tab that already shows this page changes only the fragment.
+addEventListener("hashchange", follow);
+follow();
 document.getElementById("form").addEventListener("submit", event => {
   event.preventDefault();
   enter({key: document.getElementById("key").value}, "That is not this endpoint's key.");
