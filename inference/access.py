@@ -28,7 +28,7 @@ SESSION_BODY_LIMIT_BYTES = 4096
 
 @dataclass(frozen=True)
 class Access:
-    """The door's lock; without a key (`None`) it is open, and the app listens on the loopback interface only."""
+    """The door's lock; without a key (`None`) it is open, and the app listens on loopback only."""
 
     key: str | None
 
@@ -52,7 +52,7 @@ class Access:
         return cookie is not None and self._verified("aitk-cookie", cookie.value)
 
     def session_cookie(self, body: bytes, *, secure: bool) -> str | None:
-        """A `Set-Cookie` value in exchange for `{"link": "…"}` or `{"key": "…"}`; None when it is not valid."""
+        """A `Set-Cookie` value for `{"link": "…"}` or `{"key": "…"}`; None when it is not valid."""
         if self.key is None or len(body) > SESSION_BODY_LIMIT_BYTES:
             return None
         try:

@@ -42,7 +42,7 @@ def chat_page(completions: Completions) -> gr.Blocks:
     """The page for the models that `completions` serves."""
     choices = [(_label(each), each.id) for each in completions.served]
 
-    async def answer(  # noqa: PLR0913 - Gradio passes each input as an argument
+    async def answer(  # noqa: PLR0913, PLR0917 - Gradio passes each input as an argument
         question: str,
         shown: list[dict[str, Any]],
         told: list[Message],
@@ -74,7 +74,8 @@ def chat_page(completions: Completions) -> gr.Blocks:
         except (RequestError, EngineError) as error:
             raise gr.Error(str(error), title="No answer", duration=None) from error
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    with page:
         gr.Markdown(f"# {TITLE}\nThe answer says below which model gave it.", elem_id="title")
         model = gr.Radio(
             choices, value=completions.default, label="Who answers", elem_id="model", interactive=True

@@ -1,4 +1,4 @@
-"""The inference app: a chat page at `/` and an OpenAI-compatible API at `/v1`, for a base model and its adapters.
+"""The inference app: a chat page at `/` and an OpenAI-compatible API at `/v1`, for a model and its adapters.
 
 In the container `start.py` runs it. By hand, beside `models/` and `model-cache/`:
 
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def build_page(completions: Completions) -> Callable[[Any], Any]:
-    """What puts the chat page into the app; called when the model is loaded, because Gradio's import takes long."""
+    """What puts the chat page into the app; called once the model is loaded: Gradio's import takes long."""
     import gradio  # noqa: PLC0415 - see above
 
     from chat_page import LOOK, chat_page  # noqa: PLC0415 - see above

@@ -11,17 +11,18 @@ REFRESH_SECONDS = 3
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
 {head}<style>
-:root {{ color-scheme: light dark; --ink: #1f2430; --soft: #667085; --line: #d8dce5; --card: #fff; --back: #f4f6fb;
- --accent: #4f46e5; --bad: #b42318 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaf0; --soft: #98a1b3; --line: #343b4b; --card: #1b202b;
- --back: #11141b; --accent: #8b87ff; --bad: #ff8f85 }} }}
+:root {{ color-scheme: light dark; --ink: #1f2430; --soft: #667085; --line: #d8dce5; --card: #fff;
+ --back: #f4f6fb; --accent: #4f46e5; --bad: #b42318 }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaf0; --soft: #98a1b3; --line: #343b4b;
+ --card: #1b202b; --back: #11141b; --accent: #8b87ff; --bad: #ff8f85 }} }}
 * {{ box-sizing: border-box }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--back);
- color: var(--ink); font: 16px/1.5 system-ui, sans-serif }}
-main {{ width: 100%; max-width: 27rem; background: var(--card); border: 1px solid var(--line); border-radius: 14px;
- padding: 2rem }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+ background: var(--back); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }}
+main {{ width: 100%; max-width: 27rem; background: var(--card); border: 1px solid var(--line);
+ border-radius: 14px; padding: 2rem }}
 h1 {{ font-size: 1.3rem; margin: 0 0 .5rem }} p {{ margin: .5rem 0; color: var(--soft) }}
 label {{ display: block; margin: 1.25rem 0 .35rem; font-weight: 600 }}
 input {{ width: 100%; padding: .65rem .75rem; font: inherit; color: inherit; background: transparent;
@@ -50,11 +51,15 @@ async function enter(offered, refusal) {
     problem.textContent = refusal;
   } catch { problem.textContent = "The endpoint did not answer. Try again."; }
 }
-const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
-if (link) {
+function follow() {
+  const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
+  if (!link) return;
   history.replaceState(null, "", location.pathname + location.search);
   enter({link}, "This link has expired. Ask for a new one, or enter the key.");
 }
+// A link pasted into a tab that already shows this page changes only the fragment.
+addEventListener("hashchange", follow);
+follow();
 document.getElementById("form").addEventListener("submit", event => {
   event.preventDefault();
   enter({key: document.getElementById("key").value}, "That is not this endpoint's key.");

@@ -1,11 +1,12 @@
-"""Starts the inference app in its container: answers at once, copies the code to local disk, and runs it there.
+"""Starts the inference app in its container: answers at once, copies the code to local disk, runs it there.
 
     python3 start.py
 
-Standard library only. It listens before it does anything else, so that the platform sees a healthy process within a
-second; then it copies `inference/` from the share as the manifest of the last deploy says, installs what
-`requirements.txt` asks for beyond what is installed, and becomes (exec) the copy's `gradio_chat.py`, which inherits
-the listening socket. The share is never executed from: a deploy can replace files there at any moment.
+Standard library only. It listens before it does anything else, so that the platform sees a healthy process
+within a second; then it copies `inference/` from the share as the manifest of the last deploy says, installs
+what `requirements.txt` asks for beyond what is installed, and becomes (exec) the copy's `gradio_chat.py`,
+which inherits the listening socket. The share is never executed from: a deploy can replace files there at
+any moment.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def _content(share: Path, name: str, wanted: str | None) -> bytes:
         if hashlib.sha256(content).hexdigest() == wanted:
             return content
     raise StartError(
-        f"{name} on the file share is not what was deployed, and the deployed version was not kept. Deploy again."
+        f"{name} on the file share is not what was deployed, and the deployed version was not kept. "
+        "Deploy again."
     )
 
 
@@ -142,15 +144,20 @@ def install(missing: list[str]) -> None:
     """Install packages with pip; its output goes to the log. Raises `StartError`."""
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *missing]
     with subprocess.Popen(command) as pip:  # noqa: S603 - requirements that the workspace's owner deployed
-        stopped_by = signal.signal(signal.SIGTERM, lambda *_: (pip.terminate(), sys.exit(143)))
+
+        def end(*_: object) -> None:
+            pip.terminate()
+            sys.exit(143)
+
+        stopped_by = signal.signal(signal.SIGTERM, end)
         try:
             code = pip.wait()
         finally:
             signal.signal(signal.SIGTERM, stopped_by)
     if code:
         raise StartError(
-            f"The packages that inference/requirements.txt asks for could not be installed (pip: exit {code}): "
-            f"{', '.join(missing)}. See the replica's log."
+            f"The packages that inference/requirements.txt asks for could not be installed "
+            f"(pip: exit {code}): {', '.join(missing)}. See the replica's log."
         )
 
 
@@ -173,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     starter: Starter
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+    def do_GET(self) -> None:
         """Health, stage, or a refusal."""
         path = self.path.partition("?")[0]
         if path == "/health":
@@ -185,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the same
 
-    def do_POST(self) -> None:  # noqa: N802 - the same
+    def do_POST(self) -> None:
         """A session for a signed link or the key, or a refusal."""
         length = self.headers.get("Content-Length", "0")
         body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
@@ -292,7 +299,9 @@ def main() -> None:
     # As a container's first process it would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     starter = Starter()
-    server = ThreadingHTTPServer(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
+    server = ThreadingHTTPServer(
+        ("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False
+    )
     server.socket.close()
     server.socket = listen()
     server.daemon_threads = False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Strict(BaseModel):
-    """Unknown parameters are refused by name: one that is silently ignored gives answers that nobody asked for."""
+    """Unknown parameters are refused by name: ignored ones give answers that nobody asked for."""
 
     model_config = ConfigDict(extra="forbid")
 

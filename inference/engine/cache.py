@@ -1,13 +1,11 @@
-"""Keys and values of every running request: one row ("slot") each, in tensors that all layers' attention reads.
+"""Keys and values of every running request: one row ("slot") each.
 
-Row *i* of the batch is slot *i*. A row has its own length; what lies behind it is garbage that the mask hides and
-that the row's next tokens overwrite. So a request joins by filling the next slot and leaves by being overwritten
-with the last one: no other row moves.
+Row *i* of the batch is slot *i*. A row has its own length; what lies behind it is garbage that the mask
+hides and that the row's next tokens overwrite. So a request joins by filling the next slot and leaves by
+being overwritten with the last one: no other row moves.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -24,13 +22,13 @@ class Window:
         self.length = 0
 
 
-class SlotLayer(CacheLayerMixin):
+class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base class has an untyped hook
     """One layer's keys and values, `[slots, heads, length, size]`."""
 
     is_sliding = False
 
     def __init__(self, window: Window) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # untyped there
         self.window = window
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -40,7 +38,7 @@ class SlotLayer(CacheLayerMixin):
         self.is_initialized = True
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store the new states; what the rows attend to, `[rows, heads, window.length, size]`."""
         if not self.is_initialized:
@@ -85,14 +83,17 @@ class SlotCache(Cache):
 
     def __init__(self, layers: int) -> None:
         self.window = Window()
-        super().__init__(layers=[SlotLayer(self.window) for _ in range(layers)])
+        self._slots = [SlotLayer(self.window) for _ in range(layers)]
+        super().__init__(layers=[*self._slots])
 
     def aim(self, first: int, positions: torch.Tensor, length: int) -> None:
-        """The next forward pass has rows `first …`, writes at `positions` `[rows, tokens]`, reads `length` tokens."""
+        """The next pass has rows `first …`, writes at `positions` `[rows, tokens]`, reads `length` tokens."""
         self.window.first, self.window.positions, self.window.length = first, positions, length
 
+    @torch.inference_mode()
     def move(self, source: int, target: int, length: int) -> None:
         """Copy slot `source`, of `length` tokens, over slot `target`."""
-        for layer in self.layers:
+        for layer in self._slots:
             for held in (layer.keys, layer.values):
+                assert held is not None
                 held[target, :, :length] = held[source, :, :length]

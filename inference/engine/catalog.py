@@ -1,4 +1,4 @@
-"""What there is to serve: base model and adapters as files, chosen by the settings, before anything is loaded."""
+"""What there is to serve: base model and adapters as files, chosen by the settings, before any loading."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def find_models(share: Path, settings: Settings) -> Catalog:
     adapters = tuple(_adapters(models, settings))
     if settings.adapters == "auto" and not adapters:
         raise ModelError(
-            f"No adapter was found: looked for {ADAPTER_CONFIG} at any depth below {models}. Fine-tune first, or put "
-            'the adapter there; to serve only the base model, write adapters = "none" in settings.toml.'
+            f"No adapter was found: looked for {ADAPTER_CONFIG} at any depth below {models}. "
+            "Fine-tune first, or put the adapter there. To serve only the base model, write "
+            'adapters = "none" in settings.toml.'
         )
     default = _default(adapters, settings)
     base = _base(cache, settings, default)
@@ -62,8 +63,9 @@ def find_models(share: Path, settings: Settings) -> Catalog:
         # Whoever names a base model means it; whether the adapter fits is then seen by its shapes.
         if settings.base_model == "auto" and not _names(adapter.base_name, base):
             raise ModelError(
-                f"The adapter {adapter.id} was trained on {adapter.base_name}, but the base model is {base.id}. "
-                "Name the adapters that belong to it in settings.toml (adapters), or another base_model."
+                f"The adapter {adapter.id} was trained on {adapter.base_name}, but the base model is "
+                f"{base.id}. Name the adapters that belong to it in settings.toml (adapters), or "
+                f"another base_model."
             )
         weights = adapter.folder / ADAPTER_WEIGHTS
         if not weights.is_file():
@@ -154,8 +156,8 @@ def _base(cache: Path, settings: Settings, default: Adapter | None) -> BaseModel
         if _names(default.base_name, BaseModel(name, folder)):
             return BaseModel(name, folder)
     raise ModelError(
-        f"The base model {default.base_name}, on which the adapter {default.id} was trained, is not below {cache}, "
-        f"which holds {listed}. Put it there, or name it in settings.toml: base_model."
+        f"The base model {default.base_name}, on which the adapter {default.id} was trained, is not below "
+        f"{cache}, which holds {listed}. Put it there, or name it in settings.toml: base_model."
     )
 
 
@@ -166,7 +168,7 @@ def _configs(cache: Path) -> Iterator[Path]:
 
 
 def _names(named: str, base: BaseModel) -> bool:
-    """Whether an adapter that names `named`, an id or a path on the computer that trained it, means `base`."""
+    """Whether an adapter that names `named`, an id or a path where it was trained, means `base`."""
     if named == base.id:
         return True
     parts = PureWindowsPath(named).parts if "\\" in named else PurePosixPath(named).parts
@@ -186,7 +188,7 @@ def file_sha256(file: Path) -> str:
 
 
 def weight_headers(folder: Path) -> dict[str, dict[str, object]]:
-    """Size of each file of a base model and, for safetensors, the hash of its header (length prefix included)."""
+    """Size of each file and, for safetensors, the hash of its header (with its length prefix)."""
     headers: dict[str, dict[str, object]] = {}
     for file in sorted(folder.iterdir()):
         if not file.is_file():

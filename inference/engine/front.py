@@ -1,7 +1,7 @@
-"""The door of the app: `/health` and `/ready` for everyone, everything else with the key, and once it is ready.
+"""The door of the app: `/health` and `/ready` for everyone, the rest with the key and once it is ready.
 
-Plain ASGI around the app proper, so that it answers before FastAPI, Gradio and PyTorch are imported, and so that
-no route inside, ours or Gradio's, can be reached past it.
+Plain ASGI around the app proper, so that it answers before FastAPI, Gradio and PyTorch are imported, and so
+that no route inside, ours or Gradio's, can be reached past it.
 """
 
 from __future__ import annotations

@@ -105,13 +105,13 @@ class Models:
 
 
 def load_models(catalog: Catalog, settings: Settings, report: Callable[[str, str], None]) -> Models:
-    """Everything that `catalog` names, on the device. Raises `ModelError` for an adapter that does not fit."""
+    """Everything that `catalog` names, on the device. Raises `ModelError` for what does not fit."""
     folder, trust = str(catalog.base.folder), settings.trust_remote_code
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = _dtype(settings.dtype, device)
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped there
     report("loading weights", f"Loading {catalog.base.id}.")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -152,8 +152,8 @@ def _with_adapter(model: Any, adapter: Adapter, name: str) -> Any:  # noqa: ANN4
         raise ModelError(f"The adapter {adapter.id} does not fit the base model: {error}") from error
     if result is not None and result.unexpected_keys:
         raise ModelError(
-            f"The adapter {adapter.id} does not fit the base model: it has weights for modules that are not there, "
-            f"such as {result.unexpected_keys[0]}."
+            f"The adapter {adapter.id} does not fit the base model: it has weights for modules that "
+            f"are not there, such as {result.unexpected_keys[0]}."
         )
     return model
 

@@ -28,8 +28,8 @@ class PromptTemplate:
         self._template = template
         if template == "auto" and not tokenizer.chat_template:
             raise PromptError(
-                "The tokenizer has no chat template. Say in settings.toml (prompt_template) how one turn looked in "
-                'fine-tuning, such as "<|user|>\\n{}<|end|>\\n<|assistant|>".'
+                "The tokenizer has no chat template. Say in settings.toml (prompt_template) how one turn "
+                'looked in fine-tuning, such as "<|user|>\\n{}<|end|>\\n<|assistant|>".'
             )
         if template != "auto" and "{}" not in template:
             raise PromptError(f"prompt_template has no {{}} for the user's message: {template!r}")
@@ -43,13 +43,11 @@ class PromptTemplate:
             except jinja2.TemplateError as error:
                 raise PromptError(f"The model's chat template refuses this conversation: {error}") from error
             # The template writes the beginning-of-text token itself.
-            ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-            return ids
-        ids = self._tokenizer(self._plain(messages)).input_ids
-        return ids
+            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self._tokenizer(self._plain(messages)).input_ids)
 
     def _plain(self, messages: list[Message]) -> str:
-        """Every user turn in the template, each followed by its answer; a system message precedes the first turn."""
+        """Every user turn in the template, followed by its answer; a system message joins the next one."""
         text, system = "", ""
         for each in messages:
             if each.role in {"system", "developer"}:

@@ -31,7 +31,7 @@ class State:
 
 
 class Readiness:
-    """The current state, written by the loading thread and read by everyone (a frozen value is replaced whole)."""
+    """The current state, written by the loading thread and read by all: a frozen value, replaced whole."""
 
     def __init__(self) -> None:
         self.state = State("preparing", "Starting the app.")

@@ -1,7 +1,8 @@
 """Answers requests in one running batch that they join and leave at every step.
 
-One thread owns model and cache. It takes waiting requests into free slots (their prompt goes through the model
-alone), then moves every running request one token further in one forward pass, whichever adapter each one uses.
+One thread owns model and cache. It takes waiting requests into free slots (their prompt goes through the
+model alone), then moves every running request one token further in one forward pass, whichever adapter each
+one uses.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from engine.sampling import Sampling, next_tokens, random_numbers
 from engine.text import TextStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import torch
 
     from engine.models import Models
 
@@ -139,10 +140,19 @@ class Scheduler:
                     self._changed.wait()
                 if self._closing:
                     return
-            self._remove([row for row in self._rows if row.generation.cancelled])
-            self._admit()
-            if self._rows:
-                self._step()
+            try:
+                self._remove([row for row in self._rows if row.generation.cancelled])
+                self._admit()
+                if self._rows:
+                    self._step()
+            except Exception as error:  # the thread's edge: nobody may wait for an answer that never comes
+                logger.exception("The batch of %s was dropped", len(self._rows))
+                self._drop_batch(error)
+
+    def _drop_batch(self, error: Exception) -> None:
+        for row in self._rows:
+            row.generation.deliver(EngineError(f"The engine could not go on: {error}"))
+        self._rows, self._cache = [], self._models.new_cache()
 
     def _drop_cancelled(self) -> None:
         self._waiting = deque(each for each in self._waiting if not each.cancelled)
@@ -171,20 +181,13 @@ class Scheduler:
     def _step(self) -> None:
         """One token for every row."""
         rows = self._rows
-        try:
-            logits = self._models.forward(
-                self._cache,
-                0,
-                [[row.last] for row in rows],
-                [row.length for row in rows],
-                [row.generation.adapter for row in rows],
-            )
-        except (RuntimeError, ValueError) as error:
-            logger.exception("The batch of %s was dropped", len(rows))
-            for row in rows:
-                row.generation.deliver(EngineError(str(error)))
-            self._rows, self._cache = [], self._models.new_cache()
-            return
+        logits = self._models.forward(
+            self._cache,
+            0,
+            [[row.last] for row in rows],
+            [row.length for row in rows],
+            [row.generation.adapter for row in rows],
+        )
         for row in rows:
             row.length += 1
         self._advance(rows, logits)
@@ -213,7 +216,10 @@ class Scheduler:
             length = row.length + 1  # once the token is in the cache
             if row.text.stopped:
                 finish = "stop"
-            elif row.answer_tokens >= row.generation.sampling.max_tokens or length >= self._models.context_length:
+            elif (
+                row.answer_tokens >= row.generation.sampling.max_tokens
+                or length >= self._models.context_length
+            ):
                 finish = "length"
         if finish and not row.text.stopped:
             text += row.text.finish()

@@ -10,7 +10,6 @@ import shutil
 import threading
 from contextlib import AsyncExitStack
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -24,6 +23,7 @@ from engine.settings import SettingsError, read_settings
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from access import Access
     from engine.catalog import Catalog
@@ -62,7 +62,7 @@ class Service:
             timeout_graceful_shutdown=_STREAMS_MAY_END_SECONDS,
         )
         loop = asyncio.get_running_loop()
-        # A thread of our own, not an executor's: one that is still loading must not hold up the end of the process.
+        # A thread of our own, not an executor's: what is still loading must not hold up the process's end.
         threading.Thread(target=self._load, args=(arguments, loop), name="loading", daemon=True).start()
         await _Server(config, self._stopped).serve(sockets=[listener])
 

@@ -66,10 +66,10 @@ def read_settings(file: Path, arguments: Sequence[str], environment: Mapping[str
     values: dict[str, Any] = {}
     for name, each in known.items():
         where, value = f"{file.name}: {name}", given.get(name, each.default)
-        if (text := environment.get(f"AITK_{name.upper()}")) is not None:
-            where, value = f"AITK_{name.upper()}", _from_text(text, each.default)
-        if (text := flags[name]) is not None:
-            where, value = f"--{name.replace('_', '-')}", _from_text(text, each.default)
+        if (variable := environment.get(f"AITK_{name.upper()}")) is not None:
+            where, value = f"AITK_{name.upper()}", _from_text(variable, each.default)
+        if (flag := flags[name]) is not None:
+            where, value = f"--{name.replace('_', '-')}", _from_text(flag, each.default)
         values[name] = _checked(where, value, each.default, each.metadata)
     return Settings(**values)
 

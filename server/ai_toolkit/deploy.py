@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ai_toolkit import __version__
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.endpoint import Endpoint
-from ai_toolkit.errors import FileMissing
+from ai_toolkit.errors import FileMissing, RevisionFailed
 from ai_toolkit.follow_start import Start, follow_start
 from ai_toolkit.synchronise import Plan, local_files, make_plan, synchronise
 from ai_toolkit.ui import Ui
@@ -46,6 +46,9 @@ async def deploy(workspace: Workspace, ui: Ui, *, wake: bool = False) -> Deploye
         cloud.container_apps(target.subscription, target.resource_group) as apps,
     ):
         app = await apps.app(target.app)
+        state, problem = await apps.revision(app.name, app.active_revision)
+        if problem and not await apps.replicas(app.name, app.active_revision):
+            raise RevisionFailed(app.active_revision, state, problem)
         key = await apps.key(target.app)
         if key is None:
             ui.announce(f"{target.app} has no key: its endpoint answers anyone who knows the address.")

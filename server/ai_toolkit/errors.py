@@ -172,6 +172,15 @@ class ReplicaFailed(EndpointError):
         )
 
 
+class RevisionFailed(EndpointError):
+    """A revision that cannot start a replica at all; `problem` is the platform's own sentence."""
+
+    code = "revision_failed"
+
+    def __init__(self, revision: str, state: str, problem: str) -> None:
+        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause, then run the command again.")
+
+
 class EndpointNotReady(EndpointError):
     code = "endpoint_not_ready"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +40,9 @@ def test_the_only_adapter_is_the_default_and_brings_its_base(share):
     assert found.base.id == "org/model"
 
 
-@pytest.mark.parametrize("named", ["/home/me/work/model-cache/org/model", r"C:\work\Org\Model", "./model-cache/org/model/"])
+@pytest.mark.parametrize(
+    "named", ["/home/me/work/model-cache/org/model", r"C:\work\Org\Model", "./model-cache/org/model/"]
+)
 def test_an_adapter_that_names_a_path_finds_its_base(share, named):
     """Fine-tuning often writes the path on the computer that trained."""
     put_adapter(share, "mine", named)
@@ -72,7 +77,9 @@ def test_what_cannot_be_served_is_refused_before_loading(share):
     put_adapter(share, "x", "org/absent")
     with pytest.raises(ModelError, match="org/absent"):
         find_models(share, Settings())
-    config, weights = (share / "models/x" / name for name in ("adapter_config.json", "adapter_model.safetensors"))
+    config, weights = (
+        share / "models/x" / name for name in ("adapter_config.json", "adapter_model.safetensors")
+    )
     config.write_text(config.read_text().replace("absent", "model"))
     weights.rename(weights.with_name("adapter_model.bin"))
     with pytest.raises(ModelError, match="pickle"):
@@ -125,10 +132,6 @@ def test_an_impossible_setting_is_named(tmp_path, text, environment, named):
 
 def test_the_settings_file_states_every_default(tmp_path):
     """settings.toml as shipped is the defaults, each key written out."""
-    from pathlib import Path
-    from dataclasses import fields
-    import tomllib
-
     file = Path(__file__).parents[2] / "inference/settings.toml"
 
     assert set(tomllib.loads(file.read_text())) == {each.name for each in fields(Settings)}

@@ -1,4 +1,4 @@
-"""The engine on a tiny model with random weights, in float64, where batching must not change a single token."""
+"""The engine on a tiny random model in float64, where batching must not change a single token."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def answer(generation):
 
 
 def alone(tiny, prompt, adapter, count):
-    """What the library's model itself answers: one whole forward pass per token, no cache, no mask of ours."""
+    """What the library's model itself answers: a whole forward pass per token, no cache, no mask of ours."""
     tokens = list(prompt)
     with torch.inference_mode(), nullcontext() if adapter else tiny.model.disable_adapter():
         for _ in range(count):

@@ -57,7 +57,11 @@ def test_help_lists_every_setting(tmp_path, put_code):
     """Flags come from the same class as the file."""
     put_code(tmp_path)
     told = subprocess.run(
-        [sys.executable, "gradio_chat.py", "--help"], cwd=tmp_path / "inference", capture_output=True, text=True, check=True
+        [sys.executable, "gradio_chat.py", "--help"],
+        cwd=tmp_path / "inference",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     shutil.rmtree(tmp_path / "inference")
 

@@ -25,7 +25,13 @@ def sha256(content):
 def write_manifest(workspace, files):
     entries = {name: {"size": len(content), "sha256": sha256(content)} for name, content in files.items()}
     (workspace / ".aitk").mkdir(exist_ok=True)
-    body = {"version": 1, "deployed": "2026-01-01T00:00:00Z", "tool": "test", "commit": None, "files": entries}
+    body = {
+        "version": 1,
+        "deployed": "2026-01-01T00:00:00Z",
+        "tool": "test",
+        "commit": None,
+        "files": entries,
+    }
     (workspace / ".aitk/manifest.json").write_text(json.dumps(body))
 
 
@@ -132,7 +138,7 @@ def test_with_nothing_deployed_it_says_so(launch, workspace_with_app):
 
 
 def test_people_can_sign_in_while_it_starts(launch, workspace_with_app):
-    """The login page comes with 401; after the key, the waiting page comes with 503 and asks again by itself."""
+    """A login page comes with 401; with the key, a waiting page that asks again by itself comes with 503."""
     workspace = workspace_with_app("one")
     write_manifest(workspace, deployed_files(workspace))
     (workspace / "inference/chat_page.py").unlink()
@@ -140,7 +146,9 @@ def test_people_can_sign_in_while_it_starts(launch, workspace_with_app):
     endpoint.wait_for("failed")
     login = endpoint.get("/", Accept="text/html")
     session = urllib.request.Request(
-        endpoint.url + "/session", json.dumps({"key": endpoint.key}).encode(), {"Content-Type": "application/json"}
+        endpoint.url + "/session",
+        json.dumps({"key": endpoint.key}).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(session, timeout=10) as opened:
         cookie = opened.headers["Set-Cookie"].partition(";")[0]

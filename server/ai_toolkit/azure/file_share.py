@@ -71,7 +71,7 @@ class FileShare:
         async def progress(current: int, _total: int | None) -> None:
             sent(current)
 
-        with await asyncio.to_thread(source.open, "rb") as stream:
+        with source.open("rb") as stream:  # not in a thread: its result would be lost, open, on cancellation
             await self._client.get_file_client(str(path)).upload_file(
                 stream,
                 length=size,
