@@ -17,6 +17,7 @@ AiToolkitError
 │   └── ShareConflict
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
+│   ├── RevisionFailed
 │   ├── EndpointNotReady
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks

@@ -152,6 +152,9 @@ export class Editor implements AsyncDisposable {
 
   async screenshot(name: string, page: Page = this.page): Promise<void> {
     await mkdir(screenshots, { recursive: true });
+    await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== "running"), null, {
+      timeout: 5_000,
+    }).catch(() => undefined); // a notification that slides in is half transparent; a spinner never ends
     await page.screenshot({ path: join(screenshots, `${name}.png`) });
   }
 
