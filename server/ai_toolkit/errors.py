@@ -14,9 +14,13 @@ AiToolkitError
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
-│   └── ShareConflict
+│   ├── ShareConflict
+│   ├── DeployRunning
+│   ├── FileChanged
+│   └── PreviousMissing
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
+│   ├── RevisionFailed
 │   ├── EndpointNotReady
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
@@ -153,6 +157,33 @@ class ShareConflict(ShareError):
         )
 
 
+class DeployRunning(ShareError):
+    code = "deploy_running"
+
+    def __init__(self, owner: str, since: str) -> None:
+        super().__init__(
+            f"{owner} is deploying to this share since {since}.",
+            "Wait for it, or run the command again in a few minutes: a deploy that died is recognised after two.",
+        )
+
+
+class FileChanged(ShareError):
+    code = "file_changed"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} changed while it was being sent.",
+            "Run the command again when it is finished; what runs now was not touched.",
+        )
+
+
+class PreviousMissing(ShareError):
+    code = "previous_missing"
+
+    def __init__(self) -> None:
+        super().__init__("The share keeps no deploy before this one.", "Deploy the files that you want instead.")
+
+
 class EndpointError(AiToolkitError):
     code = "endpoint"
 
@@ -170,6 +201,15 @@ class ReplicaFailed(EndpointError):
             f"The replica did not start: {reason}{tail}",
             "Correct the cause and deploy again; the files are on the share already.",
         )
+
+
+class RevisionFailed(EndpointError):
+    """A revision that cannot start a replica at all; `problem` is the platform's own sentence."""
+
+    code = "revision_failed"
+
+    def __init__(self, revision: str, state: str, problem: str) -> None:
+        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause and run the command again.")
 
 
 class EndpointNotReady(EndpointError):

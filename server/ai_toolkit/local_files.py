@@ -110,11 +110,10 @@ def _adapter_configs(folder: Path) -> Iterator[Path]:
     return (config for config in sorted(models.rglob("adapter_config.json")) if config.is_file())
 
 
-def _walk(
-    folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tuple[Path, ...] = ()
-) -> Iterator[Path]:
-    """The files below `folder` that are not ignored. A link is judged before it is followed: one may lead to the
-    whole disk, or around in circles.
+def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files below `folder` that are not ignored.
+
+    A link is judged before it is followed: one may lead to the whole disk, or around in circles.
     """
     here = _resolved(folder, root)
     if here in above:

@@ -90,8 +90,10 @@ def _entries(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
     }
 
 
-def _plain(files: Mapping[str, Entry]) -> dict[str, dict[str, int | str]]:
-    return {
-        path: {"size": entry.size, "sha256": entry.sha256} | ({"written": entry.written} if entry.written else {})
-        for path, entry in sorted(files.items())
-    }
+def _plain(files: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    document: dict[str, dict[str, Any]] = {}
+    for path, entry in sorted(files.items()):
+        document[path] = {"size": entry.size, "sha256": entry.sha256}
+        if entry.written:
+            document[path]["written"] = entry.written
+    return document

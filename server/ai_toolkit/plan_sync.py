@@ -25,8 +25,9 @@ class Plan:
     """What a synchronisation will do.
 
     `added`, `changed`, `removed` and `conflicting` are paths on the share. `replaced` says what stands now where
-    something is sent or removed, by its path: it is kept. `left` are files of an earlier deploy that somebody changed on
-    the share since; they are not ours any more. `manifest` is what the share holds afterwards.
+    something is sent or removed, which is kept; `theirs` says it of the conflicting ones. `left` are files of an
+    earlier deploy that somebody changed on the share since, and that are not here any more: they are not ours now.
+    `manifest` is what the share holds afterwards.
     """
 
     added: tuple[str, ...]
@@ -36,6 +37,7 @@ class Plan:
     left: tuple[str, ...]
     unchanged: int
     replaced: Mapping[str, Entry]
+    theirs: Mapping[str, Entry]
     files: Mapping[str, LocalFile]
     before: Manifest
     manifest: Manifest
@@ -51,13 +53,30 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether the share and its manifest are what they should be already."""
+        """Whether the share holds what it should already."""
         return not (self.uploads or self.removed) and self.manifest.files == self.before.files
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the manifest needs no word changed either: the share's own times tell the next run what is whole."""
+        then, now = self.before.files, self.manifest.files
+        return self.empty and all(then[path].written == entry.written for path, entry in now.items())
 
     @property
     def removes_most(self) -> bool:
         """Whether more than half of what an earlier deploy put there goes away."""
         return len(self.removed) * 2 > len(self.before.files)
+
+    def replacing_conflicts(self) -> "Plan":
+        """The plan that replaces the conflicting files too; what they hold now is kept where it could be read."""
+        after = {**self.manifest.files, **{path: self.files[path].entry for path in self.conflicting}}
+        return replace(
+            self,
+            changed=self.changed + self.conflicting,
+            conflicting=(),
+            replaced={**self.replaced, **self.theirs},
+            manifest=replace(self.manifest, files=after),
+        )
 
 
 async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
@@ -68,6 +87,7 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
     changed: list[str] = []
     conflicting: list[str] = []
     replaced: dict[str, Entry] = {}
+    theirs: dict[str, Entry] = {}
     after: dict[str, Entry] = {}
     unchanged = 0
     for path, file in files.items():
@@ -87,6 +107,7 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
             after[path] = file.entry
         else:
             conflicting.append(path)
+            theirs[path] = content
     removed, left = [], []
     for path, known in before.files.items():
         found = there.get(path)
@@ -99,11 +120,11 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
             replaced[path] = known
         else:
             left.append(path)
-    previous = before.files if (added or changed or removed) else before.previous
+    previous = before.previous if after == before.files else before.files
     manifest = Manifest(after, before.origin, previous)
     return Plan(
-        tuple(added), tuple(changed), tuple(removed), tuple(conflicting), tuple(left), unchanged, replaced, files,
-        before, manifest,
+        tuple(added), tuple(changed), tuple(removed), tuple(conflicting), tuple(left), unchanged, replaced, theirs,
+        files, before, manifest,
     )  # fmt: skip
 
 
@@ -130,9 +151,7 @@ def _is(found: "RemoteFile", known: Entry | None) -> bool:
     return known is not None and (found.size, found.written) == (known.size, known.written)
 
 
-async def _content(
-    share: "FileShare", path: str, found: "RemoteFile", known: Entry | None, file: LocalFile
-) -> Entry:
+async def _content(share: "FileShare", path: str, found: "RemoteFile", known: Entry | None, file: LocalFile) -> Entry:
     """What the file on the share holds; read where neither the manifest nor the size tells.
 
     That is the case after an interrupted deploy, for what fine-tuning left there, and for what somebody edited there.

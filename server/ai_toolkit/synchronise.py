@@ -16,9 +16,9 @@ Content that is replaced or removed stays in `.aitk/replaced/`, which is how the
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.errors import FileChanged, PreviousMissing
@@ -108,3 +108,28 @@ async def _write_manifest(share: "FileShare", manifest: Manifest) -> None:
     beside = INCOMING / "manifest.json"
     await share.write(beside, manifest.to_json())
     await share.rename(beside, MANIFEST_PATH)
+
+
+async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:
+    """The work for every path, eight at a time; the first failure ends the others."""
+    places = asyncio.Semaphore(_FILES_AT_A_TIME)
+
+    async def one(path: str) -> None:
+        async with places:
+            await work(path)
+
+    async with asyncio.TaskGroup() as tasks:
+        for path in paths:
+            tasks.create_task(one(path))
+
+
+def _incoming(path: str, plan: Plan) -> PurePosixPath:
+    """Where new content waits: named by place and content, so that two files of the same content do not meet."""
+    return INCOMING / hashlib.sha256(f"{path}\0{plan.files[path].entry.sha256}".encode()).hexdigest()
+
+
+def _read(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise FileChanged(source) from error

@@ -21,7 +21,6 @@ class TerminalUi:
     def __init__(self, *, quiet: bool, agreed: bool = False) -> None:
         self._agreed = agreed
         self._console = Console(stderr=True, highlight=False, emoji=False)
-        self._out = Console(stderr=quiet, highlight=False, emoji=False, soft_wrap=True)
         self._quiet = quiet
         self._progress = Progress(
             SpinnerColumn(),
@@ -31,6 +30,7 @@ class TerminalUi:
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # what is piped on must not end on stderr
         )
         self._task = self._progress.add_task("", total=None, start=True)
         self._shown = ""
@@ -43,14 +43,14 @@ class TerminalUi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._stop()
 
     async def pick(self, question: Pick) -> str:
         possible = [item for item in question.items if not item.disabled]
         if self._agreed and question.option == "--yes":
             return possible[0].id
         self._need_terminal(question.option, question.placeholder)
-        self._progress.stop()
+        self._stop()
         try:
             click.echo(f"{question.title}: {question.placeholder}", err=True)
             for number, item in enumerate(question.items, 1):
@@ -69,7 +69,7 @@ class TerminalUi:
 
     async def input(self, question: Input) -> str:
         self._need_terminal(question.option, question.prompt)
-        self._progress.stop()
+        self._stop()
         try:
             default = question.value or None
             with _interruptible():
@@ -88,11 +88,15 @@ class TerminalUi:
                 self._progress.update(self._task, total=100, completed=percentage)
         elif message.split(" ", 1)[0] != self._shown:  # a log file gets one line per step, not one per megabyte
             self._shown = message.split(" ", 1)[0]
-            self._console.print(f"… {message}", markup=False)
+            click.echo(f"… {message}", err=True)
 
     def announce(self, message: str) -> None:
         if not self._quiet:
-            self._out.print(message, markup=False)
+            click.echo(message)
+
+    def _stop(self) -> None:
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def _restart(self) -> None:
         if self._console.is_terminal:

@@ -12,7 +12,10 @@ from typing import Any, BinaryIO, Final
 
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.fileshare import FileProperties
 from azure.storage.fileshare.aio import ShareClient, ShareFileClient
+
+from ai_toolkit.errors import ResourceMissing
 
 RANGE_BYTES: Final = 4 * 1024 * 1024
 """The most that the service takes in one request."""
@@ -48,19 +51,14 @@ class FileShare:
         async with client:
             yield cls(client)
 
-    async def exists(self) -> bool:
-        try:
-            await self._client.get_share_properties()
-        except ResourceNotFoundError:
-            return False
-        return True
-
     async def read(self, path: PurePosixPath) -> bytes | None:
-        """The file's content, for small files; None when it does not exist."""
+        """The file's content, for small files; None when it does not exist. Raises ResourceMissing for the share."""
         try:
             download = await self.file(path).download_file()
             content: bytes = await download.readall()
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) == "ShareNotFound":
+                raise ResourceMissing("file share", self._client.share_name, f"{self._client.account_name}") from error
             return None
         return content
 
@@ -78,7 +76,11 @@ class FileShare:
         entries: dict[str, RemoteFile | None] = {}
         try:
             async for item in directory.list_directories_and_files(include=["timestamps"]):
-                entries[item.name] = None if item.is_directory else RemoteFile(item.size, _moment(item.last_write_time))
+                entries[item.name] = (
+                    RemoteFile(int(item.size), _moment(item.last_write_time))
+                    if isinstance(item, FileProperties)
+                    else None
+                )
         except ResourceNotFoundError:
             return {}
         self._directories.update([path, *path.parents])
@@ -101,7 +103,7 @@ class FileShare:
         for offset in there:
             sent(min(RANGE_BYTES, size - offset))
         written = [""]
-        with await asyncio.to_thread(source.open, "rb") as stream:
+        with source.open("rb") as stream:  # not in a thread: its result would be lost, open, on cancellation
             async with asyncio.TaskGroup() as ranges:
                 for offset in range(0, size, RANGE_BYTES):
                     if offset not in there:

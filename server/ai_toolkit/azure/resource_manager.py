@@ -80,7 +80,7 @@ async def list_subscriptions(connection: Connection) -> list[Subscription]:
             Subscription(
                 id=str(item.subscription_id),
                 name=str(item.display_name or item.subscription_id),
-                enabled=str(getattr(item.state, "value", item.state)) in {"Enabled", "Warned", "PastDue"},
+                enabled=_word(item.state) in {"Enabled", "Warned", "PastDue"},
             )
             async for item in client.subscriptions.list()
         ]
@@ -192,7 +192,7 @@ class ResourceManager:
             target = properties.target_resource if properties is not None else None
             if properties is not None and target is not None and target.resource_name is not None:
                 operations.append(
-                    Operation(str(target.resource_type), target.resource_name, str(properties.provisioning_state))
+                    Operation(str(target.resource_type), target.resource_name, _word(properties.provisioning_state))
                 )
         return operations
 
@@ -207,4 +207,9 @@ def _deployment(found: Any) -> Deployment:  # noqa: ANN401  (DeploymentExtended,
     properties = found.properties
     outputs = {key: value.get("value") for key, value in (properties.outputs or {}).items()}
     created = tuple(str(item.id) for item in properties.output_resources or ())
-    return Deployment(str(found.name), str(properties.provisioning_state), outputs, created)
+    return Deployment(str(found.name), _word(properties.provisioning_state), outputs, created)
+
+
+def _word(state: object) -> str:
+    """Azure's own word for a state, also for one that the SDK's enumeration does not know."""
+    return str(getattr(state, "value", state))

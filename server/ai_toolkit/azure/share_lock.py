@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 LOCK_PATH: Final = PurePosixPath(".aitk/lock")
 HEARTBEAT: Final = timedelta(seconds=30)
 DEAD_AFTER: Final = timedelta(minutes=2)
+_CONFLICT: Final = 409
+_LEASE_LOST: Final = frozenset({409, 412})
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,71 @@ class Holder:
     silent: timedelta
 
 
+class ShareLock:
+    """A lock that is held. Until it is claimed it only keeps others out for the moment that a plan takes."""
+
+    def __init__(self, file: ShareFileClient, lease: ShareLeaseClient) -> None:
+        self._file = file
+        self._lease = lease
+        self._identity = {
+            "owner": f"{getpass.getuser()}@{socket.gethostname()}",
+            "since": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+        self._beating: asyncio.Task[None] | None = None
+
+    async def claim(self) -> None:
+        """Says who holds the lock, now and every 30 s, before anything is changed.
+
+        Raises DeployRunning when somebody has taken the lock for dead meanwhile.
+        """
+        if self._beating is None:
+            await self._say()
+            self._beating = asyncio.create_task(self._beat())
+
+    async def release(self) -> None:
+        """Lets go of the lock; one that was taken away already is no error."""
+        if self._beating is not None:
+            self._beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._beating
+        try:
+            await self._lease.release()
+        except AzureError as error:
+            log.warning("The lock on the share was not released: %s", error)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+            try:
+                await self._say()
+            except DeployRunning:
+                return
+            except AzureError as error:  # the next beat may get through; two minutes of silence end the lock
+                log.info("A heartbeat did not get through: %s", error)
+
+    async def _say(self) -> None:
+        beat = {**self._identity, "heartbeat": datetime.now(UTC).isoformat("T", "seconds")}
+        try:
+            await self._file.set_file_metadata(beat, lease=self._lease)
+        except HttpResponseError as error:
+            if error.status_code not in _LEASE_LOST:
+                raise
+            holder = await _holder(self._file)
+            raise DeployRunning(holder.owner, holder.since) from error
+
+
 @asynccontextmanager
-async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[None]:
+async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[ShareLock]:
     """Holds the share's lock. Raises DeployRunning naming who has it.
 
     A lock whose heartbeat is two minutes old is broken, which `broken` hears.
     """
     file = share.file(LOCK_PATH)
-    lease = await _acquire(share, file, broken)
-    identity = {"owner": f"{getpass.getuser()}@{socket.gethostname()}", "since": datetime.now(UTC).isoformat("T", "seconds")}
-    beating = asyncio.create_task(_beat(file, lease, identity))
+    lock = ShareLock(file, await _acquire(share, file, broken))
     try:
-        await _say(file, lease, identity)
-        yield
+        yield lock
     finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError, AzureError):
-            await beating
-        try:
-            await asyncio.shield(lease.release())
-        except AzureError as error:
-            log.warning("The lock on the share was not released: %s", error)
+        await asyncio.shield(lock.release())
 
 
 async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Holder], None]) -> ShareLeaseClient:
@@ -77,9 +123,6 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
     return await file.acquire_lease()
 
 
-_CONFLICT: Final = 409
-
-
 async def _holder(file: ShareFileClient) -> Holder:
     now: list[datetime] = []
 
@@ -90,15 +133,3 @@ async def _holder(file: ShareFileClient) -> Holder:
     metadata = found.metadata or {}
     silent = now[-1] - found.last_modified if found.last_modified and now else timedelta()
     return Holder(metadata.get("owner") or "somebody", metadata.get("since") or "an unknown time", silent)
-
-
-async def _beat(file: ShareFileClient, lease: ShareLeaseClient, identity: dict[str, str]) -> None:
-    while True:
-        await asyncio.sleep(HEARTBEAT.total_seconds())
-        with suppress(AzureError):  # the next beat may get through; two minutes of silence end the lock
-            await _say(file, lease, identity)
-
-
-async def _say(file: ShareFileClient, lease: ShareLeaseClient, identity: dict[str, str]) -> None:
-    beat = {**identity, "heartbeat": datetime.now(UTC).isoformat("T", "seconds")}
-    await file.set_file_metadata(beat, lease=lease)

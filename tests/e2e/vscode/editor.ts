@@ -1,7 +1,7 @@
 // A real VS Code in a real browser: code-server with our extension, driven through what a person sees.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -13,6 +13,8 @@ const entry = join(here, "node_modules/code-server/out/node/entry.js");
 const vsix = process.env["AITK_VSIX"] ?? resolve(here, "../../../extension/dist/ai-toolkit-remote-inference.vsix");
 const browserProgram = process.env["AITK_CHROMIUM"] ?? "/usr/bin/chromium";
 const screenshots = process.env["AITK_SCREENSHOTS"] ?? join(here, "screenshots");
+/** Where the README's pictures go, when they are to be made anew: `AITK_PICTURES=extension/images`. */
+const pictures = process.env["AITK_PICTURES"];
 
 export interface Options {
   /** The folder to open, or a `.code-workspace` file. */
@@ -29,6 +31,8 @@ export class Editor implements AsyncDisposable {
   readonly #profile: string;
   readonly context: BrowserContext;
   readonly page: Page;
+  /** Every address that a page had when its document began, fragments too. */
+  readonly addresses: string[] = [];
 
   private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
     this.#server = server;
@@ -84,9 +88,11 @@ export class Editor implements AsyncDisposable {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
       context.setDefaultTimeout(30_000);
       const page = await context.newPage();
+      const editor = new Editor(server, browser, context, page, profile);
+      await editor.#watchAddresses();
       await page.goto(address);
       await page.locator(".monaco-workbench").waitFor();
-      return new Editor(server, browser, context, page, profile);
+      return editor;
     } catch (error) {
       await browser?.close();
       await stopped(server);
@@ -146,10 +152,34 @@ export class Editor implements AsyncDisposable {
 
   async screenshot(name: string, page: Page = this.page): Promise<void> {
     await mkdir(screenshots, { recursive: true });
+    await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== "running"), null, {
+      timeout: 5_000,
+    }).catch(() => undefined); // a notification that slides in is half transparent; a spinner never ends
     await page.screenshot({ path: join(screenshots, `${name}.png`) });
   }
 
+  /** A picture of the README: a screenshot, which also goes to `AITK_PICTURES` when that is set. */
+  async picture(name: string, page: Page = this.page): Promise<void> {
+    await this.screenshot(name, page);
+    if (pictures !== undefined) {
+      await copyFile(join(screenshots, `${name}.png`), join(resolve(pictures), `${name}.png`));
+    }
+  }
+
+  /** A page may change its address before anybody could look, as the sign-in page does. */
+  async #watchAddresses(): Promise<void> {
+    const mark = "aitk address ";
+    this.context.on("console", (message) => {
+      if (message.text().startsWith(mark)) {
+        this.addresses.push(message.text().slice(mark.length));
+      }
+    });
+    await this.context.addInitScript(`if (window === top) console.debug(${JSON.stringify(mark)} + location.href)`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    // What was in sight at the end, for whoever wonders why a test failed.
+    await this.screenshot("last").catch(() => undefined);
     await this.#browser.close();
     await stopped(this.#server);
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });

@@ -36,7 +36,7 @@ test("from the palette to the fine-tuned model's answer", async () => {
 
   await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
   await editor.row("This computer").click();
-  const provisioned = editor.notification("Deploy for inference");
+  const provisioned = editor.notification("Provisioned for inference");
   await provisioned.locator(".monaco-button", { hasText: "Deploy for inference" }).waitFor({ timeout: 60_000 });
   await editor.screenshot("provisioned");
   const config = JSON.parse(await readFile(join(workspace, "infra/inference.config.json"), "utf8")) as Record<string, string>;
@@ -49,26 +49,21 @@ test("from the palette to the fine-tuned model's answer", async () => {
   await editor.screenshot("deploying");
   const open = deployed.locator(".monaco-button", { hasText: "Go to Inference Endpoint" });
   await open.waitFor({ timeout: 120_000 });
-  await editor.screenshot("notification");
+  await editor.picture("notification");
 
   const opened = editor.context.waitForEvent("page");
   await open.click();
   const page = await opened;
-  const addresses: string[] = [];
-  page.on("framenavigated", (frame) => addresses.push(frame.url()));
-  await page.waitForURL(/./);
-  addresses.push(page.url());
-  // The browser edition reaches this computer's ports through its own proxy.
-  const link = addresses.find((address) => address.includes("#aitk="));
-  assert.match(link ?? addresses.join(" "), new RegExp(`/proxy/${endpoint.port}/#aitk=\\d+\\.[0-9a-f]{64}$`));
-
   const question = page.locator("textarea").first();
   await question.waitFor({ timeout: 60_000 });
+  // The browser edition reaches this computer's ports through its own proxy.
+  const link = editor.addresses.find((address) => address.includes("#aitk="));
+  assert.match(link ?? editor.addresses.join(" "), new RegExp(`/proxy/${endpoint.port}/#aitk=\\d+\\.[0-9a-f]{64}$`));
   assert.doesNotMatch(page.url(), /aitk=/);
   await question.fill("What is the capital of France?");
   await question.press("Enter");
   await page.locator('[data-testid="bot"]', { hasText: /ahoy/i }).waitFor({ timeout: 60_000 });
-  await editor.screenshot("chat", page);
+  await editor.picture("chat", page);
 
   const output = await editor.output();
   await editor.screenshot("output");

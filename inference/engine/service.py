@@ -1,0 +1,159 @@
+"""Starts everything in order: the door first, then models, engine, API and chat page behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import shutil
+import threading
+from contextlib import AsyncExitStack
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from engine import catalog as catalog_module
+from engine.catalog import ModelError, find_models
+from engine.front import Front
+from engine.readiness import Readiness
+from engine.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from access import Access
+    from engine.catalog import Catalog
+    from engine.completions import Completions
+    from engine.settings import Settings
+
+    PageBuilder = Callable[[Completions], Any]
+
+logger = logging.getLogger(__name__)
+
+_STREAMS_MAY_END_SECONDS = 3
+_PACKAGES = ("torch", "transformers", "peft", "gradio", "fastapi")
+
+
+class Service:
+    """The running app."""
+
+    def __init__(self, folder: Path, share: Path, access: Access, build_page: PageBuilder) -> None:
+        self._folder = folder
+        self._share = share
+        self._build_page = build_page
+        self._readiness = Readiness()
+        self._front = Front(access, self._readiness)
+        self._cleanup = AsyncExitStack()
+
+    async def run(self, listener: socket.socket, arguments: Sequence[str]) -> None:
+        """Serve on `listener` until a signal; load meanwhile."""
+        config = uvicorn.Config(
+            self._front,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips="*",
+            timeout_graceful_shutdown=_STREAMS_MAY_END_SECONDS,
+        )
+        loop = asyncio.get_running_loop()
+        # A thread of our own, not an executor's: what is still loading must not hold up the process's end.
+        threading.Thread(target=self._load, args=(arguments, loop), name="loading", daemon=True).start()
+        await _Server(config, self._stopped).serve(sockets=[listener])
+
+    async def _stopped(self) -> None:
+        try:
+            await self._cleanup.aclose()
+        finally:
+            if copy := os.environ.get("AITK_LOCAL_COPY"):
+                shutil.rmtree(copy, ignore_errors=True)
+
+    def _load(self, arguments: Sequence[str], loop: asyncio.AbstractEventLoop) -> None:
+        """Runs in a thread: every step that takes long, and its failure in words on /ready."""
+        try:
+            settings = read_settings(self._folder / "settings.toml", arguments, os.environ)
+            catalog = find_models(self._share, settings)
+            logger.info("base model %s, adapters %s", catalog.base.id, [each.id for each in catalog.adapters])
+            inner = self._build(catalog, settings)
+            asyncio.run_coroutine_threadsafe(self._open(inner), loop).result()
+        except (ModelError, SettingsError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - words for a person; there is no bug to trace
+            self._readiness.fail(str(error))
+        except Exception as error:  # the edge: whatever it is, the page says it
+            logger.exception("The start failed")
+            self._readiness.fail(f"{type(error).__name__}: {error}")
+
+    def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
+        # Imported here: together they take many seconds, and the door is open meanwhile.
+        self._readiness.report("preparing", "Loading PyTorch and transformers.")
+        loading = importlib.import_module("engine.models")
+        prompt = importlib.import_module("engine.prompt")
+        models = loading.load_models(catalog, settings, self._readiness.report)
+        self._readiness.report("warming", "The model says its first word.")
+        models.forward(models.new_cache(), 0, [[min(models.end_tokens, default=0)]], [0], [None])
+        scheduler = importlib.import_module("engine.scheduler").Scheduler(
+            models, max_batch=settings.max_batch, max_queue=settings.max_queue
+        )
+        self._cleanup.callback(scheduler.close)
+        try:
+            completions = importlib.import_module("engine.completions").Completions(
+                catalog, models, scheduler, settings
+            )
+        except prompt.PromptError as error:
+            raise ModelError(str(error)) from error
+        self._readiness.report("warming", "Building the chat page.")
+        inner = importlib.import_module("engine.api").build_api(completions, self._version(catalog))
+        page = self._build_page(completions)
+        return page(inner)
+
+    async def _open(self, inner: Any) -> None:  # noqa: ANN401 - of FastAPI
+        """Run the start-up of the app proper (Gradio's queue), and let requests in."""
+        await self._cleanup.enter_async_context(inner.router.lifespan_context(inner))
+        self._front.inner = inner
+        self._readiness.report("ready")
+        logger.info("ready")
+
+    def _version(self, catalog: Catalog) -> dict[str, object]:
+        """What is running, by hash: what a deploy compares."""
+        code = {
+            f"inference/{file.relative_to(self._folder).as_posix()}": catalog_module.file_sha256(file)
+            for file in sorted(self._folder.rglob("*"))
+            if file.is_file() and "__pycache__" not in file.parts
+        }
+        return {
+            "base_model": {
+                "id": catalog.base.id,
+                "path": str(catalog.base.folder),
+                "files": catalog_module.weight_headers(catalog.base.folder),
+            },
+            "adapters": [
+                {
+                    "id": each.id,
+                    "path": each.folder.relative_to(self._share).as_posix()
+                    if each.folder.is_relative_to(self._share)
+                    else str(each.folder),
+                    "files": catalog_module.file_hashes(each.folder),
+                }
+                for each in catalog.adapters
+            ],
+            "code": code,
+            "packages": {name: metadata.version(name) for name in _PACKAGES},
+        }
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with our own end before it gives the signal back (which ends the process)."""
+
+    def __init__(self, config: uvicorn.Config, stopped: Callable[[], Any]) -> None:
+        super().__init__(config)
+        self._stopped = stopped
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let streams end, then everything else."""
+        await super().shutdown(sockets)
+        await self._stopped()

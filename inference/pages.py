@@ -1,0 +1,94 @@
+"""The two pages that exist before the chat page does: signing in, and waiting for the model.
+
+Standard library only, relative URLs only, and nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import html
+
+REFRESH_SECONDS = 3
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+{head}<style>
+:root {{ color-scheme: light dark; --ink: #1f2430; --soft: #667085; --line: #d8dce5; --card: #fff;
+ --back: #f4f6fb; --accent: #4f46e5; --bad: #b42318 }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaf0; --soft: #98a1b3; --line: #343b4b;
+ --card: #1b202b; --back: #11141b; --accent: #8b87ff; --bad: #ff8f85 }} }}
+* {{ box-sizing: border-box }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+ background: var(--back); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }}
+main {{ width: 100%; max-width: 27rem; background: var(--card); border: 1px solid var(--line);
+ border-radius: 14px; padding: 2rem }}
+h1 {{ font-size: 1.3rem; margin: 0 0 .5rem }} p {{ margin: .5rem 0; color: var(--soft) }}
+label {{ display: block; margin: 1.25rem 0 .35rem; font-weight: 600 }}
+input {{ width: 100%; padding: .65rem .75rem; font: inherit; color: inherit; background: transparent;
+ border: 1px solid var(--line); border-radius: 8px }}
+button {{ width: 100%; margin-top: 1rem; padding: .7rem; font: inherit; font-weight: 600; color: #fff;
+ background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }}
+.bad {{ color: var(--bad) }} pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }}
+progress {{ width: 100%; margin: 1rem 0 .25rem; accent-color: var(--accent) }}
+</style></head><body><main>{body}</main>{script}</body></html>
+"""
+
+_LOGIN_BODY = """<h1>Sign in to this model</h1>
+<p id="how">Open the link that the editor or <code>aitk link</code> gave you, or enter the endpoint's key
+(<code>aitk key</code>).</p>
+<form id="form"><label for="key">Key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button><p id="problem" class="bad" role="alert"></p></form>"""
+
+_LOGIN_SCRIPT = """<script>
+const problem = document.getElementById("problem");
+async function enter(offered, refusal) {
+  try {
+    const answer = await fetch("session", {method: "POST", credentials: "same-origin",
+      headers: {"Content-Type": "application/json"}, body: JSON.stringify(offered)});
+    if (answer.ok) { location.replace(location.pathname + location.search); return; }
+    problem.textContent = refusal;
+  } catch { problem.textContent = "The endpoint did not answer. Try again."; }
+}
+function follow() {
+  const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
+  if (!link) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  enter({link}, "This link has expired. Ask for a new one, or enter the key.");
+}
+// A link pasted into a tab that already shows this page changes only the fragment.
+addEventListener("hashchange", follow);
+follow();
+document.getElementById("form").addEventListener("submit", event => {
+  event.preventDefault();
+  enter({key: document.getElementById("key").value}, "That is not this endpoint's key.");
+});
+</script>"""
+
+
+def login_page() -> bytes:
+    """The page that comes with a 401 to a browser: takes the signed link's fragment, or the key."""
+    return _PAGE.format(title="Sign in", head="", body=_LOGIN_BODY, script=_LOGIN_SCRIPT).encode()
+
+
+def waiting_page(stage: str, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:
+    """The page that comes with a 503 to a browser: says what is going on, and asks again by itself."""
+    parts = [f"<h1>{html.escape(_heading(stage))}</h1>"]
+    if detail:
+        parts.append(f"<p>{html.escape(detail)}</p>")
+    if reason:
+        parts.append(f'<pre class="bad" role="alert">{html.escape(reason)}</pre>')
+    elif stage != "nothing deployed":
+        value = f' value="{progress[0]}" max="{progress[1]}"' if progress and progress[1] else ""
+        parts.append(f"<progress{value}></progress><p>This page goes on by itself when the model is ready.</p>")
+    refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n'
+    return _PAGE.format(title=_heading(stage), head=refresh, body="".join(parts), script="").encode()
+
+
+def _heading(stage: str) -> str:
+    if stage == "failed":
+        return "The model could not be started"
+    if stage == "nothing deployed":
+        return "Provisioned, nothing deployed yet"
+    return f"Getting the model ready: {stage}"

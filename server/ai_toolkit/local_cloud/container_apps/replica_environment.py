@@ -1,0 +1,183 @@
+"""The Python environment of replicas: never the server's own, into which their pip must not write."""
+
+import asyncio
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+APP_PACKAGES = ("torch", "transformers", "peft", "gradio")
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+PIP = '#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n'
+
+
+class ReplicaEnvironmentError(Exception):
+    """No Python environment could be made for a replica."""
+
+
+class ReplicaEnvironments:
+    """Makes environments once, and hands out the folder that comes first on a replica's PATH."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._named = settings.get("AITK_REPLICA_PYTHON")
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def binaries(self, requirements: Path | None, say: Callable[[str], None]) -> Path:
+        """The folder with `python3`, `python` and `pip`.
+
+        `requirements` are installed into an environment of their own, unless the app's packages are
+        installed beside the server: then an environment that sees those, read-only, is enough.
+        Raises ReplicaEnvironmentError.
+        """
+        if self._named:
+            return await self._named_binaries(Path(self._named).expanduser())
+        if all(importlib.util.find_spec(package) for package in APP_PACKAGES):
+            return await self._seeing_server_packages()
+        return await self._with_requirements(requirements, say)
+
+    async def _named_binaries(self, interpreter: Path) -> Path:
+        """A folder of links to an interpreter that the user named."""
+        if not os.access(interpreter, os.X_OK):
+            raise ReplicaEnvironmentError(
+                f"AITK_REPLICA_PYTHON names {interpreter}, which is no program. Name a Python interpreter."
+            )
+        key = _key("named", str(interpreter))
+        async with self._making(key) as (final, building):
+            if building is not None:
+                binaries = building / "bin"
+                binaries.mkdir(parents=True)
+                for name in ("python3", "python"):
+                    # A script, not a link: a virtual environment is recognised by the path of its python.
+                    _write_script(binaries / name, f'#!/bin/sh\nexec "{interpreter}" "$@"\n')
+                _write_script(binaries / "pip", f'#!/bin/sh\nexec "{interpreter}" -m pip "$@"\n')
+        return final / "bin"
+
+    async def _seeing_server_packages(self) -> Path:
+        server_packages = sysconfig.get_path("purelib")
+        key = _key("beside", sys.base_prefix, server_packages, platform.python_version())
+        async with self._making(key) as (final, building):
+            if building is not None:
+                own_pip = importlib.util.find_spec("pip") is None
+                await _make_environment(building, with_pip=own_pip)
+                packages = next((building / "lib").glob("python*/site-packages"))
+                (packages / "server-packages.pth").write_text(f"{server_packages}\n", encoding="utf-8")
+                if not own_pip:
+                    _write_script(building / "bin" / "pip", PIP)
+        return final / "bin"
+
+    async def _with_requirements(self, requirements: Path | None, say: Callable[[str], None]) -> Path:
+        text = await asyncio.to_thread(_read, requirements)
+        key = _key("own", text, platform.python_version())
+        async with self._making(key) as (final, building):
+            if building is not None:
+                say("Making a Python environment for replicas.")
+                await _make_environment(building, with_pip=True)
+                if text:
+                    say(f"Installing {requirements}; this happens once for these requirements.")
+                    await _run(
+                        [str(building / "bin" / "python3"), "-m", "pip", "install", "--disable-pip-version-check",
+                         "--requirement", str(requirements)],
+                        say,
+                    )  # fmt: skip
+        return final / "bin"
+
+    @asynccontextmanager
+    async def _making(self, key: str) -> AsyncIterator[tuple[Path, Path | None]]:
+        """The environment's folder, and where to build it when it is not there yet.
+
+        An environment remembers where it was made, so it is built in place; a mark says that it is whole.
+        """
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            final = self._folder / key
+            mark = final / "complete"
+            if mark.exists():
+                yield final, None
+                return
+            await asyncio.to_thread(shutil.rmtree, final, ignore_errors=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            yield final, final
+            mark.touch()
+
+
+async def _make_environment(folder: Path, *, with_pip: bool) -> None:
+    command = [_base_interpreter(), "-m", "venv", *([] if with_pip else ["--without-pip"]), str(folder)]
+    await _run(command, lambda _line: None)
+
+
+def _base_interpreter() -> str:
+    """The interpreter that the server's environment was made with: one environment is not put on another."""
+    return getattr(sys, "_base_executable", None) or sys.executable
+
+
+async def _run(command: list[str], say: Callable[[str], None]) -> None:
+    """Run to the end, saying each line; ReplicaEnvironmentError with the last line when it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+    )
+    last = ""
+    try:
+        if process.stdout is not None:
+            async for line in process.stdout:
+                last = line.decode(errors="replace").rstrip()
+                say(last)
+        status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if status:
+        raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {last}")
+
+
+def replica_variables(binaries: Path, work: Path) -> dict[str, str]:
+    """The clean environment that every replica starts from."""
+    home, temporary = work / "home", work / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "PATH": os.pathsep.join((str(binaries), *SYSTEM_PATH)),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        **{name: os.environ[name] for name in _NETWORK_VARIABLES if name in os.environ},
+    }
+
+
+# How this computer reaches the network, which a container's host would know by itself.
+_NETWORK_VARIABLES = (
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT",
+    "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
+)  # fmt: skip
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _read(requirements: Path | None) -> str:
+    if requirements is None or not requirements.is_file():
+        return ""
+    return requirements.read_text(encoding="utf-8", errors="replace")
+
+
+def _write_script(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)

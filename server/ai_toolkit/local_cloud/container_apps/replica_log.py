@@ -1,0 +1,76 @@
+"""What a replica wrote to its standard streams, and an app's system events: kept, and followed."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+KEPT_LINES: Final = 1000
+LARGEST_FILE_BYTES: Final = 5 * 1024 * 1024
+MOST_WAITING_LINES: Final = 10_000  # a follower that reads slower loses the oldest
+
+
+class LineLog:
+    """Lines with their times: the last ones in memory, all of them in a file of bounded size."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: deque[tuple[datetime, str]] = deque(maxlen=KEPT_LINES)
+        self._followers: set[asyncio.Queue[tuple[datetime, str] | None]] = set()
+        self._closed = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, text: str) -> None:
+        """Append one line."""
+        line = (datetime.now(UTC), text)
+        self._lines.append(line)
+        if not self._file.closed:
+            self._file.write(f"{line[0].isoformat()} {text}\n")
+            self._file.flush()
+            if self._file.tell() > LARGEST_FILE_BYTES:
+                self._start_new_file()
+        for follower in self._followers:
+            if follower.qsize() > MOST_WAITING_LINES:
+                follower.get_nowait()
+            follower.put_nowait(line)
+
+    def _start_new_file(self) -> None:
+        self._file.close()
+        self._path.replace(self._path.with_suffix(".1.log"))
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def tail(self, count: int) -> list[tuple[datetime, str]]:
+        """The last lines, the oldest first."""
+        return list(self._lines)[-count:] if count else []
+
+    async def follow(self, count: int) -> AsyncIterator[tuple[datetime, str]]:
+        """The last lines and then every new one, until the log is closed."""
+        follower: asyncio.Queue[tuple[datetime, str] | None] = asyncio.Queue()
+        for past in self.tail(count):
+            follower.put_nowait(past)
+        if self._closed:
+            follower.put_nowait(None)
+        self._followers.add(follower)
+        try:
+            while (line := await follower.get()) is not None:
+                yield line
+        finally:
+            self._followers.discard(follower)
+
+    def close(self) -> None:
+        """End those who follow; the lines stay readable."""
+        self._closed = True
+        self._file.close()
+        for follower in self._followers:
+            follower.put_nowait(None)
+
+
+def written_line(moment: datetime, text: str, form: str) -> bytes:
+    """One line as the log stream sends it: JSON by default, or plain text."""
+    if form == "text":
+        return f"{moment.isoformat()} {text}\n".encode()
+    return (json.dumps({"TimeStamp": moment.isoformat(), "Log": text}) + "\n").encode()

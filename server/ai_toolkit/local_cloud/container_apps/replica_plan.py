@@ -1,0 +1,186 @@
+"""What a replica runs: a container of a template, with paths, secrets and ports of this computer."""
+
+import re
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ai_toolkit.local_cloud.arm_error import JsonObject
+from ai_toolkit.local_cloud.container_apps.probes import Kind, Probe, read_probes
+
+DEFAULT_TARGET_PORT: Final = 80
+DEFAULT_GRACE_SECONDS: Final = 30
+SAFE_IN_SHELL: Final = re.compile(r"[A-Za-z0-9_./+@%:,=-]+")
+
+
+class ReplicaPlanError(Exception):
+    """A replica cannot be started, and why."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume's path in the container, and the folder that it is on this computer."""
+
+    path: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ReplicaPlan:
+    """Everything that a replica's process is started with."""
+
+    name: str
+    container: str
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    work: Path
+    port: int
+    target_port: int
+    probes: Mapping[Kind, Probe]
+    grace_seconds: int
+    requirements: Path | None
+
+    def probe_port(self, probe: Probe) -> int:
+        """The port on this computer that a probe asks."""
+        return self.port if probe.port in {None, self.target_port} else probe.port or self.port
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Names that Azure tells a replica about itself."""
+
+    app: str
+    revision: str
+    replica: str
+    hostname: str
+    dns_suffix: str
+
+
+def make_plan(
+    properties: JsonObject,
+    template: JsonObject,
+    identity: Identity,
+    work: Path,
+    share_folder: Callable[[str], Path],
+) -> ReplicaPlan:
+    """The plan of a new replica; ReplicaPlanError when a secret, share or command is missing.
+
+    `share_folder` gives the folder of an environment's storage by its name.
+    """
+    container: JsonObject = template["containers"][0]
+    work.mkdir(parents=True, exist_ok=True)
+    mounts = _mounts(container, template, work, share_folder)
+    configuration = properties.get("configuration") or {}
+    target_port = (configuration.get("ingress") or {}).get("targetPort") or DEFAULT_TARGET_PORT
+    port = free_port()
+    secrets = {secret["name"]: secret.get("value") or "" for secret in configuration.get("secrets") or []}
+    command = [*(container.get("command") or []), *(container.get("args") or [])]
+    if not command:
+        raise ReplicaPlanError(
+            f"The container '{container.get('name')}' has no command: the local cloud runs commands, no images."
+        )
+    variables = _variables(container, secrets)
+    return ReplicaPlan(
+        name=identity.replica,
+        container=str(container.get("name")),
+        command=tuple(_on_this_computer(part, mounts) for part in command),
+        variables={
+            **{name: _on_this_computer(value, mounts) for name, value in variables.items()},
+            "CONTAINER_APP_NAME": identity.app,
+            "CONTAINER_APP_REVISION": identity.revision,
+            "CONTAINER_APP_REPLICA_NAME": identity.replica,
+            "CONTAINER_APP_HOSTNAME": identity.hostname,
+            "CONTAINER_APP_PORT": str(port),
+            "CONTAINER_APP_ENV_DNS_SUFFIX": identity.dns_suffix,
+            "AITK_HOST": "127.0.0.1",
+        },
+        work=work,
+        port=port,
+        target_port=target_port,
+        probes=read_probes(container),
+        grace_seconds=template.get("terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,
+        requirements=next(
+            (
+                found
+                for mount in mounts
+                if (found := mount.folder / "inference" / "requirements.txt").is_file()
+            ),
+            None,
+        ),
+    )
+
+
+def _mounts(
+    container: JsonObject, template: JsonObject, work: Path, share_folder: Callable[[str], Path]
+) -> list[Mount]:
+    volumes = {volume["name"]: volume for volume in template.get("volumes") or []}
+    mounts = []
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        volume = volumes.get(mount.get("volumeName"))
+        if volume is None:
+            raise ReplicaPlanError(f"The volume '{mount.get('volumeName')}' is not defined in the template.")
+        kind = volume.get("storageType") or "EmptyDir"
+        if kind == "AzureFile":
+            folder = share_folder(str(volume.get("storageName")))
+        elif kind == "EmptyDir":
+            folder = work / "volumes" / str(volume["name"])
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            raise ReplicaPlanError(f"The local cloud does not emulate volumes of type '{kind}'.")
+        if mount.get("subPath"):
+            folder = _below(folder, str(mount["subPath"]))
+        mounts.append(Mount(str(mount["mountPath"]).rstrip("/"), _in_shell(folder, work, index)))
+    return sorted(mounts, key=lambda mount: -len(mount.path))
+
+
+def _below(folder: Path, sub_path: str) -> Path:
+    found = folder.joinpath(*(part for part in sub_path.split("/") if part not in {"", ".", ".."}))
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def _in_shell(folder: Path, work: Path, index: int) -> Path:
+    """The folder, or a link to it where its own path would fall apart in an unquoted script."""
+    if SAFE_IN_SHELL.fullmatch(str(folder)):
+        return folder
+    links = work / "mounts"
+    if not SAFE_IN_SHELL.fullmatch(str(links)):
+        links = Path(tempfile.mkdtemp(prefix="aitk-mount-"))
+    links.mkdir(parents=True, exist_ok=True)
+    link = links / str(index)
+    if not link.is_symlink():
+        link.symlink_to(folder, target_is_directory=True)
+    return link
+
+
+def _on_this_computer(text: str, mounts: list[Mount]) -> str:
+    """The text with mount paths replaced where they stand as whole path components."""
+    for mount in mounts:
+        pattern = rf"(?<![\w./-]){re.escape(mount.path)}(?![\w.-])"
+        text = re.sub(pattern, str(mount.folder).replace("\\", r"\\"), text)
+    return text
+
+
+def _variables(container: JsonObject, secrets: Mapping[str, str]) -> dict[str, str]:
+    variables = {}
+    for variable in container.get("env") or []:
+        reference = variable.get("secretRef")
+        if reference and reference not in secrets:
+            raise ReplicaPlanError(
+                f"The secret '{reference}' of the variable '{variable['name']}' does not exist."
+            )
+        variables[str(variable["name"])] = (
+            secrets[reference] if reference else str(variable.get("value") or "")
+        )
+    return variables
+
+
+def free_port() -> int:
+    """A port of this computer that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

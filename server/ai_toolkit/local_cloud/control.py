@@ -1,0 +1,238 @@
+"""Start, stop, look at and reset the local cloud from another process. Cheap to import."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ai_toolkit.local_cloud.home import Address, HomeFolder
+from ai_toolkit.local_cloud.processes import is_alive, kill_group, kill_recorded_groups, reap, start_time
+
+START_LIMIT = timedelta(seconds=30)
+STOP_LIMIT = timedelta(seconds=15)
+ANSWER_LIMIT = timedelta(seconds=5)
+LOOK_AGAIN = 0.05  # seconds between two looks at a file or process that cannot be waited for
+
+
+class LocalCloudError(Exception):
+    """What could not be done with the local cloud, and what to do next."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class LocalCloudStatus:
+    """Whether the local cloud runs, and where it answers."""
+
+    running: bool
+    resource_manager: str | None
+    files: str | None
+    home: Path
+    token_file: Path
+
+
+def home() -> Path:
+    """The local cloud's folder: `AITK_LOCAL_CLOUD_HOME`, else one in the user's data folder."""
+    named = os.environ.get("AITK_LOCAL_CLOUD_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_data_path  # noqa: PLC0415  # only when nothing is named
+
+    return user_data_path("ai-toolkit") / "local-cloud"
+
+
+async def status(home: Path) -> LocalCloudStatus:
+    """Whether a local cloud answers for this folder now."""
+    folder = HomeFolder(home)
+    address = folder.address()
+    if address is None or not is_alive(address.pid, address.process_started) or not await _answers(folder):
+        return LocalCloudStatus(
+            running=False, resource_manager=None, files=None, home=home, token_file=folder.token_file
+        )
+    return LocalCloudStatus(
+        running=True,
+        resource_manager=address.resource_manager,
+        files=address.files,
+        home=home,
+        token_file=folder.token_file,
+    )
+
+
+async def start(home: Path) -> LocalCloudStatus:
+    """A local cloud that answers, started detached when none runs; two callers get the same one."""
+    folder = HomeFolder(home)
+    try:
+        folder.prepare()
+    except OSError as error:
+        raise LocalCloudError(
+            f"The local cloud's folder {home} cannot be written: {error.strerror}.",
+            "Make the folder writable, or name another in AITK_LOCAL_CLOUD_HOME.",
+        ) from error
+    async with _alone(folder):
+        now = await status(home)
+        if now.running:
+            return now
+        pid = _spawn(folder)
+        try:
+            async with asyncio.timeout(START_LIMIT.total_seconds()):
+                while not (now := await status(home)).running:
+                    if start_time(pid) is None:
+                        reap(pid)
+                        raise LocalCloudError(
+                            f"The local cloud ended while it started: {_last_words(folder)}",
+                            f"The whole log is {folder.log_file}.",
+                        )
+                    await asyncio.sleep(LOOK_AGAIN)
+        except TimeoutError as error:
+            kill_group(pid)
+            reap(pid)
+            raise LocalCloudError(
+                f"The local cloud did not answer within {START_LIMIT.total_seconds():.0f} seconds.",
+                f"Its log is {folder.log_file}.",
+            ) from error
+        except asyncio.CancelledError:
+            kill_group(pid)
+            reap(pid)
+            raise
+        return now
+
+
+async def stop(home: Path) -> bool:
+    """Whether it ran; afterwards no process of the local cloud or of its replicas is left."""
+    folder = HomeFolder(home)
+    if not home.is_dir():
+        return False
+    async with _alone(folder):
+        address = folder.address()
+        ran = address is not None and is_alive(address.pid, address.process_started)
+        if address is not None and ran:
+            await _end(address)
+        kill_recorded_groups(folder.replicas)
+        return ran
+
+
+async def reset(home: Path) -> None:
+    """Stop, and delete every resource, share and log; the token and Python environments stay."""
+    folder = HomeFolder(home)
+    await stop(home)
+    for path in (folder.shares, folder.logs):
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+    for database in (folder.state_file, folder.files_state_file):
+        for suffix in ("", "-wal", "-shm"):
+            database.with_name(database.name + suffix).unlink(missing_ok=True)
+    folder.address_file.unlink(missing_ok=True)
+
+
+async def _end(address: Address) -> None:
+    """End the process politely, then by force."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(address.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_LIMIT.total_seconds()):
+            while is_alive(address.pid, address.process_started):
+                await asyncio.sleep(LOOK_AGAIN)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(address.pid, signal.SIGKILL)
+        while is_alive(address.pid, address.process_started):
+            await asyncio.sleep(LOOK_AGAIN)
+    reap(address.pid)
+
+
+def _spawn(folder: HomeFolder) -> int:
+    """The pid of a new process with its own session and none of our streams."""
+    command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path)]
+    package_root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
+    return os.posix_spawn(
+        sys.executable,
+        command,
+        {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (
+                os.POSIX_SPAWN_OPEN,
+                1,
+                str(folder.log_file),
+                os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                0o600,
+            ),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _alone(folder: HomeFolder) -> AsyncIterator[None]:
+    """Hold the lock that keeps two from starting or stopping at once."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder.starting_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        async with asyncio.timeout((START_LIMIT + STOP_LIMIT).total_seconds()):
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(LOOK_AGAIN)
+        yield
+    except TimeoutError as error:
+        raise LocalCloudError(
+            "Another process has been starting or stopping the local cloud for too long.",
+            f"End the process that holds {folder.starting_lock}, then try again.",
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+async def _answers(folder: HomeFolder) -> bool:
+    """Whether the recorded address answers as this folder's local cloud."""
+    address = folder.address()
+    if address is None:
+        return False
+    location = urlsplit(address.resource_manager)
+    request = (
+        f"GET /local-cloud HTTP/1.1\r\nHost: {location.netloc}\r\n"
+        f"Authorization: Bearer {folder.token()}\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT.total_seconds()):
+            reader, writer = await asyncio.open_connection(location.hostname, location.port)
+            try:
+                writer.write(request.encode())
+                await writer.drain()
+                answer = await reader.read()
+            finally:
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    body = answer.partition(b"\r\n\r\n")[2]
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("pid") == address.pid
+
+
+def _last_words(folder: HomeFolder) -> str:
+    """The last line of the log."""
+    try:
+        lines = folder.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "it said nothing."

@@ -1,0 +1,158 @@
+"""Directories over HTTP: create, read, list, rename, delete."""
+
+import asyncio
+import base64
+import os
+from dataclasses import replace
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, file_time, http_time
+from ai_toolkit.local_cloud.files.files import rename as rename_path
+from ai_toolkit.local_cloud.files.share_folder import SharePath
+from ai_toolkit.local_cloud.files.storage_error import StorageError
+
+MOST_RESULTS = 5000
+
+
+async def create(request: FileRequest) -> web.Response:
+    """201, or 409 when something of that name is there."""
+    at = request.at
+    if not at.parent.is_directory():
+        raise StorageError("ParentNotFound")
+    if at.is_file():
+        raise StorageError("ResourceTypeMismatch")
+    try:
+        at.on_disk.mkdir()
+    except FileExistsError as error:
+        raise StorageError("ResourceAlreadyExists") from error
+    facts = replace(request.given_facts(), metadata=request.metadata())
+    request.keep(at, facts)
+    return web.Response(status=201, headers=request.headers(at, facts))
+
+
+async def read(request: FileRequest) -> web.Response:
+    """The directory's properties."""
+    at = _existing(request)
+    return web.Response(status=200, headers=request.headers(at, request.facts(at)))
+
+
+async def delete(request: FileRequest) -> web.Response:
+    """202; only an empty directory can be deleted."""
+    at = _existing(request)
+    if not at.names:
+        raise StorageError("CannotDeleteFileOrDirectory")
+    try:
+        at.on_disk.rmdir()
+    except OSError as error:
+        raise StorageError("DirectoryNotEmpty") from error
+    request.shares.side_data.forget(at.account, at.share, at.text)
+    return web.Response(status=202)
+
+
+async def set_metadata(request: FileRequest) -> web.Response:
+    """The directory's metadata, replaced."""
+    at = _existing(request)
+    facts = replace(request.facts(at), metadata=request.metadata())
+    request.keep(at, facts)
+    return web.Response(status=200, headers=request.headers(at, facts))
+
+
+async def set_properties(request: FileRequest) -> web.Response:
+    """Times and attributes."""
+    at = _existing(request)
+    facts = request.given_facts(request.facts(at))
+    request.keep(at, facts)
+    return web.Response(status=200, headers=request.headers(at, facts))
+
+
+async def rename(request: FileRequest) -> web.StreamResponse:
+    """The directory under a new name."""
+    return await rename_path(request)
+
+
+async def list_entries(request: FileRequest) -> web.Response:
+    """Names, and what else was asked for, in order of name, a page at a time."""
+    at = _existing(request)
+    text = await asyncio.to_thread(_listing, request, at)
+    return web.Response(text=text, content_type="application/xml")
+
+
+def _listing(request: FileRequest, at: SharePath) -> str:
+    prefix, marker = request.query.get("prefix", ""), _decode(request.query.get("marker", ""))
+    most = _page_size(request.query.get("maxresults"))
+    include = set(request.query.get("include", "").lower().split(","))
+    with os.scandir(at.on_disk) as found:
+        entries = sorted(
+            (
+                entry
+                for entry in found
+                if not entry.is_symlink()
+                and entry.name.casefold().startswith(prefix.casefold())
+                and entry.name >= marker
+            ),
+            key=lambda entry: entry.name,
+        )
+    page, rest = entries[:most], entries[most:]
+    rows = [_row(entry, include) for entry in page]
+    next_marker = _encode(rest[0].name) if rest else ""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        f'<EnumerationResults ServiceEndpoint="{request.http.url.origin()}/{at.account}/" ShareName="{at.share}" '
+        f'DirectoryPath="{escape(at.text, {chr(34): "&quot;"})}">'
+        f"<Prefix>{escape(prefix)}</Prefix><Marker>{escape(request.query.get('marker', ''))}</Marker>"
+        f"<MaxResults>{most}</MaxResults><DirectoryId>{at.on_disk.stat().st_ino}</DirectoryId>"
+        f"<Entries>{''.join(rows)}</Entries><NextMarker>{next_marker}</NextMarker></EnumerationResults>"
+    )
+
+
+def _row(entry: os.DirEntry[str], include: set[str]) -> str:
+    status = entry.stat(follow_symlinks=False)
+    is_directory = entry.is_dir(follow_symlinks=False)
+    properties = "" if is_directory else f"<Content-Length>{status.st_size}</Content-Length>"
+    if "timestamps" in include:
+        properties += (
+            f"<CreationTime>{file_time(min(status.st_mtime_ns, status.st_ctime_ns))}</CreationTime>"
+            f"<LastAccessTime>{file_time(status.st_atime_ns)}</LastAccessTime>"
+            f"<LastWriteTime>{file_time(status.st_mtime_ns)}</LastWriteTime>"
+            f"<ChangeTime>{file_time(status.st_ctime_ns)}</ChangeTime>"
+            f"<Last-Modified>{http_time(status.st_mtime)}</Last-Modified>"
+        )
+    if "etag" in include:
+        properties += f"<Etag>{escape(etag(status))}</Etag>"
+    row = f"<Name>{escape(entry.name)}</Name><FileId>{status.st_ino}</FileId><Properties>{properties}</Properties>"
+    if "attributes" in include:
+        row += f"<Attributes>{'Directory' if is_directory else 'Archive'}</Attributes>"
+    if "permissionkey" in include:
+        row += "<PermissionKey>0*0</PermissionKey>"
+    kind = "Directory" if is_directory else "File"
+    return f"<{kind}>{row}</{kind}>"
+
+
+def _existing(request: FileRequest) -> SharePath:
+    at = request.at
+    if at.names and not at.parent.is_directory():
+        raise StorageError("ParentNotFound")
+    if not at.is_directory():
+        raise StorageError("ResourceNotFound")  # for a file, too: clients ask to find out which it is
+    return at
+
+
+def _page_size(asked: str | None) -> int:
+    if asked is None:
+        return MOST_RESULTS
+    if not asked.isdigit() or not 1 <= int(asked) <= MOST_RESULTS:
+        raise StorageError("InvalidQueryParameterValue", "maxresults is 1 to 5000.")
+    return int(asked)
+
+
+def _encode(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def _decode(marker: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(marker).decode()
+    except ValueError as error:
+        raise StorageError("InvalidQueryParameterValue", "The marker is not one of ours.") from error

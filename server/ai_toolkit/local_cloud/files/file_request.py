@@ -1,0 +1,160 @@
+"""One request to Azure Files, and the headers that describe what it is about."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import cached_property
+from typing import Any
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.files.share_folder import SharePath, Shares
+from ai_toolkit.local_cloud.files.side_data import FileFacts
+from ai_toolkit.local_cloud.files.storage_error import StorageError
+
+METADATA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FACT_HEADERS = {
+    "x-ms-content-type": "content_type",
+    "x-ms-content-md5": "content_md5",
+    "x-ms-content-encoding": "content_encoding",
+    "x-ms-content-language": "content_language",
+    "x-ms-cache-control": "cache_control",
+    "x-ms-content-disposition": "content_disposition",
+}
+ANSWER_HEADERS = {
+    "content_type": "Content-Type",
+    "content_encoding": "Content-Encoding",
+    "content_language": "Content-Language",
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+}
+
+
+@dataclass(frozen=True)
+class FileRequest:
+    """A verified request for a share, or a path in one."""
+
+    http: web.Request
+    account: str
+    share: str
+    path: str
+    query: dict[str, str]
+    shares: Shares
+    quota_gib: Callable[[str, str], int]
+
+    @cached_property
+    def at(self) -> SharePath:
+        """The path that is meant; StorageError when there is no such share."""
+        return self.shares.path(self.account, self.share, self.path)
+
+    def metadata(self) -> dict[str, str]:
+        """The x-ms-meta headers."""
+        found = {
+            name[len("x-ms-meta-") :]: value
+            for name, value in self.http.headers.items()
+            if name.lower().startswith("x-ms-meta-")
+        }
+        if not all(METADATA_NAME.fullmatch(name) for name in found):
+            raise StorageError("InvalidHeaderValue", "A metadata name must be an identifier.")
+        return found
+
+    def given_facts(self, before: FileFacts | None = None) -> FileFacts:
+        """The facts that the headers give, on top of what was there before."""
+        facts = before or FileFacts()
+        headers = self.http.headers
+        content: dict[str, Any] = {field: headers.get(header) for header, field in FACT_HEADERS.items()}
+        times: dict[str, Any] = {
+            "creation_time": _time(headers.get("x-ms-file-creation-time"), facts.creation_time),
+            "last_write_time": _time(headers.get("x-ms-file-last-write-time"), facts.last_write_time),
+        }
+        attributes = headers.get("x-ms-file-attributes")
+        if attributes in {None, "None", "preserve", "Preserve"}:
+            attributes = facts.attributes
+        return replace(facts, **content, **times, attributes=attributes)
+
+    def facts(self, at: SharePath) -> FileFacts:
+        """What is known of a path that exists."""
+        return self.shares.side_data.get(at.account, at.share, at.text, at.on_disk.stat().st_ino)
+
+    def keep(self, at: SharePath, facts: FileFacts) -> None:
+        """Record what is known of a path that exists."""
+        self.shares.side_data.put(at.account, at.share, at.text, at.on_disk.stat().st_ino, facts)
+
+    async def keep_in_thread(self, at: SharePath, facts: FileFacts) -> None:
+        """`keep`, off the event loop."""
+        await asyncio.to_thread(self.keep, at, facts)
+
+    def headers(self, at: SharePath, facts: FileFacts) -> dict[str, str]:
+        """The headers that describe a file or directory as it is now."""
+        status = at.on_disk.stat()
+        written = facts.last_write_time or file_time(status.st_mtime_ns)
+        default = "Directory" if at.is_directory() else "Archive"
+        return {
+            "ETag": etag(status),
+            "Last-Modified": http_time(status.st_mtime),
+            "x-ms-request-server-encrypted": "true",
+            "x-ms-server-encrypted": "true",
+            "x-ms-file-attributes": facts.attributes or default,
+            "x-ms-file-creation-time": facts.creation_time or file_time(_birth(status)),
+            "x-ms-file-last-write-time": written,
+            "x-ms-file-change-time": file_time(status.st_ctime_ns),
+            "x-ms-file-id": str(status.st_ino),
+            "x-ms-file-parent-id": str(at.on_disk.parent.stat().st_ino),
+            "x-ms-file-permission-key": facts.permission_key or "0*0",
+            **{f"x-ms-meta-{name}": value for name, value in facts.metadata.items()},
+        }
+
+    def content_headers(self, facts: FileFacts) -> dict[str, str]:
+        """The headers that say what a file's content is."""
+        found = {header: getattr(facts, field) for field, header in ANSWER_HEADERS.items()}
+        return {
+            "Content-Type": "application/octet-stream",
+            **{header: value for header, value in found.items() if value},
+            "x-ms-type": "File",
+            "Accept-Ranges": "bytes",
+            "x-ms-lease-status": "locked" if facts.lease else "unlocked",
+            "x-ms-lease-state": "leased" if facts.lease else "available",
+            **({"x-ms-lease-duration": "infinite"} if facts.lease else {}),
+        }
+
+    def check_lease(self, facts: FileFacts) -> None:
+        """Raise StorageError when the file is leased and the caller does not name the lease."""
+        given = self.http.headers.get("x-ms-lease-id")
+        if facts.lease and given is None:
+            raise StorageError("LeaseIdMissing")
+        if facts.lease and given != facts.lease:
+            raise StorageError("LeaseIdMismatchWithFileOperation")
+        if given is not None and not facts.lease:
+            raise StorageError("LeaseNotPresentWithFileOperation")
+
+
+def etag(status: os.stat_result) -> str:
+    """A tag that changes whenever the file does."""
+    return f'"0x8D{status.st_mtime_ns ^ (status.st_size << 8):015X}"'
+
+
+def http_time(seconds: float) -> str:
+    """RFC 1123, as in Last-Modified."""
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
+
+
+def file_time(nanoseconds: int) -> str:
+    """ISO 8601 with seven digits, as in x-ms-file-creation-time."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 100:07d}Z"
+
+
+def _birth(status: os.stat_result) -> int:
+    return min(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _time(given: str | None, before: str | None) -> str | None:
+    if given is None or given.lower() == "preserve":
+        return before
+    if given.lower() == "now":
+        return None
+    return given

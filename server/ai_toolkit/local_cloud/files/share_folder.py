@@ -1,0 +1,134 @@
+"""File shares as ordinary folders, out of which no path leads."""
+
+import asyncio
+import os
+import re
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ai_toolkit.local_cloud.files.side_data import SideData
+from ai_toolkit.local_cloud.files.storage_error import StorageError
+
+FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f]')
+LONGEST_NAME = 255
+LONGEST_PATH = 2048
+
+
+@dataclass(frozen=True)
+class SharePath:
+    """A file or directory of a share: its names as they are on disk, where they exist."""
+
+    account: str
+    share: str
+    names: tuple[str, ...]
+    root: Path
+
+    @property
+    def on_disk(self) -> Path:
+        """Where it lies."""
+        return self.root.joinpath(*self.names)
+
+    @property
+    def name(self) -> str:
+        """The last name; empty for the share's root."""
+        return self.names[-1] if self.names else ""
+
+    @property
+    def parent(self) -> "SharePath":
+        """The directory that holds it."""
+        return SharePath(self.account, self.share, self.names[:-1], self.root)
+
+    @property
+    def text(self) -> str:
+        """The path in the share, with slashes."""
+        return "/".join(self.names)
+
+    def is_file(self) -> bool:
+        """Whether a file is there (a link is none)."""
+        return stat.S_ISREG(_mode(self.on_disk))
+
+    def is_directory(self) -> bool:
+        """Whether a directory is there (a link is none)."""
+        return stat.S_ISDIR(_mode(self.on_disk))
+
+
+def _mode(path: Path) -> int:
+    """The file's mode; 0, which is no kind of file, where there is none."""
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+class Shares:
+    """All shares of all accounts, below one folder."""
+
+    def __init__(self, folder: Path, side_data: SideData) -> None:
+        self.folder = folder
+        self.side_data = side_data
+
+    def root(self, account: str, share: str) -> Path:
+        """The share's folder, whether it exists or not."""
+        return self.folder / account.lower() / share.lower()
+
+    def exists(self, account: str, share: str) -> bool:
+        """Whether the share's folder is there."""
+        return self.root(account, share).is_dir()
+
+    async def create(self, account: str, share: str) -> None:
+        """Create the share's folder where it is missing."""
+        await asyncio.to_thread(self.root(account, share).mkdir, parents=True, exist_ok=True)
+
+    async def delete(self, account: str, share: str) -> None:
+        """Delete the share with everything in it."""
+        await asyncio.to_thread(shutil.rmtree, self.root(account, share), ignore_errors=True)
+        self.side_data.forget(account.lower(), share.lower(), "")
+
+    async def delete_account(self, account: str) -> None:
+        """Delete all shares of an account."""
+        await asyncio.to_thread(shutil.rmtree, self.folder / account.lower(), ignore_errors=True)
+
+    def path(self, account: str, share: str, text: str) -> SharePath:
+        """The path that a URL names; StorageError for one that cannot be in a share.
+
+        Names are found without regard to case, as on Azure. A link on the way is treated as if
+        nothing were there, because it may lead out of the share.
+        """
+        if not self.exists(account, share):
+            raise StorageError("ShareNotFound")
+        root = self.root(account, share)
+        names: list[str] = []
+        at = root
+        for name in (part for part in text.split("/") if part):
+            found = _find(at, _checked(name))
+            names.append(found)
+            at = at / found
+            if at.is_symlink():
+                raise StorageError("ResourceNotFound")
+        if sum(len(name) + 1 for name in names) > LONGEST_PATH:
+            raise StorageError("InvalidResourceName")
+        return SharePath(account.lower(), share.lower(), tuple(names), root)
+
+
+def _checked(name: str) -> str:
+    """The name as Azure stores it (no trailing dots), or StorageError."""
+    trimmed = name.rstrip(". ")
+    if not trimmed or FORBIDDEN.search(name) or len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
+        raise StorageError("InvalidResourceName")
+    return trimmed
+
+
+def _find(folder: Path, name: str) -> str:
+    """The name as it is on disk; the given one where there is none in any case."""
+    if os.path.lexists(folder / name):
+        return name
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.casefold() == name.casefold():
+                    return entry.name
+    except (FileNotFoundError, NotADirectoryError):
+        return name
+    return name

@@ -1,0 +1,91 @@
+"""What Azure Files knows of a file beyond its content, kept outside of the share's folder."""
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Properties and metadata that a client gave to a file, directory or share."""
+
+    content_type: str | None = None
+    content_md5: str | None = None
+    content_encoding: str | None = None
+    content_language: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    creation_time: str | None = None
+    last_write_time: str | None = None
+    attributes: str | None = None
+    permission_key: str | None = None
+    lease: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class SideData:
+    """Facts by account, share and path; those of a file that was replaced on disk no longer count."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        path.chmod(0o600)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS facts (account TEXT, share TEXT, path TEXT, inode INTEGER, facts TEXT, "
+            "PRIMARY KEY (account, share, path)) WITHOUT ROWID"
+        )
+        self._database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def get(self, account: str, share: str, path: str, inode: int) -> FileFacts:
+        """The facts of that path, empty when the file on disk is not the one they were given to."""
+        row = self._database.execute(
+            "SELECT facts FROM facts WHERE account = ? AND share = ? AND path = ? AND inode = ?",
+            (account, share, path.casefold(), inode),
+        ).fetchone()
+        return FileFacts(**json.loads(row[0])) if row else FileFacts()
+
+    def put(self, account: str, share: str, path: str, inode: int, facts: FileFacts) -> None:
+        """Record the facts of the file that is there now."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)",
+            (account, share, path.casefold(), inode, json.dumps(vars(facts))),
+        )
+
+    def forget(self, account: str, share: str, path: str) -> None:
+        """Drop what is known of a path and everything below it (of the whole share for an empty path)."""
+        low, high = _below(path)
+        self._database.execute(
+            "DELETE FROM facts WHERE account = ? AND share = ? AND (path = ? OR (path >= ? AND path < ?))",
+            (account, share, path.casefold(), low, high),
+        )
+
+    def move(self, account: str, share: str, source: str, destination: str) -> None:
+        """Take the facts of a path, and of everything below it, to another path."""
+        self.forget(account, share, destination)
+        low, high = _below(source)
+        self._database.execute(
+            "UPDATE facts SET path = ? || substr(path, ?) "
+            "WHERE account = ? AND share = ? AND (path = ? OR (path >= ? AND path < ?))",
+            (
+                destination.casefold(),
+                len(source.casefold()) + 1,
+                account,
+                share,
+                source.casefold(),
+                low,
+                high,
+            ),
+        )
+
+
+def _below(path: str) -> tuple[str, str]:
+    """The range of paths below one."""
+    return (f"{path.casefold()}/", f"{path.casefold()}0") if path else ("", "\U0010ffff")

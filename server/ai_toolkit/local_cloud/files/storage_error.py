@@ -1,0 +1,82 @@
+"""Azure Files' errors and their shape over HTTP."""
+
+from typing import Final
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+# code: (status, message)
+ERRORS: Final = {
+    "AuthenticationFailed": (
+        403,
+        "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
+        "correctly including the signature.",
+    ),
+    "NoAuthenticationInformation": (401, "Server failed to authenticate the request: it is not signed."),
+    "ResourceNotFound": (404, "The specified resource does not exist."),
+    "ShareNotFound": (404, "The specified share does not exist."),
+    "ShareAlreadyExists": (409, "The specified share already exists."),
+    "ParentNotFound": (404, "The specified parent path does not exist."),
+    "ResourceAlreadyExists": (409, "The specified resource already exists."),
+    "ResourceTypeMismatch": (
+        409,
+        "The specified resource type does not match the type of the existing resource.",
+    ),
+    "DirectoryNotEmpty": (409, "The specified directory is not empty."),
+    "CannotDeleteFileOrDirectory": (409, "The file or directory could not be deleted because it is in use."),
+    "InvalidResourceName": (400, "The specified resource name contains invalid characters."),
+    "InvalidHeaderValue": (400, "The value for one of the HTTP headers is not in the correct format."),
+    "MissingRequiredHeader": (400, "An HTTP header that's mandatory for this request is not specified."),
+    "InvalidQueryParameterValue": (400, "Value for one of the query parameters is invalid."),
+    "InvalidMd5": (400, "The MD5 value specified in the request is invalid."),
+    "Md5Mismatch": (
+        400,
+        "The MD5 value specified in the request did not match the calculated MD5 of the content.",
+    ),
+    "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
+    "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum size permitted."),
+    "ShareSizeLimitReached": (403, "The specified share has reached its size limit."),
+    "LeaseIdMissing": (
+        412,
+        "There is currently a lease on the file and no lease ID was specified in the request.",
+    ),
+    "LeaseIdMismatchWithFileOperation": (
+        412,
+        "The lease ID specified did not match the lease ID for the file.",
+    ),
+    "LeaseNotPresentWithFileOperation": (412, "There is currently no lease on the file."),
+    "LeaseAlreadyPresent": (409, "There is already a lease present."),
+    "LeaseIdMismatchWithLeaseOperation": (
+        409,
+        "The lease ID specified did not match the lease ID for the file.",
+    ),
+    "LeaseNotPresentWithLeaseOperation": (409, "There is currently no lease on the file."),
+    "InternalError": (500, "The server encountered an internal error. Please retry the request."),
+    "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
+    "InvalidHost": (403, "The Host header does not name this computer."),
+    "OriginNotAllowed": (403, "Web pages may not call the local cloud."),
+    "NotImplementedByLocalCloud": (501, "The local cloud does not emulate this."),
+}
+
+
+class StorageError(Exception):
+    """A refusal in Azure Files' words."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.status, message = ERRORS[code]
+        self.message = f"{message} {detail}".strip()
+
+    def response(self, method: str) -> web.Response:
+        """The refusal as an HTTP response; HEAD gets only the headers."""
+        body = (
+            '<?xml version="1.0" encoding="utf-8"?>'
+            f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
+        )
+        return web.Response(
+            status=self.status,
+            headers={"x-ms-error-code": self.code},
+            text="" if method == "HEAD" else body,
+            content_type="application/xml",
+        )

@@ -1,0 +1,174 @@
+"""The Resource Manager's resources: put, patched, read, listed, deleted and acted upon by id."""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from ai_toolkit.local_cloud.arm_error import (
+    ArmError,
+    JsonObject,
+    JsonValue,
+    group_not_found,
+    resource_not_found,
+)
+from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
+from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
+
+log = logging.getLogger(__name__)
+
+
+class ResourceManager:
+    """Resources of the registered types; HTTP routes and template deployments both end here."""
+
+    def __init__(self, store: ResourceStore, operations: Operations, types: Iterable[ResourceType]) -> None:
+        self.store = store
+        self.operations = operations
+        self._types = {resource_type.name.lower(): resource_type for resource_type in types}
+
+    def find_type(self, name: str) -> ResourceType | None:
+        """The type of that name, in any case."""
+        return self._types.get(name.lower())
+
+    def type_of(self, identifier: ResourceId, api_version: str | None) -> ResourceType:
+        """The type of a resource; ArmError for types and API versions that are not emulated."""
+        found = self._types.get(identifier.type.lower())
+        if found is None:
+            raise ArmError(
+                "NotImplementedByLocalCloud",
+                f"The local cloud does not emulate resources of type {identifier.type} ({identifier}).",
+                status=501,
+                target=identifier.type,
+            )
+        if api_version is not None and api_version not in found.api_versions:
+            known = ",".join(sorted(found.api_versions))
+            raise ArmError(
+                "NoRegisteredProviderFound",
+                f"No registered resource provider found for API version '{api_version}' for type "
+                f"'{identifier.type}'. The supported api-versions are '{known}'.",
+            )
+        return found
+
+    def check_put(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> ResourceType:
+        """The resource's type; ArmError when the PUT is wrong whatever the state is."""
+        check_subscription(identifier.subscription)
+        resource_type = self.type_of(identifier, api_version)
+        resource_type.check(identifier, body)
+        if resource_type.has_location:
+            check_location(body["location"])
+        return resource_type
+
+    def accept(
+        self, identifier: ResourceId, body: JsonObject, api_version: str | None
+    ) -> tuple[StoredResource, bool]:
+        """The resource as stored before it is provisioned, and whether it is new."""
+        resource_type = self.check_put(identifier, body, api_version)
+        self.require_group(identifier)
+        self._require_parent(identifier)
+        existing = self.store.get(identifier)
+        merged = resource_type.merge(identifier, body, existing.body if existing else None)
+        now = datetime.now(UTC).isoformat()
+        created = existing.body.get("systemData", {}).get("createdAt", now) if existing else now
+        merged = {
+            **merged,
+            "systemData": {
+                "createdBy": "local-cloud",
+                "createdByType": "User",
+                "createdAt": created,
+                "lastModifiedBy": "local-cloud",
+                "lastModifiedByType": "User",
+                "lastModifiedAt": now,
+            },
+            "properties": {**properties(merged), "provisioningState": "InProgress"},
+        }
+        return self.store.put(identifier, merged), existing is None
+
+    def _require_parent(self, identifier: ResourceId) -> None:
+        parent = identifier.parent
+        parent_type = self.find_type(parent.type)
+        if parent_type is not None and parent_type.is_implicit:
+            parent = parent.parent
+        if self.store.get(parent) is None:
+            raise ArmError(
+                "ParentResourceNotFound",
+                f"Failed to perform 'write' on resource(s) of type '{identifier.type}', because the parent "
+                f"resource '{parent}' could not be found.",
+                status=404,
+            )
+
+    async def finish(self, resource: StoredResource) -> StoredResource:
+        """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""
+        resource_type = self.type_of(resource.id, None)
+        try:
+            await resource_type.provision(resource)
+        except ArmError:
+            self._record_state(resource.id, "Failed")
+            raise
+        return self._record_state(resource.id, "Succeeded") or resource
+
+    def _record_state(self, identifier: ResourceId, state: str) -> StoredResource | None:
+        current = self.store.get(identifier)
+        if current is None:
+            return None
+        body = {**current.body, "properties": {**properties(current.body), "provisioningState": state}}
+        return self.store.put(identifier, body)
+
+    def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
+        """The existing resource with a patch merged in, accepted but not yet provisioned."""
+        existing = self.require(identifier)
+        merged = merge_patch(existing.body, patch)
+        resource, _created = self.accept(identifier, merged, None)
+        return resource
+
+    def require(self, identifier: ResourceId) -> StoredResource:
+        """The stored resource, or 404."""
+        check_subscription(identifier.subscription)
+        self.require_group(identifier)
+        found = self.store.get(identifier)
+        if found is None:
+            raise resource_not_found(str(identifier), identifier.group)
+        return found
+
+    def require_group(self, identifier: ResourceId) -> StoredResource:
+        """The resource group, or 404."""
+        group = self.store.get(identifier.group_id)
+        if group is None:
+            raise group_not_found(identifier.group)
+        return group
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The resource as a GET returns it."""
+        return self.type_of(resource.id, None).view(resource)
+
+    def list(self, scope: str, resource_type: str) -> list[JsonObject]:
+        """Resources of one type below a scope."""
+        return [self.view(resource) for resource in self.store.below(scope, resource_type)]
+
+    async def delete(self, identifier: ResourceId) -> None:
+        """Remove the resource and its parts, the parts first; one that is not there is no error."""
+        resource = self.store.get(identifier)
+        if resource is None:
+            return
+        newest_first = reversed(list(self.store.below(str(identifier))))
+        for part in sorted(newest_first, key=lambda part: -len(part.id.types)):
+            if (part_type := self.find_type(part.id.type)) is not None:
+                await part_type.remove(part)
+            self.store.delete(part.id)
+        if identifier.type != GROUP_TYPE:
+            await self.type_of(identifier, None).remove(resource)
+        self.store.delete(identifier)
+
+    async def act(self, identifier: ResourceId, action: str, body: JsonObject) -> JsonValue:
+        """The answer of an action such as `listKeys`; ArmError 501 for one that is not emulated."""
+        resource_type = self.type_of(identifier, None)
+        perform = resource_type.actions().get(action.lower())
+        if perform is None:
+            raise ArmError(
+                "NotImplementedByLocalCloud",
+                f"The local cloud does not emulate the action '{action}' of {identifier.type}.",
+                status=501,
+                target=action,
+            )
+        return await perform(self.require(identifier), body)

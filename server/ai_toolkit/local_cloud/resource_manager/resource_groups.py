@@ -1,0 +1,128 @@
+"""Resource groups over HTTP."""
+
+import re
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, group_not_found
+from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import location_headers
+from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_type import merge_patch
+from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
+from ai_toolkit.local_cloud.resource_manager.subscriptions import (
+    check_location,
+    check_subscription,
+    normal_location,
+)
+from ai_toolkit.local_cloud.state import StoredResource
+
+NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
+
+
+class ResourceGroups:
+    """Create, read, list and delete resource groups and list what is in them."""
+
+    def __init__(self, manager: ResourceManager) -> None:
+        self._manager = manager
+
+    def add_routes(self, routes: Routes) -> None:
+        """Add the routes of resource groups."""
+        group = "/subscriptions/{subscription}/resourcegroups/{group}"
+        routes.add("GET", "/subscriptions/{subscription}/resourcegroups", self._list)
+        routes.add("PUT", group, self._put)
+        routes.add("PATCH", group, self._patch)
+        routes.add("GET", group, self._get)
+        routes.add("HEAD", group, self._head)
+        routes.add("DELETE", group, self._delete)
+        routes.add("GET", f"{group}/resources", self._resources)
+
+    def document(self, group: StoredResource) -> JsonObject:
+        """A resource group as a GET returns it."""
+        return {
+            "id": str(group.id),
+            "name": group.id.group,
+            "type": GROUP_TYPE,
+            **group.body,
+        }
+
+    async def _list(self, request: ArmRequest) -> web.Response:
+        check_subscription(request.names["subscription"])
+        groups = self._manager.store.below(f"/subscriptions/{request.names['subscription']}", GROUP_TYPE)
+        return web.json_response({"value": [self.document(group) for group in groups]})
+
+    async def _put(self, request: ArmRequest) -> web.Response:
+        identifier = _identifier(request)
+        body = request.require_body()
+        if not NAME.fullmatch(identifier.group):
+            raise ArmError(
+                "InvalidResourceGroup",
+                f"The provided resource group name '{identifier.group}' has characters that are not allowed: use "
+                "at most 90 letters, digits, '-', '_', '.' and brackets, no '.' last.",
+            )
+        location = body.get("location")
+        if not isinstance(location, str):
+            raise ArmError(
+                "LocationRequired",
+                "The location property is required for this definition.",
+                target="location",
+            )
+        check_location(location)
+        existing = self._manager.store.get(identifier)
+        if existing is not None and normal_location(location) != normal_location(existing.body["location"]):
+            raise ArmError(
+                "InvalidResourceGroupLocation",
+                f"Invalid resource group location '{location}'. The Resource group already exists in location "
+                f"'{existing.body['location']}'.",
+                status=409,
+            )
+        stored = {
+            "location": normal_location(location),
+            "tags": body.get("tags") or {},
+            "properties": {"provisioningState": "Succeeded"},
+        }
+        group = self._manager.store.put(identifier, stored)
+        return web.json_response(self.document(group), status=201 if existing is None else 200)
+
+    async def _patch(self, request: ArmRequest) -> web.Response:
+        group = self._manager.require_group(_identifier(request))
+        tags = merge_patch(group.body.get("tags"), request.require_body().get("tags", {}))
+        return web.json_response(
+            self.document(self._manager.store.put(group.id, {**group.body, "tags": tags}))
+        )
+
+    async def _get(self, request: ArmRequest) -> web.Response:
+        return web.json_response(self.document(self._manager.require_group(_identifier(request))))
+
+    async def _head(self, request: ArmRequest) -> web.Response:
+        exists = self._manager.store.get(_identifier(request)) is not None
+        return web.Response(status=204 if exists else 404)
+
+    async def _delete(self, request: ArmRequest) -> web.Response:
+        identifier = _identifier(request)
+        if self._manager.store.get(identifier) is None:
+            raise group_not_found(identifier.group)
+        operation = self._manager.operations.start(
+            "Microsoft.Resources", "westus3", identifier.subscription, self._manager.delete(identifier)
+        )
+        return web.Response(status=202, headers=location_headers(request, operation))
+
+    async def _resources(self, request: ArmRequest) -> web.Response:
+        group = self._manager.require_group(_identifier(request))
+        value = []
+        for resource in self._manager.store.below(str(group.id)):
+            if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:
+                body = self._manager.view(resource)
+                value.append(
+                    {
+                        key: body[key]
+                        for key in ("id", "name", "type", "location", "tags", "sku", "kind")
+                        if key in body
+                    }
+                )
+        return web.json_response({"value": value})
+
+
+def _identifier(request: ArmRequest) -> ResourceId:
+    check_subscription(request.names["subscription"])
+    return ResourceId(request.names["subscription"], request.names["group"])

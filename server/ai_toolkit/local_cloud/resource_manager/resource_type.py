@@ -1,0 +1,96 @@
+"""What every type of resource can do, and what most types do alike."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar
+
+from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
+
+Action = Callable[[StoredResource, JsonObject], Awaitable[JsonValue]]
+
+
+class ResourceType:
+    """A type of resource; a subclass says what is special about its own.
+
+    Bodies are stored whole. `view` is what a GET returns: never secrets, and with what is only known
+    while the resource lives.
+    """
+
+    name: ClassVar[str]
+    api_versions: ClassVar[frozenset[str]]
+    has_location: ClassVar[bool] = True
+    created_status: ClassVar[int] = 201
+    is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
+    name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"
+
+    def __init__(self, store: ResourceStore) -> None:
+        self.store = store
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Raise ArmError when the request is wrong whatever the state is."""
+        if not self.name_pattern.fullmatch(identifier.name):
+            raise ArmError(
+                "InvalidResourceName",
+                f"'{identifier.name}' is not a valid name for {self.name}: {self.name_rule}.",
+                target="name",
+            )
+        if self.has_location and not isinstance(body.get("location"), str):
+            raise ArmError(
+                "LocationRequired",
+                "The location property is required for this definition.",
+                target="location",
+            )
+        if not isinstance(body.get("properties", {}), dict):
+            raise ArmError(
+                "InvalidRequestContent", "The property 'properties' must be an object.", target="properties"
+            )
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """The body to store for a PUT: by default what was sent, and nothing of the existing one."""
+        del identifier, existing
+        return body
+
+    async def provision(self, resource: StoredResource) -> None:
+        """Do what storing alone does not; ArmErrors fail the operation."""
+
+    def is_long_running(self) -> bool:
+        """Whether a PUT answers before the resource is there."""
+        return False
+
+    async def remove(self, resource: StoredResource) -> None:
+        """Undo what `provision` did, before the resource is deleted."""
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The resource as a GET returns it."""
+        body = {key: value for key, value in resource.body.items() if key not in {"id", "name", "type"}}
+        return {"id": str(resource.id), "name": resource.id.name, "type": self.name, **body}
+
+    def actions(self) -> Mapping[str, Action]:
+        """What a POST below the resource can do, by name in lower case."""
+        return {}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """Synchronous `list*` functions of templates, by name in lower case."""
+        return {}
+
+
+def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
+    """RFC 7396: objects merge, null removes, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def properties(body: JsonObject) -> JsonObject:
+    """The `properties` of a body, empty when there are none."""
+    found = body.get("properties")
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,226 @@
+"""The local cloud as one process: Resource Manager and Files ports, and what runs behind them."""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.access import resource_manager_access, same_token
+from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.files.service import FileService
+from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.side_data import SideData
+from ai_toolkit.local_cloud.home import Address, HomeFolder
+from ai_toolkit.local_cloud.processes import kill_recorded_groups, start_time
+from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
+from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
+from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
+from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+    EnvironmentStorages,
+    ManagedEnvironments,
+)
+from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
+from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
+from ai_toolkit.local_cloud.resource_manager.resource_type import properties
+from ai_toolkit.local_cloud.resource_manager.resources import Resources
+from ai_toolkit.local_cloud.resource_manager.revisions import Revisions
+from ai_toolkit.local_cloud.resource_manager.routes import LARGEST_BODY_BYTES, Routes, read_request
+from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
+    DEFAULT_SHARE_QUOTA_GIB,
+    FileServices,
+    FileShares,
+    StorageAccounts,
+)
+from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
+from ai_toolkit.local_cloud.state import ResourceStore
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS: Final = 2.0
+
+
+class AlreadyServedError(Exception):
+    """Another process serves this folder."""
+
+
+class LocalCloud:
+    """Everything of one home folder, from the first request to the last replica."""
+
+    def __init__(self, home: HomeFolder) -> None:
+        self._home = home
+        self._address: Address | None = None
+        self._store = ResourceStore(home.state_file)
+        self._side_data = SideData(home.files_state_file)
+        self._operations = Operations()
+        shares = Shares(home.shares, self._side_data)
+        self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)
+        self._file_shares = FileShares(self._store, shares)
+        environments = ManagedEnvironments(self._store)
+        replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
+        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments)
+        self._apps = ContainerApps(ground, lambda: self._known_address().resource_manager, self._issue_token)
+        self._manager = ResourceManager(
+            self._store,
+            self._operations,
+            (
+                self._accounts,
+                FileServices(self._store),
+                self._file_shares,
+                Workspaces(self._store),
+                environments,
+                EnvironmentStorages(self._store),
+                self._apps,
+                Jobs(self._store),
+            ),
+        )
+        groups = ResourceGroups(self._manager)
+        self._deployments = Deployments(self._manager, groups)
+        self._resources = Resources(self._manager)
+        self._files = FileService(shares, self._accounts.account_keys, self._quota_gib)
+        self._routes = Routes()
+        subscriptions.add_routes(self._routes)
+        groups.add_routes(self._routes)
+        self._deployments.add_routes(self._routes)
+        Quotas(self._manager, environments, self._accounts, ground).add_routes(self._routes)
+        Revisions(self._manager, self._apps).add_routes(self._routes)
+        operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
+        self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)
+        self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[Address]:
+        """Both ports, open; on leaving, every listener closed and every replica ended."""
+        kill_recorded_groups(self._home.replicas)
+        management = web.Application(
+            middlewares=[resource_manager_access(self._is_good_token)], client_max_size=LARGEST_BODY_BYTES
+        )
+        management.router.add_get("/local-cloud", self._about)
+        management.router.add_route("*", "/{path:.*}", self._answer)
+        files = web.Application(client_max_size=0)
+        files.router.add_route("*", "/{path:.*}", self._files.answer)
+        before = self._home.address()
+        runners = []
+        try:
+            urls = []
+            for application, last_url in (
+                (management, before.resource_manager if before else None),
+                (files, before.files if before else None),
+            ):
+                runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+                runners.append(runner)
+                await runner.setup()
+                port = await _listen(runner, urlsplit(last_url).port if last_url else None)
+                urls.append(f"http://127.0.0.1:{port}")
+            pid = os.getpid()
+            self._address = Address(pid, start_time(pid) or "", urls[0], urls[1])
+            self._deployments.fail_interrupted()
+            await self._apps.resume()
+            self._home.write_address(self._address)
+            yield self._address
+        finally:
+            await self._operations.close()
+            await self._apps.close()
+            for runner in runners:
+                await runner.cleanup()
+            self._store.close()
+            self._side_data.close()
+
+    async def _answer(self, http: web.Request) -> web.StreamResponse:
+        request = await read_request(http)
+        found = self._routes.find(request.method, request.segments)
+        if found is None:
+            return await self._resources.answer(request)
+        handler, names = found
+        return await handler(request.with_names(names))
+
+    async def _about(self, _request: web.Request) -> web.Response:
+        address = self._known_address()
+        return web.json_response(
+            {"pid": address.pid, "resourceManager": address.resource_manager, "files": address.files}
+        )
+
+    def _known_address(self) -> Address:
+        if self._address is None:
+            raise RuntimeError("the local cloud is not serving yet")
+        return self._address
+
+    def _quota_gib(self, account: str, share: str) -> int:
+        for resource in self._store.below("/subscriptions", self._file_shares.name):
+            if resource.id.names[0].lower() == account.lower() and resource.id.name.lower() == share.lower():
+                return int(properties(resource.body)["shareQuota"])
+        return DEFAULT_SHARE_QUOTA_GIB
+
+    # Tokens: the one of the token file, and short-lived ones for log streams made from it.
+
+    def _is_good_token(self, token: str) -> bool:
+        own = self._home.token()
+        if same_token(token, own):
+            return True
+        expiry, _, signature = token.partition(".")
+        if not expiry.isdigit() or int(expiry) < time.time():
+            return False
+        return same_token(signature, _signature(own, expiry))
+
+    def _issue_token(self, life: timedelta) -> str:
+        expiry = str(int(time.time() + life.total_seconds()))
+        return f"{expiry}.{_signature(self._home.token(), expiry)}"
+
+
+def _signature(token: str, expiry: str) -> str:
+    return hmac.digest(token.encode(), f"log-stream:{expiry}".encode(), hashlib.sha256).hex()
+
+
+async def _listen(runner: web.AppRunner, port: int | None) -> int:
+    """The port that is now listened on: the one of last time where it is free."""
+    for candidate in (port, 0):
+        if candidate is None:
+            continue
+        site = web.TCPSite(runner, "127.0.0.1", candidate, reuse_address=True)
+        try:
+            await site.start()
+        except OSError:
+            if not candidate:
+                raise
+            continue
+        break
+    found: int = runner.addresses[0][1]
+    return found
+
+
+async def serve(home: HomeFolder) -> None:
+    """Serve a folder until the process is asked to end.
+
+    Raises AlreadyServedError when another process does.
+    """
+    home.prepare()
+    lock = os.open(home.serving_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyServedError(f"Another process serves {home.path} already.") from error
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with LocalCloud(home).serving() as address:
+            log.info("the local cloud answers at %s, files at %s", address.resource_manager, address.files)
+            await stop.wait()
+            log.info("the local cloud ends")
+    finally:
+        os.close(lock)

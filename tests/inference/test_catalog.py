@@ -1,0 +1,136 @@
+"""Which models are served, and the named error for every way in which that can fail."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from engine.catalog import ModelError, find_models
+from engine.settings import Settings, SettingsError, read_settings
+
+
+def put_adapter(share, path, base="org/model", **config):
+    folder = share / "models" / path
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "base_model_name_or_path": base} | config)
+    )
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+
+
+@pytest.fixture
+def share(tmp_path):
+    for name in ("org/model", "org/other"):
+        (tmp_path / "model-cache" / name).mkdir(parents=True)
+        (tmp_path / "model-cache" / name / "config.json").write_text("{}")
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+def test_the_only_adapter_is_the_default_and_brings_its_base(share):
+    """Nothing needs to be set for what fine-tuning leaves."""
+    put_adapter(share, "qlora/qlora/gpu_model/adapter")
+    found = find_models(share, Settings())
+
+    assert found.default == "qlora/qlora/gpu_model/adapter"
+    assert found.base.id == "org/model"
+
+
+@pytest.mark.parametrize(
+    "named", ["/home/me/work/model-cache/org/model", r"C:\work\Org\Model", "./model-cache/org/model/"]
+)
+def test_an_adapter_that_names_a_path_finds_its_base(share, named):
+    """Fine-tuning often writes the path on the computer that trained."""
+    put_adapter(share, "mine", named)
+
+    assert find_models(share, Settings()).base.id == "org/model"
+
+
+@pytest.mark.parametrize(
+    ("adapters", "settings", "told"),
+    [
+        ([], {}, ("No adapter was found", 'adapters = "none"')),
+        (["a", "b"], {}, ("a, b", "default_adapter")),
+        (["a"], {"default_adapter": "c"}, ("c is not there", "a")),
+        (["a"], {"adapters": ("c",)}, ("The adapter c is missing", "a")),
+        ([], {"adapters": "none"}, ("org/model, org/other", "base_model")),
+        ([], {"adapters": "none", "base_model": "org/none"}, ("no config.json", "org/model, org/other")),
+    ],
+)
+def test_what_is_missing_or_unclear_is_named(share, adapters, settings, told):
+    """Never silently the base model: an error says what was looked for and what is there."""
+    for path in adapters:
+        put_adapter(share, path)
+    with pytest.raises(ModelError) as refused:
+        find_models(share, Settings(**settings))
+
+    for part in told:
+        assert part in str(refused.value)
+
+
+def test_what_cannot_be_served_is_refused_before_loading(share):
+    """A base that is not there, a pickle file, another kind of adapter, broken JSON."""
+    put_adapter(share, "x", "org/absent")
+    with pytest.raises(ModelError, match="org/absent"):
+        find_models(share, Settings())
+    config, weights = (share / "models/x" / name for name in ("adapter_config.json", "adapter_model.safetensors"))
+    config.write_text(config.read_text().replace("absent", "model"))
+    weights.rename(weights.with_name("adapter_model.bin"))
+    with pytest.raises(ModelError, match="pickle"):
+        find_models(share, Settings())
+    config.write_text('{"peft_type": "IA3"}')
+    with pytest.raises(ModelError, match="IA3"):
+        find_models(share, Settings())
+    config.write_text("{")
+    with pytest.raises(ModelError, match="not valid JSON"):
+        find_models(share, Settings())
+
+
+def test_a_table_names_adapters(share):
+    """Settings may give an adapter a short name."""
+    put_adapter(share, "qlora/deep/adapter")
+    found = find_models(share, Settings(adapters={"pirate": "qlora/deep/adapter"}))
+
+    assert found.default == "pirate"
+
+
+def test_settings_come_from_file_then_environment_then_flags(tmp_path):
+    """The later wins; text becomes the setting's type."""
+    file = tmp_path / "settings.toml"
+    file.write_text('max_batch = 2\nmax_queue = 2\ndtype = "float64"\n')
+    settings = read_settings(file, ["--max-queue", "4"], {"AITK_MAX_QUEUE": "3", "AITK_SERVE_BASE": "off"})
+
+    assert (settings.max_batch, settings.max_queue, settings.dtype) == (2, 4, "float64")
+    assert settings.serve_base is False
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "named"),
+    [
+        ("max_bach = 2", {}, "max_bach"),
+        ("max_batch = 0", {}, "max_batch"),
+        ("max_batch = true", {}, "max_batch"),
+        ('dtype = "int8"', {}, "dtype"),
+        ("dtype = ", {}, "settings.toml"),
+        ("adapters = 5", {}, "adapters"),
+        ("", {"AITK_MAX_BATCH": "many"}, "AITK_MAX_BATCH"),
+    ],
+)
+def test_an_impossible_setting_is_named(tmp_path, text, environment, named):
+    """Unknown keys and values out of range are errors that name the key."""
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=named):
+        read_settings(file, [], environment)
+
+
+def test_the_settings_file_states_every_default(tmp_path):
+    """settings.toml as shipped is the defaults, each key written out."""
+    file = Path(__file__).parents[2] / "inference/settings.toml"
+
+    assert set(tomllib.loads(file.read_text())) == {each.name for each in fields(Settings)}
+    assert read_settings(file, [], {}) == Settings()

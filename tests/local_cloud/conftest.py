@@ -1,0 +1,179 @@
+"""A local cloud of its own for each test module, and the real Azure SDKs pointed at it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
+from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
+from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.storage.fileshare.aio import ShareServiceClient
+
+from ai_toolkit.local_cloud import control
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+LIMIT_SECONDS = 60.0
+
+
+class TokenFileCredential:
+    """Hands out the token of the token file."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        return AccessToken(self._token, int(time.time()) + 3600)
+
+    async def close(self) -> None:
+        pass
+
+    async def __aenter__(self) -> "TokenFileCredential":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        pass
+
+
+class LoopbackBearerPolicy(AsyncBearerTokenCredentialPolicy):
+    """The SDK's own policy, which sends tokens over plain http to this computer only."""
+
+    async def on_request(self, request: Any) -> None:
+        request.context.options["enforce_https"] = False
+        await super().on_request(request)
+
+
+@dataclass
+class Clients:
+    """Every SDK client that the product uses."""
+
+    status: control.LocalCloudStatus
+    apps: ContainerAppsAPIClient
+    resources: ResourceManagementClient
+    subscriptions: SubscriptionClient
+    deployments: DeploymentsMgmtClient
+    storage: StorageManagementClient
+
+    @property
+    def token(self) -> str:
+        return self.status.token_file.read_text().strip()
+
+    def share_service(self, account: str, key: str) -> ShareServiceClient:
+        return ShareServiceClient(
+            f"{self.status.files}/{account}", credential=AzureNamedKeyCredential(account, key)
+        )
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.LocalCloudStatus]:
+    """A running local cloud in a folder of its own."""
+    home = tmp_path_factory.mktemp("cloud")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AITK_REPLICA_PYTHON", __import__("sys").executable)
+        yield asyncio.run(control.start(home))
+    asyncio.run(control.stop(home))
+
+
+@pytest.fixture
+async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
+    """The SDKs' async clients for the running cloud."""
+    token = cloud.token_file.read_text().strip()
+    credential = TokenFileCredential(token)
+    scope = f"{cloud.resource_manager}/.default"
+
+    def options() -> dict[str, Any]:
+        return {
+            "base_url": cloud.resource_manager,
+            "credential_scopes": [scope],
+            "authentication_policy": LoopbackBearerPolicy(credential, scope),
+        }
+
+    async with AsyncExitStack() as stack:
+        yield Clients(
+            cloud,
+            await stack.enter_async_context(
+                ContainerAppsAPIClient(credential, SUBSCRIPTION, api_version="2025-07-01", **options())
+            ),
+            await stack.enter_async_context(ResourceManagementClient(credential, SUBSCRIPTION, **options())),
+            await stack.enter_async_context(SubscriptionClient(credential, **options())),
+            await stack.enter_async_context(DeploymentsMgmtClient(credential, SUBSCRIPTION, **options())),
+            await stack.enter_async_context(
+                StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
+            ),
+        )
+
+
+@pytest.fixture
+async def group(clients: Clients, request: pytest.FixtureRequest) -> str:
+    """A resource group named after the test."""
+    name = request.node.name[:60].replace("[", "-").replace("]", "")
+    await clients.resources.resource_groups.create_or_update(name, {"location": "westus3"})
+    return name
+
+
+@pytest.fixture
+def template() -> dict[str, Any]:
+    """A small template of the product's kind, as Bicep compiles it."""
+    return json.loads((Path(__file__).parent / "template.json").read_text())
+
+
+def parameter_values(**values: Any) -> dict[str, Any]:
+    return {name: {"value": value} for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What the test template made."""
+
+    group: str
+    account: str
+    environment: str
+    app: str
+    endpoint: str
+    properties: dict[str, Any]
+
+
+@pytest.fixture
+def cloud_group(group: str) -> str:
+    return group
+
+
+@pytest.fixture
+async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
+    """Deploys the test template with given parameter values; the account's share holds the web app."""
+
+    async def run(name: str = "first", **values: Any) -> Deployed:
+        values.setdefault("script", f"exec python3 {Path(__file__).parent / 'web_app.py'}")
+        values.setdefault("apiKey", "the-key")
+        properties = {"mode": "Incremental", "template": template, "parameters": parameter_values(**values)}
+        poller = await clients.deployments.deployments.begin_create_or_update(
+            group, name, {"properties": properties}
+        )
+        result = await poller.result()
+        outputs = {key: value["value"] for key, value in result.properties.outputs.items()}
+        return Deployed(
+            group,
+            outputs["STORAGE_ACCOUNT_NAME"],
+            outputs["ACA_APP_NAME"].replace("aiacaapp", "aienv"),
+            outputs["ACA_APP_NAME"],
+            outputs["ACA_APP_ENDPOINT"],
+            properties,
+        )
+
+    yield run
+    await (await clients.resources.resource_groups.begin_delete(group)).result()
+
+
+@pytest.fixture
+async def deployed(deploy: Any) -> Deployed:
+    """The test template, deployed."""
+    return await deploy()
