@@ -33,6 +33,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from ai_toolkit.known_causes import cause_in_log, cause_of_code
+
 
 class AiToolkitError(Exception):
     """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`."""
@@ -123,9 +125,11 @@ class DeploymentFailed(CloudError):
 
     def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
         self.reason_code = reason_code
+        cause = cause_of_code(reason_code)
+        likely = f" {cause.says}" if cause else ""
         super().__init__(
-            f"The deployment {deployment} failed: {reason} ({reason_code}).",
-            "What was created stays; a second run goes on from there.",
+            f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
+            f"{cause.advice if cause else ''} What was created stays; a second run goes on from there.".strip(),
         )
 
 
@@ -197,10 +201,9 @@ class ReplicaFailed(EndpointError):
         self.log = tuple(log)
         lines = "".join(f"\n    {line}" for line in self.log)
         tail = f" Its last log lines:{lines}\n" if lines else ""
-        super().__init__(
-            f"The replica did not start: {reason}{tail}",
-            "Correct the cause and deploy again; the files are on the share already.",
-        )
+        cause = cause_in_log([*self.log, reason])
+        likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
+        super().__init__(f"The replica did not start: {reason}{tail}", f"{likely} The files are on the share already.")
 
 
 class RevisionFailed(EndpointError):
