@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -40,11 +40,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The deployed files by their path on the share, and those of the deploy before."""
+    """The deployed files by their path on the share.
+
+    `undo` leads back to the deploy before: what stood at a path then, or None where nothing did.
+    """
 
     files: Mapping[str, Entry]
     origin: Origin | None = None
-    previous: Mapping[str, Entry] = field(default_factory=dict)
+    undo: Mapping[str, Entry | None] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, content: bytes | None) -> "Manifest":
@@ -55,7 +58,7 @@ class Manifest:
             document = json.loads(content)
             newer = document["version"] != _VERSION
             files = {} if newer else _entries(document["files"])
-            previous = {} if newer else _entries(document.get("previous") or {})
+            undo = {} if newer else {path: _entry(entry) for path, entry in (document.get("undo") or {}).items()}
             origin = Origin(str(document.get("deployed")), str(document.get("tool")), document.get("commit"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ShareError(
@@ -67,7 +70,7 @@ class Manifest:
                 f"{MANIFEST_PATH} on the share was written by a newer version.",
                 "Update AI Toolkit and deploy again.",
             )
-        return cls(files, origin, previous)
+        return cls(files, origin, undo)
 
     def to_json(self) -> bytes:
         """The document for the share."""
@@ -77,23 +80,32 @@ class Manifest:
             "deployed": origin.deployed,
             "tool": origin.tool,
             "commit": origin.commit,
-            "files": _plain(self.files),
-            "previous": _plain(self.previous),
+            "files": {path: _plain(entry) for path, entry in sorted(self.files.items())},
+            "undo": {path: entry and _plain(entry) for path, entry in sorted(self.undo.items())},
         }
-        return json.dumps(document, indent=1).encode() + b"\n"
+        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+    def undo_to(self, before: "Manifest") -> "Manifest":
+        """The same files, with a way back to the manifest before, if there was one."""
+        if before.origin is None:
+            return replace(self, undo={})
+        paths = self.files.keys() | before.files.keys()
+        undo = {path: before.files.get(path) for path in paths if before.files.get(path) != self.files.get(path)}
+        return replace(self, undo=undo)
 
 
 def _entries(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
-    return {
-        str(path): Entry(int(entry["size"]), str(entry["sha256"]), str(entry.get("written") or ""))
-        for path, entry in document.items()
-    }
+    return {str(path): _entry_of(entry) for path, entry in document.items()}
 
 
-def _plain(files: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
-    document: dict[str, dict[str, Any]] = {}
-    for path, entry in sorted(files.items()):
-        document[path] = {"size": entry.size, "sha256": entry.sha256}
-        if entry.written:
-            document[path]["written"] = entry.written
-    return document
+def _entry(document: Mapping[str, Any] | None) -> Entry | None:
+    return None if document is None else _entry_of(document)
+
+
+def _entry_of(document: Mapping[str, Any]) -> Entry:
+    return Entry(int(document["size"]), str(document["sha256"]), str(document.get("written") or ""))
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    document: dict[str, Any] = {"size": entry.size, "sha256": entry.sha256}
+    return document | {"written": entry.written} if entry.written else document

@@ -75,7 +75,7 @@ class Plan:
             changed=self.changed + self.conflicting,
             conflicting=(),
             replaced={**self.replaced, **self.theirs},
-            manifest=replace(self.manifest, files=after),
+            manifest=Manifest(after, self.manifest.origin).undo_to(self.before),
         )
 
 
@@ -108,24 +108,35 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
         else:
             conflicting.append(path)
             theirs[path] = content
+    removed, left, kept = _gone_here(before, files, there)
+    after.update(kept)
+    replaced.update({path: before.files[path] for path in removed})
+    manifest = Manifest(after, before.origin, before.undo)
+    if after != before.files:
+        manifest = manifest.undo_to(before)
+    return Plan(
+        tuple(added), tuple(changed), tuple(removed), tuple(conflicting), tuple(left), unchanged, replaced, theirs,
+        files, before, manifest,
+    )  # fmt: skip
+
+
+def _gone_here(
+    before: Manifest, files: Mapping[str, LocalFile], there: "Mapping[str, RemoteFile]"
+) -> tuple[list[str], list[str], dict[str, Entry]]:
+    """Files of earlier deploys that are not here any more: to remove, to leave because somebody changed them, to keep."""
     removed, left = [], []
+    kept: dict[str, Entry] = {}
     for path, known in before.files.items():
         found = there.get(path)
         if path in files or found is None:
             continue
         if path.startswith(MODELS):
-            after[path] = known
+            kept[path] = known
         elif _is(found, known):
             removed.append(path)
-            replaced[path] = known
         else:
             left.append(path)
-    previous = before.previous if after == before.files else before.files
-    manifest = Manifest(after, before.origin, previous)
-    return Plan(
-        tuple(added), tuple(changed), tuple(removed), tuple(conflicting), tuple(left), unchanged, replaced, theirs,
-        files, before, manifest,
-    )  # fmt: skip
+    return removed, left, kept
 
 
 async def _list(share: "FileShare", paths: Iterable[str]) -> "dict[str, RemoteFile]":

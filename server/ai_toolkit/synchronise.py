@@ -45,7 +45,7 @@ async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Call
     await _each(plan.replaced, lambda path: _move_aside(share, path, plan.replaced[path]))
     await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path)))
     files = {path: replace(e, written=written.get(path, e.written)) for path, e in plan.manifest.files.items()}
-    manifest = Manifest(files, origin, plan.manifest.previous)
+    manifest = Manifest(files, origin, plan.manifest.undo)
     await _write_manifest(share, manifest)
     if len(plan.uploads) > _TIDY_ABOVE:
         for name in await share.list_directory(INCOMING):
@@ -55,22 +55,18 @@ async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Call
 
 async def bring_back_previous(share: "FileShare", now: Manifest, origin: Origin) -> Manifest:
     """Undoes the last deploy of `inference/`, whose content is under `.aitk/replaced/`. Raises PreviousMissing."""
-    if not now.previous:
-        raise PreviousMissing
-    wanted = {path: entry for path, entry in now.previous.items() if path.startswith("inference/")}
-    current = {path: entry for path, entry in now.files.items() if path.startswith("inference/")}
-    moves = [path for path, entry in wanted.items() if current.get(path) != entry]
+    undo = {path: entry for path, entry in now.undo.items() if path.startswith("inference/")}
     kept = await share.list_directory(REPLACED)
-    if any(wanted[path].sha256 not in kept for path in moves):
+    if not undo or any(entry is not None and entry.sha256 not in kept for entry in undo.values()):
         raise PreviousMissing
-    aside = [path for path in current if path in moves or path not in wanted]
-    await _each(aside, lambda path: _move_aside(share, path, current[path]))
-    for path in moves:  # two places may want the same content, so each takes a copy, not the only one
-        content = await share.read(REPLACED / wanted[path].sha256) or b""
-        written = await share.write(PurePosixPath(path), content)
-        wanted[path] = replace(wanted[path], written=written)
-    others = {path: entry for path, entry in now.files.items() if path not in current}
-    manifest = Manifest({**others, **wanted}, origin, now.files)
+    aside = [path for path in undo if path in now.files]
+    await _each(aside, lambda path: _move_aside(share, path, now.files[path]))
+    files = {path: entry for path, entry in now.files.items() if path not in undo}
+    for path, entry in undo.items():  # two places may want the same content, so each takes a copy, not the only one
+        if entry is not None:
+            content = await share.read(REPLACED / entry.sha256) or b""
+            files[path] = replace(entry, written=await share.write(PurePosixPath(path), content))
+    manifest = Manifest(files, origin).undo_to(now)
     await _write_manifest(share, manifest)
     return manifest
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.local_cloud.files.service import FileService
-from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_files import local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Origin
@@ -47,7 +47,11 @@ class AzureFiles:
         self.changes = 0
         self.after_change = lambda: None
         self.clock_offset_seconds = 0
-        self._service = FileService(Shares(home, SideData(home / "facts")), lambda _account: [KEY], lambda *_: 100)
+        self._service = FileService(
+            Shares(home, SideData(home / "facts")),
+            lambda _account: [KEY],
+            ShareRecords(lambda *_: 100, lambda *_: None, lambda *_: None),
+        )
 
     async def answer(self, request):
         if request.method not in {"GET", "HEAD"}:

@@ -13,7 +13,7 @@ WRITTEN = "2026-01-01T00:00:00.123+00:00"
 MANIFEST = Manifest(
     {"models/a/adapter_config.json": Entry(7, "a" * 64, WRITTEN), "inference/start.py": Entry(0, SHA256)},
     Origin.now("ai-toolkit-server 1", "abc"),
-    {"inference/start.py": Entry(3, "b" * 64)},
+    {"inference/start.py": Entry(3, "b" * 64), "inference/new.py": None},
 )
 
 
@@ -36,7 +36,7 @@ def test_manifest_has_the_agreed_form():
             "inference/start.py": {"size": 0, "sha256": SHA256},
             "models/a/adapter_config.json": {"size": 7, "sha256": "a" * 64, "written": WRITTEN},
         },
-        "previous": {"inference/start.py": {"size": 3, "sha256": "b" * 64}},
+        "undo": {"inference/start.py": {"size": 3, "sha256": "b" * 64}, "inference/new.py": None},
     }
 
 

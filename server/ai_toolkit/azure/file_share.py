@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -20,6 +20,9 @@ from ai_toolkit.errors import ResourceMissing
 RANGE_BYTES: Final = 4 * 1024 * 1024
 """The most that the service takes in one request."""
 _RANGES_AT_A_TIME: Final = 8
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,14 @@ class FileShare:
                 )
         except ResourceNotFoundError:
             return {}
-        self._directories.update([path, *path.parents])
         return entries
 
     async def write(self, path: PurePosixPath, content: bytes) -> str:
         """Puts a small file, replacing one of that name; returns its last-write time."""
-        await self.make_directory(path.parent)
-        answer = await self.file(path).upload_file(content, length=len(content), validate_content=True)
+        file = self.file(path)
+        answer = await self._in_directory(
+            path.parent, lambda: file.upload_file(content, length=len(content), validate_content=True)
+        )
         return _moment(answer.get("file_last_write_time"))
 
     async def upload(self, source: Path, path: PurePosixPath, size: int, sent: Callable[[int], None]) -> str:
@@ -97,9 +101,8 @@ class FileShare:
 
         Ranges that an interrupted upload of the same file left there are not sent again. Returns the last-write time.
         """
-        await self.make_directory(path.parent)
         file = self.file(path)
-        there = await self._ranges_there(file, size)
+        there = await self._ranges_there(path, size)
         for offset in there:
             sent(min(RANGE_BYTES, size - offset))
         written = [""]
@@ -111,20 +114,21 @@ class FileShare:
                         ranges.create_task(self._put_range(file, stream, offset, sent, written))
         return written[0] or _moment((await file.get_file_properties()).last_write_time)
 
-    async def _ranges_there(self, file: ShareFileClient, size: int) -> set[int]:
+    async def _ranges_there(self, path: PurePosixPath, size: int) -> set[int]:
         """Offsets of the whole 4 MiB ranges that are on the share already; makes the file when it is not there."""
+        file = self.file(path)
         try:
             found = await file.get_file_properties()
         except ResourceNotFoundError:
             found = None
         if found is None or found.size != size:
-            await file.create_file(size)
+            await self._in_directory(path.parent, lambda: file.create_file(size))
             return set()
         there: set[int] = set()
-        for span in await file.get_ranges():
-            first = -(-span["start"] // RANGE_BYTES) * RANGE_BYTES
-            for offset in range(first, span["end"] + 1, RANGE_BYTES):
-                if min(offset + RANGE_BYTES, size) - 1 <= span["end"]:
+        async for span in file.list_ranges():
+            first = -(-span.start // RANGE_BYTES) * RANGE_BYTES
+            for offset in range(first, span.end + 1, RANGE_BYTES):
+                if min(offset + RANGE_BYTES, size) - 1 <= span.end:
                     there.add(offset)
         return there
 
@@ -141,18 +145,26 @@ class FileShare:
 
     async def rename(self, source: PurePosixPath, target: PurePosixPath) -> None:
         """Moves one file in one step, replacing what is at `target`. Raises ResourceNotFoundError."""
-        await self.make_directory(target.parent)
-        await self.file(source).rename_file(str(target), overwrite=True)
+        file = self.file(source)
+        await self._in_directory(target.parent, lambda: file.rename_file(str(target), overwrite=True))
 
     async def delete(self, path: PurePosixPath) -> None:
         """Deletes one file; one that is not there is no error."""
         with suppress(ResourceNotFoundError):
             await self.file(path).delete_file()
 
-    async def make_directory(self, path: PurePosixPath) -> None:
+    async def _in_directory(self, directory: PurePosixPath, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The work's answer; a directory that it lacks is made first, once it is known to be missing."""
+        try:
+            return await work()
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) != "ParentNotFound":
+                raise
+        await self._make_directory(directory)
+        return await work()
+
+    async def _make_directory(self, path: PurePosixPath) -> None:
         """Makes the directory and those above it; existing ones are no error."""
-        if path in self._directories:
-            return
         async with self._making:
             for directory in [*reversed(path.parents), path]:
                 if directory not in self._directories:
