@@ -1,7 +1,7 @@
 """How a deploy compares with the plain loop over the SDK: `python benchmarks/deploy.py`.
 
-The same tree (1 000 files of 8 KiB, one of 256 MiB) goes to the local cloud's file service, a process of its own, once
-by a deploy's synchronisation and once by a sequential `upload_file` per file; each runs in a process of its own, so that
+The same tree (1 000 files of 8 KiB, one of 256 MiB) goes to the local cloud's file service, a process of its own,
+once by a deploy's synchronisation and once by a sequential `upload_file` per file; each runs in a process of its own, so that
 its memory is its own. Requests are counted, and delayed, in the service.
 """
 
@@ -42,7 +42,6 @@ async def serve(home: Path) -> None:
     from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
     from ai_toolkit.local_cloud.files.side_data import SideData
 
-    home.mkdir(parents=True, exist_ok=True)
     key = base64.b64decode(KEY)
     service = FileService(
         Shares(home, SideData(home / "facts")),
@@ -174,6 +173,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", ResourceWarning)
     match sys.argv[1:]:
         case ["serve", home]:
+            Path(home).mkdir(parents=True, exist_ok=True)
             asyncio.run(serve(Path(home)))
         case ["synchronise", url, share, folder]:
             asyncio.run(synchronise(url, share, Path(folder)))

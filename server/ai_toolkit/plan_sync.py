@@ -123,7 +123,7 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
 def _gone_here(
     before: Manifest, files: Mapping[str, LocalFile], there: "Mapping[str, RemoteFile]"
 ) -> tuple[list[str], list[str], dict[str, Entry]]:
-    """Files of earlier deploys that are not here any more: to remove, to leave because somebody changed them, to keep."""
+    """Earlier deploys' files that are gone here: to remove, to leave because somebody changed them, to keep."""
     removed, left = [], []
     kept: dict[str, Entry] = {}
     for path, known in before.files.items():
