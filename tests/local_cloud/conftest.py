@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
@@ -38,7 +38,7 @@ class TokenFileCredential:
     async def close(self) -> None:
         pass
 
-    async def __aenter__(self) -> "TokenFileCredential":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -111,6 +111,19 @@ async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
                 StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
             ),
         )
+
+
+@pytest.fixture
+def until() -> Any:
+    """Waits until a condition, of this or of another process, holds; fails after a limit."""
+
+    async def wait(condition: Any, limit_seconds: float = 30) -> Any:
+        async with asyncio.timeout(limit_seconds):
+            while not (found := await condition()):  # noqa: ASYNC110  # other processes send no event
+                await asyncio.sleep(0.05)
+        return found
+
+    return wait
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ async def start(home: Path) -> LocalCloudStatus:
 async def stop(home: Path) -> bool:
     """Whether it ran; afterwards no process of the local cloud or of its replicas is left."""
     folder = HomeFolder(home)
-    if not home.is_dir():
+    if not await asyncio.to_thread(home.is_dir):
         return False
     async with _alone(folder):
         address = folder.address()
@@ -141,14 +141,18 @@ async def _end(address: Address) -> None:
         os.kill(address.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(STOP_LIMIT.total_seconds()):
-            while is_alive(address.pid, address.process_started):
-                await asyncio.sleep(LOOK_AGAIN)
+            await _gone(address)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             os.kill(address.pid, signal.SIGKILL)
-        while is_alive(address.pid, address.process_started):
-            await asyncio.sleep(LOOK_AGAIN)
+        await _gone(address)
     reap(address.pid)
+
+
+async def _gone(address: Address) -> None:
+    """Return when the process has ended; it need not be a child of ours, so nothing tells us."""
+    while is_alive(address.pid, address.process_started):  # noqa: ASYNC110  # nothing to wait for
+        await asyncio.sleep(LOOK_AGAIN)
 
 
 def _spawn(folder: HomeFolder) -> int:

@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud import fault_routes
 from ai_toolkit.local_cloud.access import resource_manager_access, same_token
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.fault_routes import misbehaving
+from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.service import FileService
 from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
@@ -65,16 +68,18 @@ class LocalCloud:
         self._store = ResourceStore(home.state_file)
         self._side_data = SideData(home.files_state_file)
         self._operations = Operations()
+        self._faults = Faults()
         shares = Shares(home.shares, self._side_data)
         self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)
         self._file_shares = FileShares(self._store, shares)
         environments = ManagedEnvironments(self._store)
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
-        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments)
+        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments, self._faults)
         self._apps = ContainerApps(ground, lambda: self._known_address().resource_manager, self._issue_token)
         self._manager = ResourceManager(
             self._store,
             self._operations,
+            self._faults,
             (
                 self._accounts,
                 FileServices(self._store),
@@ -109,11 +114,13 @@ class LocalCloud:
         """Both ports, open; on leaving, every listener closed and every replica ended."""
         kill_recorded_groups(self._home.replicas)
         management = web.Application(
-            middlewares=[resource_manager_access(self._is_good_token)], client_max_size=LARGEST_BODY_BYTES
+            middlewares=[misbehaving(self._faults, "management"), resource_manager_access(self._is_good_token)],
+            client_max_size=LARGEST_BODY_BYTES,
         )
         management.router.add_get("/local-cloud", self._about)
+        fault_routes.add_routes(management.router, self._faults)
         management.router.add_route("*", "/{path:.*}", self._answer)
-        files = web.Application(client_max_size=0)
+        files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
         files.router.add_route("*", "/{path:.*}", self._files.answer)
         before = self._home.address()
         runners = []

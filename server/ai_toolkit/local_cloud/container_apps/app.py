@@ -19,6 +19,7 @@ from ai_toolkit.local_cloud.container_apps.replica import Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import Identity, ReplicaPlan, make_plan
 from ai_toolkit.local_cloud.container_apps.revision import LETTERS, RunningRevision
+from ai_toolkit.local_cloud.fault_routes import misbehaving
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.state import StoredResource
@@ -41,7 +42,7 @@ class RunningApp:
         self.events = LineLog(ground.home.logs / identifier.group / identifier.name / "system.log")
         self.revisions: dict[str, RunningRevision] = {}
         self._ground = ground
-        self._ingress = Ingress(self._replica_for_request)
+        self._ingress = Ingress(self._replica_for_request, misbehaving(ground.faults, "ingress"))
         self._in_flight = 0
         self._last_activity = time.monotonic()
         self._supervisor: asyncio.Task[None] | None = None
@@ -372,7 +373,7 @@ class RunningApp:
 
         output = LineLog(self._ground.home.logs / self.id.group / self.id.name / f"{name}.log")
         self.say("AssigningReplica", "A replica is started.", revision=revision.name, replica=name)
-        return Replica(name, plan, self._ground.environments, self._ground.home.replicas, output, changed)
+        return Replica(name, plan, self._ground.replica_host, output, changed)
 
     def _is_active(self, name: str) -> bool:
         found = self._ground.store.get(self.id.child("revisions", name))

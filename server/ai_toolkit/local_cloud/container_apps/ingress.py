@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from multidict import CIMultiDict
 
 from ai_toolkit.local_cloud.arm_error import ArmError
@@ -42,7 +43,8 @@ ReplicaLease = Callable[[], AbstractAsyncContextManager[Replica]]
 class Ingress:
     """Listens on one port and sends requests to a ready replica."""
 
-    def __init__(self, replica: ReplicaLease) -> None:
+    def __init__(self, replica: ReplicaLease, middleware: Middleware) -> None:
+        self._middleware = middleware
         self._replica = replica
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -55,7 +57,7 @@ class Ingress:
         """
         if self._runner is not None and self.port is not None:
             return self.port
-        application = web.Application(client_max_size=0)
+        application = web.Application(client_max_size=0, middlewares=[self._middleware])
         application.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
