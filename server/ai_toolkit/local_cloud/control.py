@@ -41,6 +41,8 @@ class LocalCloudStatus:
     files: str | None
     home: Path
     token_file: Path
+    resource_manager_tls: str | None = None
+    certificate: Path | None = None  # what a client has to trust for the https addresses
 
 
 def home() -> Path:
@@ -67,11 +69,16 @@ async def status(home: Path) -> LocalCloudStatus:
         files=address.files,
         home=home,
         token_file=folder.token_file,
+        resource_manager_tls=address.resource_manager_tls,
+        certificate=folder.tls / "ca.pem" if address.resource_manager_tls else None,
     )
 
 
-async def start(home: Path) -> LocalCloudStatus:
-    """A local cloud that answers, started detached when none runs; two callers get the same one."""
+async def start(home: Path, *, tls: bool = False) -> LocalCloudStatus:
+    """A local cloud that answers, started detached when none runs; two callers get the same one.
+
+    One that runs without https is started again where that is asked for.
+    """
     folder = HomeFolder(home)
     try:
         folder.prepare()
@@ -82,9 +89,11 @@ async def start(home: Path) -> LocalCloudStatus:
         ) from error
     async with _alone(folder):
         now = await status(home)
-        if now.running:
+        if now.running and (now.resource_manager_tls or not tls):
             return now
-        pid = _spawn(folder)
+        if (address := folder.address()) is not None and now.running:
+            await _end(address)
+        pid = _spawn(folder, tls=tls)
         try:
             async with asyncio.timeout(START_LIMIT.total_seconds()):
                 while not (now := await status(home)).running:
@@ -155,9 +164,9 @@ async def _gone(address: Address) -> None:
         await asyncio.sleep(LOOK_AGAIN)
 
 
-def _spawn(folder: HomeFolder) -> int:
+def _spawn(folder: HomeFolder, *, tls: bool) -> int:
     """The pid of a new process with its own session and none of our streams."""
-    command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path)]
+    command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path), *(["--tls"] if tls else [])]
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
     return os.posix_spawn(
