@@ -13,6 +13,7 @@ from ai_toolkit.local_cloud.arm_error import (
     resource_not_found,
 )
 from ai_toolkit.local_cloud.faults import Faults, Kind
+from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
@@ -61,6 +62,7 @@ class ResourceManager:
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
         resource_type.check(identifier, body)
+        check_body(identifier.type, _as_sent(body))
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type
@@ -131,6 +133,7 @@ class ResourceManager:
     def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
+        check_body(identifier.type, patch, is_whole=False)
         merged = merge_patch(existing.body, patch)
         resource, _created = self.accept(identifier, merged, None)
         return resource
@@ -185,3 +188,8 @@ class ResourceManager:
                 target=action,
             )
         return await perform(self.require(identifier), body)
+
+
+def _as_sent(body: JsonObject) -> JsonObject:
+    """A body without what only this cloud adds to what it stores, which a merged PATCH brings along."""
+    return {name: value for name, value in body.items() if name not in {"local", "localKeys"}}
