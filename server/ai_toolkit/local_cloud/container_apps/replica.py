@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
@@ -78,6 +79,11 @@ class Replica:
     def has_crashed(self) -> bool:
         """Whether it has ended or could not start, and has not become ready since."""
         return self.failure is not None and not self.ready
+
+    @property
+    def affinity(self) -> str:
+        """What a client's cookie names it by."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
     @property
     def url(self) -> str:

@@ -196,7 +196,7 @@ ACCOUNT: Final[Mapping[str, Shape]] = {
         "allowSharedKeyAccess": BOOLEAN,
         "supportsHttpsTrafficOnly": BOOLEAN,
         "minimumTlsVersion": one_of("TLS1_0", "TLS1_1", "TLS1_2", "TLS1_3"),
-        "publicNetworkAccess": SWITCH,
+        "publicNetworkAccess": one_of("Enabled", "Disabled", "SecuredByPerimeter"),
         "largeFileSharesState": SWITCH,
         "networkAcls": OBJECT,
         "provisioningState=": TEXT,

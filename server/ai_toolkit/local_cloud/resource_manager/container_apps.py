@@ -8,6 +8,7 @@ from typing import ClassVar
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
 from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     API_VERSIONS,
@@ -102,6 +103,7 @@ class ContainerApps(ResourceType):
                 target="properties.template.scale",
             )
         ingress = configuration.get("ingress")
+        IngressRules.read(ingress or {})
         if ingress and not isinstance(ingress.get("targetPort", 80), int):
             raise ArmError(
                 "IngressTargetPortInvalid",
