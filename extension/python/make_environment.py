@@ -129,10 +129,10 @@ def make(folder: Path, wheel: Path, requirements: Path) -> None:
 
     def collected(line: str) -> None:
         nonlocal seen
-        found = re.match(r"\s*Collecting ([\w.-]+)", line)
+        found = re.match(r"\s*(?:Collecting ([\w.-]+)|Processing \S*/(\w+))", line)
         if found:
             seen += 1
-            say(step=f"Fetching {found[1].split('==')[0]} ({seen} of {total})", percentage=10 + 70 * seen // total)
+            say(step=f"Fetching {found[1] or found[2]} ({seen} of {total})", percentage=10 + 70 * seen // total)
         elif line.startswith("Installing collected"):
             say(step="Installing packages", percentage=85)
 
@@ -156,7 +156,7 @@ def remove_unused(folder: Path) -> None:
 
 def end_with_input(folder: Path) -> None:
     """Ends everything when the extension closes our input."""
-    while sys.stdin.buffer.read(1024):
+    while os.read(0, 1024):  # not sys.stdin, whose lock would be held when the interpreter ends
         pass
     for process in working:
         process.kill()

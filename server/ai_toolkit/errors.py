@@ -18,6 +18,7 @@ AiToolkitError
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
 │   ├── EndpointNotReady
+│   ├── EndpointForeign
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
 ├── Dismissed                 the person closed a question
@@ -56,6 +57,7 @@ class FileMissing(WorkspaceError):
     code = "file_missing"
 
     def __init__(self, path: Path, advice: str) -> None:
+        self.path = path
         super().__init__(f"{path} does not exist.", advice)
 
 
@@ -178,7 +180,9 @@ class RevisionFailed(EndpointError):
     code = "revision_failed"
 
     def __init__(self, revision: str, state: str, problem: str) -> None:
-        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause, then run the command again.")
+        super().__init__(
+            f"The revision {revision} is {state}: {problem}", "Mend the cause, then run the command again."
+        )
 
 
 class EndpointNotReady(EndpointError):
@@ -188,6 +192,18 @@ class EndpointNotReady(EndpointError):
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
             "It may still become ready: aitk status tells.",
+        )
+
+
+class EndpointForeign(EndpointError):
+    """An address that is not the app's own: signing in there would hand the key's signature to a stranger."""
+
+    code = "endpoint_foreign"
+
+    def __init__(self, path: Path, named: str, own: str) -> None:
+        super().__init__(
+            f"{path} names the endpoint {named}, but the container app answers at {own}. It was not opened.",
+            f"Write {own} to ACA_APP_ENDPOINT.",
         )
 
 

@@ -32,7 +32,7 @@ after(async () => {
 });
 
 test("from the palette to the fine-tuned model's answer", async () => {
-  await using editor = await Editor.open({ workspace, settings: { "aiToolkit.server.interpreter": python } });
+  await using editor = await Editor.open({ workspace, settings: { "aiToolkit.server.environment": python } });
 
   await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
   await editor.row("This computer").click();

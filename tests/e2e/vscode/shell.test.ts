@@ -47,7 +47,7 @@ describe("the shell with a server that plays scenes", () => {
     set = await stage();
     editor = await Editor.open({
       workspace: set.folder,
-      settings: { "aiToolkit.server.interpreter": set.interpreter },
+      settings: { "aiToolkit.server.environment": set.interpreter },
     });
   });
   after(async () => {
@@ -176,7 +176,7 @@ test("with several folders the person is asked for one", async () => {
   await writeFile(workspace, JSON.stringify({ folders: [{ path: set.folder }, { path: other }] }));
   await using editor = await Editor.open({
     workspace,
-    settings: { "aiToolkit.server.interpreter": set.interpreter },
+    settings: { "aiToolkit.server.environment": set.interpreter },
   });
   await editor.command("AI Toolkit: Deploy for inference");
   await editor.row("other").click();
