@@ -25,7 +25,7 @@ from ai_toolkit import __version__, protocol
 from ai_toolkit.editor_commands import folder_of, register
 from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi
-from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, ResourceMissing, for_people
+from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
 from ai_toolkit.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Server(LanguageServer):
         except asyncio.CancelledError as error:
             ended = "cancelled"
             ui.announce(f"{title}: cancelled.")
-            raise JsonRpcRequestCancelled("Cancelled.") from error
+            raise JsonRpcRequestCancelled(str(Interrupted())) from error
         except Dismissed as error:
             ended = "cancelled"
             raise JsonRpcRequestCancelled(error.message) from error

@@ -155,14 +155,15 @@ describe("the shell with a server that plays scenes", () => {
   });
 });
 
-test("without Python the person reads what is missing and can open the setting", async () => {
+test("without Python the person reads what is missing, and each button helps", async () => {
   await using set = await stage();
-  await using editor = await Editor.open({
-    workspace: set.folder,
-    settings: { "aiToolkit.server.interpreter": "/nowhere/python" },
-  });
+  await using editor = await Editor.open({ workspace: set.folder, environment: { PATH: "/nowhere" } });
   await editor.command("AI Toolkit: Deploy for inference");
-  await editor.press('Python was not found ("/nowhere/python")', "Open settings");
+  const missing = editor.notification("Python was not found. AI Toolkit needs Python 3.11 or newer");
+  await missing.waitFor();
+  await editor.screenshot("no-python");
+  await missing.locator(".monaco-button", { hasText: "Choose interpreter" }).waitFor();
+  await editor.press("Python was not found", "Open settings");
 
   await editor.page.locator(".settings-editor", { hasText: "Interpreter" }).waitFor();
 });
