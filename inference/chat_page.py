@@ -77,9 +77,7 @@ def chat_page(completions: Completions) -> gr.Blocks:
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nThe answer says below which model gave it.", elem_id="title")
-        model = gr.Radio(
-            choices, value=completions.default, label="Who answers", elem_id="model", interactive=True
-        )
+        model = gr.Radio(choices, value=completions.default, label="Who answers", elem_id="model", interactive=True)
         chatbot = gr.Chatbot(
             elem_id="chat",
             show_label=False,
@@ -98,16 +96,10 @@ def chat_page(completions: Completions) -> gr.Blocks:
             elem_id="question",
         )
         with gr.Accordion("Settings", open=False):
-            system = gr.Textbox(
-                label="System prompt", lines=2, placeholder="What the model should know or be"
-            )
-            temperature = gr.Slider(
-                0, 2, value=0.7, step=0.05, label="Temperature (0: always the same answer)"
-            )
+            system = gr.Textbox(label="System prompt", lines=2, placeholder="What the model should know or be")
+            temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature (0: always the same answer)")
             longest = min(4096, completions.context_length)
-            max_tokens = gr.Slider(
-                16, longest, value=min(512, longest), step=16, label="Longest answer (tokens)"
-            )
+            max_tokens = gr.Slider(16, longest, value=min(512, longest), step=16, label="Longest answer (tokens)")
             clear = gr.Button("New conversation", size="sm")
         answering = question.submit(
             answer,

@@ -81,9 +81,7 @@ def waiting_page(stage: str, detail: str, reason: str | None, progress: tuple[in
         parts.append(f'<pre class="bad" role="alert">{html.escape(reason)}</pre>')
     elif stage != "nothing deployed":
         value = f' value="{progress[0]}" max="{progress[1]}"' if progress and progress[1] else ""
-        parts.append(
-            f"<progress{value}></progress><p>This page goes on by itself when the model is ready.</p>"
-        )
+        parts.append(f"<progress{value}></progress><p>This page goes on by itself when the model is ready.</p>")
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n'
     return _PAGE.format(title=_heading(stage), head=refresh, body="".join(parts), script="").encode()
 

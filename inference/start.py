@@ -113,8 +113,7 @@ def _content(share: Path, name: str, wanted: str | None) -> bytes:
         if hashlib.sha256(content).hexdigest() == wanted:
             return content
     raise StartError(
-        f"{name} on the file share is not what was deployed, and the deployed version was not kept. "
-        "Deploy again."
+        f"{name} on the file share is not what was deployed, and the deployed version was not kept. Deploy again."
     )
 
 
@@ -299,9 +298,7 @@ def main() -> None:
     # As a container's first process it would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     starter = Starter()
-    server = ThreadingHTTPServer(
-        ("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False
-    )
+    server = ThreadingHTTPServer(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
     server.socket.close()
     server.socket = listen()
     server.daemon_threads = False

@@ -48,9 +48,7 @@ class ChatMessage(_Strict):
 
     def plain(self) -> Message:
         """The turn as the prompt template takes it."""
-        content = (
-            self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        )
+        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
         return Message("system" if self.role == "developer" else self.role, content)
 
 
@@ -103,9 +101,7 @@ def build_api(completions: Completions, version: dict[str, object]) -> FastAPI:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"] if part != "body")
         unknown = first["type"] == "extra_forbidden"
-        message = (
-            f"The parameter {param} is not supported." if unknown else f"{param or 'body'}: {first['msg']}"
-        )
+        message = f"The parameter {param} is not supported." if unknown else f"{param or 'body'}: {first['msg']}"
         return _refusal(RequestError(400, message, param=param or None))
 
     @app.get("/v1/models")
@@ -129,9 +125,7 @@ def build_api(completions: Completions, version: dict[str, object]) -> FastAPI:
         if asked.stream:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
             events = _events(generation, head, include_usage=usage)
-            return StreamingResponse(
-                events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-            )
+            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         return await _whole(generation, head, request)
 
     return app
@@ -188,9 +182,7 @@ async def _whole(generation: Generation, head: dict[str, Any], request: Request)
         "finish_reason": finish,
         "logprobs": None,
     }
-    return JSONResponse(
-        head | {"object": "chat.completion", "choices": [choice], "usage": _usage(generation, tokens)}
-    )
+    return JSONResponse(head | {"object": "chat.completion", "choices": [choice], "usage": _usage(generation, tokens)})
 
 
 async def _collect(generation: Generation) -> tuple[str, int, str | None]:

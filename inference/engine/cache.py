@@ -46,9 +46,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
         first, last = self.window.first, self.window.first + key_states.shape[0]
         self.keys = _stored(self.keys, key_states, self.window)
         self.values = _stored(self.values, value_states, self.window)
-        return self.keys[first:last, :, : self.window.length], self.values[
-            first:last, :, : self.window.length
-        ]
+        return self.keys[first:last, :, : self.window.length], self.values[first:last, :, : self.window.length]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys; we always pass a finished mask, so that nobody asks."""

@@ -99,9 +99,7 @@ def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
     for name, path in wanted.items():
         folder = models / path
         if not (folder / ADAPTER_CONFIG).is_file():
-            there = sorted(
-                each.parent.relative_to(models).as_posix() for each in models.rglob(ADAPTER_CONFIG)
-            )
+            there = sorted(each.parent.relative_to(models).as_posix() for each in models.rglob(ADAPTER_CONFIG))
             raise ModelError(
                 f"The adapter {name} is missing: there is no {ADAPTER_CONFIG} in {folder}. "
                 f"Adapters below {models}: {', '.join(there) or 'none'}."
@@ -128,9 +126,7 @@ def _default(adapters: tuple[Adapter, ...], settings: Settings) -> Adapter | Non
                 return adapter
         raise ModelError(f"The default adapter {settings.default_adapter} is not there. Adapters: {listed}.")
     if len(adapters) > 1:
-        raise ModelError(
-            f"Several adapters, and no default: {listed}. Name one in settings.toml: default_adapter."
-        )
+        raise ModelError(f"Several adapters, and no default: {listed}. Name one in settings.toml: default_adapter.")
     return adapters[0] if adapters else None
 
 
@@ -140,9 +136,7 @@ def _base(cache: Path, settings: Settings, default: Adapter | None) -> BaseModel
     if settings.base_model != "auto":
         folder = cache / settings.base_model  # an absolute path stays itself
         if not (folder / "config.json").is_file():
-            raise ModelError(
-                f"The base model is missing: there is no config.json in {folder}. In {cache}: {listed}."
-            )
+            raise ModelError(f"The base model is missing: there is no config.json in {folder}. In {cache}: {listed}.")
         name = folder.relative_to(cache).as_posix() if folder.is_relative_to(cache) else folder.name
         return BaseModel(name, folder)
     if default is None:

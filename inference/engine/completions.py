@@ -21,9 +21,7 @@ __all__ = ["Completions", "Message", "RequestError", "ServedModel"]
 class RequestError(Exception):
     """A request cannot be answered; `status` is HTTP's, `param` names the parameter at fault."""
 
-    def __init__(
-        self, status: int, message: str, *, code: str | None = None, param: str | None = None
-    ) -> None:
+    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -48,9 +46,7 @@ class Completions:
         self._template = PromptTemplate(models.tokenizer, settings.prompt_template)
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
-        served = [
-            ServedModel(each.id, catalog.base.id, each.id == catalog.default) for each in catalog.adapters
-        ]
+        served = [ServedModel(each.id, catalog.base.id, each.id == catalog.default) for each in catalog.adapters]
         if settings.serve_base or not served:
             served.append(ServedModel(catalog.base.id, None, catalog.base.id == catalog.default))
         self.served = tuple(served)
@@ -88,6 +84,4 @@ class Completions:
         try:
             return self._scheduler.submit(prompt, sampling, model.id if model.parent else None)
         except QueueFullError as error:
-            raise RequestError(
-                429, "Too many requests wait. Try again.", code="rate_limit_exceeded"
-            ) from error
+            raise RequestError(429, "Too many requests wait. Try again.", code="rate_limit_exceeded") from error

@@ -36,9 +36,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass on."""
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["type"] == "websocket":
             # Nothing inside uses them; refused before the handshake.
             await receive()
@@ -80,9 +78,7 @@ class Front:
         if cookie:
             await _answer(send, 204, b"", _JSON, {"set-cookie": cookie})
         else:
-            refusal = openai_error(
-                "Not this endpoint's key, or a link that has expired.", kind="invalid_request_error"
-            )
+            refusal = openai_error("Not this endpoint's key, or a link that has expired.", kind="invalid_request_error")
             await _answer(send, 401, refusal, _JSON)
 
 

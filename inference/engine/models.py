@@ -35,9 +35,7 @@ class Models:
         self.device: torch.device = next(model.parameters()).device
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.adapters: dict[str, str] = {}  # id -> name inside peft
-        self.context_length = min(
-            length for length in (settings.context_length, _made_for(self.config)) if length
-        )
+        self.context_length = min(length for length in (settings.context_length, _made_for(self.config)) if length)
         self.end_tokens = _end_tokens(model, tokenizer)
 
     def new_cache(self) -> SlotCache:
@@ -114,9 +112,7 @@ def load_models(catalog: Catalog, settings: Settings, report: Callable[[str, str
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped there
     report("loading weights", f"Loading {catalog.base.id}.")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=trust, local_files_only=True
-        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,

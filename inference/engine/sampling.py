@@ -28,9 +28,7 @@ def random_numbers(seed: int | None) -> random.Random:
     return random.Random(seed)  # noqa: S311 - a choice of words, not a secret
 
 
-def next_tokens(
-    logits: torch.Tensor, asked: Sequence[Sampling], sources: Sequence[random.Random]
-) -> list[int]:
+def next_tokens(logits: torch.Tensor, asked: Sequence[Sampling], sources: Sequence[random.Random]) -> list[int]:
     """One token id per row of `logits`, `[rows, vocabulary]`."""
     tokens: list[int] = logits.argmax(dim=-1).tolist()
     for row, (sampling, source) in enumerate(zip(asked, sources, strict=True)):

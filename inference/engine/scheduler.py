@@ -216,10 +216,7 @@ class Scheduler:
             length = row.length + 1  # once the token is in the cache
             if row.text.stopped:
                 finish = "stop"
-            elif (
-                row.answer_tokens >= row.generation.sampling.max_tokens
-                or length >= self._models.context_length
-            ):
+            elif row.answer_tokens >= row.generation.sampling.max_tokens or length >= self._models.context_length:
                 finish = "length"
         if finish and not row.text.stopped:
             text += row.text.finish()

@@ -32,9 +32,7 @@ class Settings:
     default_adapter: str = _setting("", "adapter that answers when a request names no model")
     serve_base: bool = _setting(True, "whether the base model answers too")
     prompt_template: str = _setting("auto", "auto (the tokenizer's), or one turn's text with {}")
-    dtype: str = _setting(
-        "auto", "numbers' type", choices=("auto", "float32", "bfloat16", "float16", "float64")
-    )
+    dtype: str = _setting("auto", "numbers' type", choices=("auto", "float32", "bfloat16", "float16", "float64"))
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1")
     context_length: int = _setting(0, "longest prompt and answer, in tokens; 0: the model's", minimum=0)
     max_batch: int = _setting(32, "requests answered at the same time", minimum=1, maximum=1024)
@@ -55,9 +53,7 @@ def read_settings(file: Path, arguments: Sequence[str], environment: Mapping[str
     for name in given:
         if name not in known:
             raise SettingsError(f"{file.name}: unknown key {name!r}. Known: {', '.join(known)}.")
-    parser = argparse.ArgumentParser(
-        prog="gradio_chat.py", description="Serves a base model and its adapters."
-    )
+    parser = argparse.ArgumentParser(prog="gradio_chat.py", description="Serves a base model and its adapters.")
     for name, each in known.items():
         default = os.fspath(each.default) if isinstance(each.default, str) else each.default
         text = f"{each.metadata['description']} (default: {default!r})".replace("%", "%%")
@@ -77,9 +73,7 @@ def read_settings(file: Path, arguments: Sequence[str], environment: Mapping[str
 def _from_text(text: str, like: object) -> object:
     """The value that an environment variable or a flag means; what does not fit is left for `_checked`."""
     if isinstance(like, bool):
-        return {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}.get(
-            text.lower(), text
-        )
+        return {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}.get(text.lower(), text)
     if isinstance(like, int):
         return int(text) if text.lstrip("-").isdecimal() else text
     return text

@@ -17,6 +17,7 @@ AiToolkitError
 │   └── ShareConflict
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
+│   ├── RevisionFailed
 │   ├── EndpointNotReady
 │   ├── EndpointForeign
 │   └── EndpointRefused
@@ -180,9 +181,7 @@ class RevisionFailed(EndpointError):
     code = "revision_failed"
 
     def __init__(self, revision: str, state: str, problem: str) -> None:
-        super().__init__(
-            f"The revision {revision} is {state}: {problem}", "Mend the cause, then run the command again."
-        )
+        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause and run the command again.")
 
 
 class EndpointNotReady(EndpointError):

@@ -86,8 +86,11 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     commands = given.values.get("defaultCommands")
     if commands is not None and (not commands or not all(isinstance(line, str) and line for line in commands)):
         raise ValueImpossible(given.path, "defaultCommands", "at least one command, each a string, is needed")
-    least, most = given.values.get("minimumInstanceCount", 0), given.values.get("maximumInstanceCount", 1)
-    if least > most:
+    least, most = (
+        given.values.get(name, (declared.get(name) or {}).get("defaultValue"))
+        for name in ("minimumInstanceCount", "maximumInstanceCount")
+    )
+    if isinstance(least, int) and isinstance(most, int) and least > most:
         raise ValueImpossible(given.path, "minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
 
 

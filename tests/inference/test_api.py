@@ -134,9 +134,7 @@ def test_a_bad_request_is_refused_by_name(client, wrong, param):
 def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
     """Our routes and Gradio's alike, whatever the method, but for /health and /ready."""
     # The routes are read from the app itself, in a process of its own: Gradio leaves threads behind.
-    listing = subprocess.run(
-        [sys.executable, "-c", ROUTES], capture_output=True, text=True, check=True, cwd=INFERENCE
-    )
+    listing = subprocess.run([sys.executable, "-c", ROUTES], capture_output=True, text=True, check=True, cwd=INFERENCE)
     routes = [line.split() for line in listing.stdout.splitlines() if line.startswith("route ")]
     paths = {path for _, path in routes}
     assert len(paths) > 30

@@ -77,9 +77,7 @@ def test_what_cannot_be_served_is_refused_before_loading(share):
     put_adapter(share, "x", "org/absent")
     with pytest.raises(ModelError, match="org/absent"):
         find_models(share, Settings())
-    config, weights = (
-        share / "models/x" / name for name in ("adapter_config.json", "adapter_model.safetensors")
-    )
+    config, weights = (share / "models/x" / name for name in ("adapter_config.json", "adapter_model.safetensors"))
     config.write_text(config.read_text().replace("absent", "model"))
     weights.rename(weights.with_name("adapter_model.bin"))
     with pytest.raises(ModelError, match="pickle"):

@@ -168,6 +168,9 @@ export class Editor implements AsyncDisposable {
 
   async screenshot(name: string, page: Page = this.page): Promise<void> {
     await mkdir(screenshots, { recursive: true });
+    // A notification that slides in is half transparent; a spinner never ends.
+    const still = "document.getAnimations().every((one) => one.playState !== 'running')";
+    await page.waitForFunction(still, null, { timeout: 1_000 }).catch(() => undefined);
     await page.screenshot({ path: join(screenshots, `${name}.png`) });
   }
 

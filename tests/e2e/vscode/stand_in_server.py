@@ -101,9 +101,7 @@ def questions() -> None:
 def work(token: str) -> None:
     """Progress that ends only when the person cancels it."""
     cancelled[token] = threading.Event()
-    progress(
-        token, {"kind": "begin", "title": "Deploying for inference", "cancellable": True, "percentage": 0}
-    )
+    progress(token, {"kind": "begin", "title": "Deploying for inference", "cancellable": True, "percentage": 0})
     progress(token, {"kind": "report", "message": "Waiting for the replica", "percentage": 40})
     cancelled[token].wait()
     progress(token, {"kind": "end"})
@@ -115,9 +113,7 @@ def progress(token: str, value: Mapping[str, object]) -> None:
 
 
 def offer(message: str, action: str, uri: str | None = None) -> None:
-    chosen = request(
-        "window/showMessageRequest", {"type": 3, "message": message, "actions": [{"title": action}]}
-    )
+    chosen = request("window/showMessageRequest", {"type": 3, "message": message, "actions": [{"title": action}]})
     record(message, chosen and chosen["title"])
     if chosen and uri:
         record("shown", request("window/showDocument", {"uri": uri, "external": True})["success"])
