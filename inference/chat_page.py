@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.completions import Message, RequestError
+from engine.generation import EngineError
 from engine.sampling import Sampling
-from engine.scheduler import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

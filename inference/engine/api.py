@@ -16,14 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from access import openai_error
 from engine.completions import Completions, Message, RequestError
+from engine.generation import EngineError
 from engine.sampling import Sampling
-from engine.scheduler import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.completions import ServedModel
-    from engine.scheduler import Generation
+    from engine.generation import Generation
 
 
 class _Strict(BaseModel):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.generation import QueueFullError
 from engine.prompt import Message, PromptError, PromptTemplate
-from engine.scheduler import QueueFullError, Scheduler
+from engine.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
+    from engine.generation import Generation
     from engine.models import Models
     from engine.sampling import Sampling
-    from engine.scheduler import Generation
     from engine.settings import Settings
 
 __all__ = ["Completions", "Message", "RequestError", "ServedModel"]

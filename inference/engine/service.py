@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from engine import catalog as catalog_module
-from engine.catalog import ModelError, find_models
+from engine.adapter_files import ModelError
+from engine.catalog import find_models
 from engine.front import Front
 from engine.readiness import Readiness
 from engine.settings import SettingsError, read_settings
@@ -91,9 +92,9 @@ class Service:
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.
         self._readiness.report("preparing", "Loading PyTorch and transformers.")
-        loading = importlib.import_module("engine.models")
+        loading = importlib.import_module("engine.load")
         prompt = importlib.import_module("engine.prompt")
-        models = loading.load_models(catalog, settings, self._readiness.report)
+        models = loading.load_models(catalog, settings, self._readiness)
         self._readiness.report("warming", "The model says its first word.")
         models.forward(models.new_cache(), 0, [[min(models.end_tokens, default=0)]], [0], [None])
         scheduler = importlib.import_module("engine.scheduler").Scheduler(

@@ -1,6 +1,7 @@
 """A local cloud of its own for each test module, and the real Azure SDKs pointed at it."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,9 +14,9 @@ import pytest
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
-from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 
@@ -67,9 +68,9 @@ class Clients:
     def token(self) -> str:
         return self.status.token_file.read_text().strip()
 
-    def share_service(self, account: str, key: str) -> ShareServiceClient:
+    def share_service(self, account: str, key: str, **options: Any) -> ShareServiceClient:
         return ShareServiceClient(
-            f"{self.status.files}/{account}", credential=AzureNamedKeyCredential(account, key)
+            f"{self.status.files}/{account}", credential=AzureNamedKeyCredential(account, key), **options
         )
 
 
@@ -155,9 +156,7 @@ async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
         values.setdefault("script", f"exec python3 {Path(__file__).parent / 'web_app.py'}")
         values.setdefault("apiKey", "the-key")
         properties = {"mode": "Incremental", "template": template, "parameters": parameter_values(**values)}
-        poller = await clients.deployments.deployments.begin_create_or_update(
-            group, name, {"properties": properties}
-        )
+        poller = await clients.deployments.deployments.begin_create_or_update(group, name, {"properties": properties})
         result = await poller.result()
         outputs = {key: value["value"] for key, value in result.properties.outputs.items()}
         return Deployed(
@@ -177,3 +176,28 @@ async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
 async def deployed(deploy: Any) -> Deployed:
     """The test template, deployed."""
     return await deploy()
+
+
+@pytest.fixture
+async def account(clients, group):
+    """The name and key of a storage account of the test's own."""
+    name = "files" + hashlib.sha256(group.encode()).hexdigest()[:12]
+    poller = await clients.storage.storage_accounts.begin_create(
+        group, name, {"location": "westus3", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+    )
+    await poller.result()
+    keys = await clients.storage.storage_accounts.list_keys(group, name)
+    return name, keys["keys"][0]["value"]
+
+
+@pytest.fixture
+async def share(clients, account):
+    """A share of that account, as the SDK's client."""
+    async with clients.share_service(*account) as service, service.get_share_client("models") as client:
+        await client.create_share()
+        yield client
+
+
+@pytest.fixture
+def folder(clients, account):
+    return clients.status.home / "shares" / account[0] / "models"

@@ -69,9 +69,7 @@ def _check_management_request(request: web.Request, tokens: Callable[[str], bool
             status=401,
         )
     if scheme.lower() != "bearer" or not tokens(token.strip()):
-        raise ArmError(
-            "InvalidAuthenticationToken", "The access token is not one of this local cloud.", status=401
-        )
+        raise ArmError("InvalidAuthenticationToken", "The access token is not one of this local cloud.", status=401)
 
 
 def same_token(given: str, expected: str) -> bool:

@@ -20,7 +20,7 @@ from ai_toolkit.local_cloud.access import resource_manager_access, same_token
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
 from ai_toolkit.local_cloud.files.service import FileService
-from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.home import Address, HomeFolder
 from ai_toolkit.local_cloud.processes import kill_recorded_groups, start_time
@@ -36,12 +36,10 @@ from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
-from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
 from ai_toolkit.local_cloud.resource_manager.revisions import Revisions
 from ai_toolkit.local_cloud.resource_manager.routes import LARGEST_BODY_BYTES, Routes, read_request
 from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
-    DEFAULT_SHARE_QUOTA_GIB,
     FileServices,
     FileShares,
     StorageAccounts,
@@ -91,7 +89,11 @@ class LocalCloud:
         groups = ResourceGroups(self._manager)
         self._deployments = Deployments(self._manager, groups)
         self._resources = Resources(self._manager)
-        self._files = FileService(shares, self._accounts.account_keys, self._quota_gib)
+        self._files = FileService(
+            shares,
+            self._accounts.account_keys,
+            ShareRecords(self._file_shares.quota_gib, self._file_shares.record, self._file_shares.forget),
+        )
         self._routes = Routes()
         subscriptions.add_routes(self._routes)
         groups.add_routes(self._routes)
@@ -158,12 +160,6 @@ class LocalCloud:
         if self._address is None:
             raise RuntimeError("the local cloud is not serving yet")
         return self._address
-
-    def _quota_gib(self, account: str, share: str) -> int:
-        for resource in self._store.below("/subscriptions", self._file_shares.name):
-            if resource.id.names[0].lower() == account.lower() and resource.id.name.lower() == share.lower():
-                return int(properties(resource.body)["shareQuota"])
-        return DEFAULT_SHARE_QUOTA_GIB
 
     # Tokens: the one of the token file, and short-lived ones for log streams made from it.
 

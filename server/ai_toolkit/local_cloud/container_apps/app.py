@@ -45,6 +45,7 @@ class RunningApp:
         self._in_flight = 0
         self._last_activity = time.monotonic()
         self._supervisor: asyncio.Task[None] | None = None
+        self.ingress_error: str | None = None  # why the app's address cannot be listened on
 
     # What is stored.
 
@@ -73,9 +74,7 @@ class RunningApp:
         """One revision as stored, or ArmError 404."""
         found = self._ground.store.get(self.id.child("revisions", name))
         if found is None:
-            raise ArmError(
-                "RevisionNotFound", f"The revision '{name}' was not found.", status=404, target=name
-            )
+            raise ArmError("RevisionNotFound", f"The revision '{name}' was not found.", status=404, target=name)
         return found
 
     def _change_record(self, name: str, **changed: object) -> None:
@@ -95,18 +94,11 @@ class RunningApp:
         """Take up an app that was there before this process: it listens, and sleeps unless it may not."""
         for record in self.revision_records():
             self._revision(record.id.name)
-        try:
-            await self._settle_ingress()
-        except ArmError as error:
-            log.error("%s", error.message)  # noqa: TRY400  # expected, and said in words
-            self.say("IngressFailed", error.message)
-            body = self.body
-            failed = {**properties(body), "provisioningState": "Failed"}
-            self._ground.store.put(self.id, {**body, "properties": failed})
-        else:
-            if properties(self.body).get("provisioningState") == "InProgress":
-                settled = {**properties(self.body), "provisioningState": "Succeeded"}
-                self._ground.store.put(self.id, {**self.body, "properties": settled})
+        has_address = await self._try_ingress()
+        if properties(self.body).get("provisioningState") == "InProgress":
+            state = "Succeeded" if has_address else "Failed"
+            settled = {**properties(self.body), "provisioningState": state}
+            self._ground.store.put(self.id, {**self.body, "properties": settled})
         if not self.local.get("stopped"):
             for record in self.revision_records():
                 if record.body["active"]:
@@ -170,6 +162,7 @@ class RunningApp:
         self._remember(stopped=False)
         self.say("ContainerAppStarted", "The container app was started.")
         self._touch()
+        await self._try_ingress()
         for record in self.revision_records():
             if record.body["active"]:
                 revision = self._revision(record.id.name)
@@ -181,6 +174,7 @@ class RunningApp:
         self.record(name)
         self.say("RevisionRestarting", "The revision is restarted.", revision=name)
         self._touch()
+        await self._try_ingress()
         await self._revision(name).restart()
         self.changes.notify()
 
@@ -190,6 +184,7 @@ class RunningApp:
         self._change_record(name, active=True)
         self.say("RevisionActivated", "The revision was activated.", revision=name)
         self._touch()
+        await self._try_ingress()
         if not self.local.get("stopped"):
             revision = self._revision(name)
             revision.start_replicas(max(1, revision.scale.least))
@@ -231,15 +226,11 @@ class RunningApp:
             if revision.ready_replicas:
                 return secrets.choice(revision.ready_replicas)
             if revision.has_failed:
-                raise NotServedError(
-                    503, "no healthy upstream: the container of the revision ends or fails its probes"
-                )
+                raise NotServedError(503, "no healthy upstream: the container of the revision ends or fails its probes")
             revision.start_replicas(max(1, revision.scale.least))
             left = deadline - loop.time()
             if left <= 0:
-                raise NotServedError(
-                    503, f"no healthy upstream: no replica was ready within {WAKE_LIMIT.seconds} s"
-                )
+                raise NotServedError(503, f"no healthy upstream: no replica was ready within {WAKE_LIMIT.seconds} s")
             await self.changes.wait(left)
 
     def _serving(self) -> RunningRevision | None:
@@ -259,6 +250,8 @@ class RunningApp:
     async def _watch(self) -> None:
         while True:
             try:
+                if self.ingress_error is not None:
+                    await self._try_ingress()
                 await self._settle()
                 await self._settle_scale()
             except ArmError as error:
@@ -305,11 +298,29 @@ class RunningApp:
         """Listen where the app has ingress; the port is remembered for ever."""
         ingress = (properties(self.body).get("configuration") or {}).get("ingress")
         if not ingress:
+            self.ingress_error = None
             await self._ingress.close()
             return
-        port = await self._ingress.open(self.local.get("ingressPort"), self.id.name)
+        try:
+            port = await self._ingress.open(self.local.get("ingressPort"), self.id.name)
+        except ArmError as error:
+            if self.ingress_error is None:
+                log.warning("%s", error.message)
+                self.say("IngressFailed", error.message)
+            self.ingress_error = error.message
+            self.changes.notify()
+            raise
+        self.ingress_error = None
         if self.local.get("ingressPort") != port:
             self._remember(ingressPort=port)
+
+    async def _try_ingress(self) -> bool:
+        """Whether the app has its address; where not, its revisions say why."""
+        try:
+            await self._settle_ingress()
+        except ArmError:
+            return False  # kept in ingress_error, and tried again while the app is supervised
+        return True
 
     # Parts.
 
@@ -349,9 +360,7 @@ class RunningApp:
                 make_plan,
                 properties(self.body),
                 revision.template,
-                Identity(
-                    self.id.name, revision.name, name, self.fqdn or "", self._ground.dns_suffix(self.body)
-                ),
+                Identity(self.id.name, revision.name, name, self.fqdn or "", self._ground.dns_suffix(self.body)),
                 self._ground.work_folder(name),
                 lambda storage: self._ground.share_folder(self.body, storage),
             )
@@ -394,6 +403,4 @@ class RunningApp:
 
 def _comparable(template: JsonObject) -> str:
     """The template without what does not make a revision."""
-    return json.dumps(
-        {key: value for key, value in template.items() if key != "revisionSuffix"}, sort_keys=True
-    )
+    return json.dumps({key: value for key, value in template.items() if key != "revisionSuffix"}, sort_keys=True)

@@ -77,9 +77,7 @@ class Ground:
         if keys is None:
             raise ReplicaPlanError(f"Mounting failed: there is no storage account '{share['accountName']}'.")
         if share["accountKey"] not in {base64.b64encode(one).decode() for one in keys}:
-            raise ReplicaPlanError(
-                "Mounting failed: permission denied (the storage's key is not the account's)."
-            )
+            raise ReplicaPlanError("Mounting failed: permission denied (the storage's key is not the account's).")
         if not self.shares.exists(share["accountName"], share["shareName"]):
             raise ReplicaPlanError(f"Mounting failed: there is no file share '{share['shareName']}'.")
         return self.shares.root(share["accountName"], share["shareName"])

@@ -66,8 +66,8 @@ class Ingress:
             await runner.cleanup()
             raise ArmError(
                 "IngressPortInUse",
-                f"The address of the container app '{app_name}' is 127.0.0.1:{port}, but another process on this "
-                "computer listens there. End that process, or delete the container app and provision it again.",
+                f"Another process on this computer listens on port {port}, the address of the container app "
+                f"'{app_name}': end that process and try again, or delete the container app and provision it anew.",
                 status=409,
                 target=app_name,
             ) from error
@@ -163,9 +163,7 @@ class Ingress:
         except (aiohttp.ClientError, OSError) as error:
             raise NotServedError(503, "upstream connect error or disconnect/reset before headers") from error
         chosen = (upstream.protocol,) if upstream.protocol else ()
-        socket = web.WebSocketResponse(
-            protocols=chosen, autoping=False, max_msg_size=LARGEST_WEBSOCKET_MESSAGE_BYTES
-        )
+        socket = web.WebSocketResponse(protocols=chosen, autoping=False, max_msg_size=LARGEST_WEBSOCKET_MESSAGE_BYTES)
         try:
             await socket.prepare(request)
             pumps = [
@@ -208,9 +206,7 @@ async def _pump(source: Socket, target: Socket) -> None:
 
 
 def _forwarded_headers(request: web.Request) -> CIMultiDict[str]:
-    named = {
-        name.strip().lower() for name in request.headers.get("Connection", "").split(",") if name.strip()
-    }
+    named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",") if name.strip()}
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in request.headers.items():
         if name.lower() not in HOP_BY_HOP and name.lower() not in named:

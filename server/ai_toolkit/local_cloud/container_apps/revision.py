@@ -94,11 +94,7 @@ class RunningRevision:
         if self.ready_replicas:
             crashed = any(replica.has_crashed for replica in self.replicas)
             return (
-                "Degraded"
-                if crashed
-                else "RunningAtMaxScale"
-                if len(self.replicas) >= self.scale.most
-                else "Running"
+                "Degraded" if crashed else "RunningAtMaxScale" if len(self.replicas) >= self.scale.most else "Running"
             )
         return "Processing" if self.wanted else "ScaledToZero"
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
@@ -32,9 +31,7 @@ class ContainerApps(ResourceType):
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"
     )
 
-    def __init__(
-        self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]
-    ) -> None:
+    def __init__(self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
         super().__init__(ground.store)
         self._ground = ground
         self._origin = origin
@@ -98,12 +95,7 @@ class ContainerApps(ResourceType):
             read_probes(container)
         scale = (given.get("template") or {}).get("scale") or {}
         least, most = scale.get("minReplicas") or 0, scale.get("maxReplicas", 10)
-        if (
-            not isinstance(least, int)
-            or not isinstance(most, int)
-            or not 0 <= least <= most
-            or not 1 <= most <= 1000
-        ):  # noqa: PLR2004
+        if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most or not 1 <= most <= 1000:  # noqa: PLR2004
             raise ArmError(
                 "ContainerAppInvalidScaleSettings",
                 f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas, 1 to 1000.",

@@ -28,9 +28,7 @@ class ManagedEnvironments(ResourceType):
     name: ClassVar[str] = "Microsoft.App/managedEnvironments"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
-    name_rule: ClassVar[str] = (
-        "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
-    )
+    name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -88,9 +86,7 @@ class ManagedEnvironments(ResourceType):
         shown = dict(body["properties"])
         logs = shown.get("appLogsConfiguration")
         if isinstance(logs, dict) and isinstance(logs.get("logAnalyticsConfiguration"), dict):
-            analytics = {
-                key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"
-            }
+            analytics = {key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"}
             shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
         for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
             shown.pop(secret, None)

@@ -60,9 +60,7 @@ class ResourceManager:
             check_location(body["location"])
         return resource_type
 
-    def accept(
-        self, identifier: ResourceId, body: JsonObject, api_version: str | None
-    ) -> tuple[StoredResource, bool]:
+    def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
         """The resource as stored before it is provisioned, and whether it is new."""
         resource_type = self.check_put(identifier, body, api_version)
         self.require_group(identifier)

@@ -69,9 +69,7 @@ class Quotas:
         name = str(request.require_body().get("name"))
         if not self._accounts.name_pattern.fullmatch(name):
             message = f"{name} is not a valid storage account name: {self._accounts.name_rule}."
-            return web.json_response(
-                {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
-            )
+            return web.json_response({"nameAvailable": False, "reason": "AccountNameInvalid", "message": message})
         if self._accounts.find(name) is not None:
             message = f"The storage account named {name} is already taken."
             return web.json_response({"nameAvailable": False, "reason": "AlreadyExists", "message": message})

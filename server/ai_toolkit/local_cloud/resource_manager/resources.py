@@ -32,12 +32,7 @@ class Resources:
                 return self._collection(request, "/" + "/".join(segments[:4]), segments[MARK:])
             if request.method == "POST" and len(rest) > 1:
                 return await self._action(request, ResourceId.parse("/".join(segments[:-1])), segments[-1])
-        if (
-            len(segments) > MARK - 1
-            and lowered[2] == "providers"
-            and request.method == "GET"
-            and len(segments) == MARK
-        ):
+        if len(segments) > MARK - 1 and lowered[2] == "providers" and request.method == "GET" and len(segments) == MARK:
             return self._collection(request, "/" + "/".join(segments[:2]), segments[3:])
         raise refuse_unknown(request)
 
@@ -100,9 +95,7 @@ class Resources:
             headers=status_headers(request, operation),
         )
 
-    def _collection(
-        self, request: ArmRequest, scope: str, type_segments: tuple[str, ...]
-    ) -> web.StreamResponse:
+    def _collection(self, request: ArmRequest, scope: str, type_segments: tuple[str, ...]) -> web.StreamResponse:
         """A list such as `…/Microsoft.App/containerApps`, or of the parts of one resource."""
         namespace, rest = type_segments[0], type_segments[1:]
         name = "/".join((namespace, *rest[::2]))

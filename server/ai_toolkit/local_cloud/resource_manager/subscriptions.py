@@ -50,9 +50,7 @@ def add_routes(routes: Routes) -> None:
 def check_subscription(subscription: str) -> None:
     """Raise 404 for any other subscription than this computer's."""
     if subscription.lower() != SUBSCRIPTION:
-        raise ArmError(
-            "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", status=404
-        )
+        raise ArmError("SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", status=404)
 
 
 def check_location(location: str) -> None:

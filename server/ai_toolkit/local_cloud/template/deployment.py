@@ -115,9 +115,7 @@ class DeploymentRun:
                 for needed in resource.needs:
                     await events[needed].wait()
                 if resource.needs & failures.keys():
-                    failures[resource.symbol] = ArmError(
-                        "DependencyFailed", "A resource that this one needs failed."
-                    )
+                    failures[resource.symbol] = ArmError("DependencyFailed", "A resource that this one needs failed.")
                     return
                 await self._deploy(resource)
             except ArmError as error:
@@ -237,9 +235,7 @@ def change(manager: ResourceManager, resource: PlannedResource) -> JsonObject:
     before = {**manager.view(stored), "apiVersion": resource.api_version}
     delta = _differences(before, after)
     result: JsonObject = {"resourceId": str(resource.id), "before": before, "after": after}
-    return (
-        {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
-    )
+    return {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
 
 
 def _without_secrets(body: JsonObject) -> JsonObject:
@@ -269,9 +265,4 @@ def _differences(before: Value, after: Value, path: str = "") -> list[JsonObject
 
 def _unknown(value: Value) -> bool:
     """Whether it is an expression that only the deployment can evaluate."""
-    return (
-        isinstance(value, str)
-        and value.startswith("[")
-        and value.endswith("]")
-        and not value.startswith("[[")
-    )
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]") and not value.startswith("[[")

@@ -217,9 +217,7 @@ def check_count(name: str, count: int, fewest: int, most: int | None, place: str
     """Raise ArmError unless a function has as many arguments as it needs."""
     if count < fewest or (most is not None and count > most):
         wanted = str(fewest) if most == fewest else f"{fewest} to {'many' if most is None else most}"
-        raise invalid_template(
-            f"The template function '{name}' has {count} arguments but takes {wanted}", place
-        )
+        raise invalid_template(f"The template function '{name}' has {count} arguments but takes {wanted}", place)
 
 
 def is_known_function(name: str, custom: Mapping[str, JsonObject]) -> bool:
@@ -235,9 +233,7 @@ def is_known_function(name: str, custom: Mapping[str, JsonObject]) -> bool:
     )
 
 
-def _call_custom(
-    name: str, function: JsonObject, arguments: tuple[Expression, ...], scope: Scope, place: str
-) -> Value:
+def _call_custom(name: str, function: JsonObject, arguments: tuple[Expression, ...], scope: Scope, place: str) -> Value:
     parameters = function.get("parameters") or []
     check_count(name, len(arguments), len(parameters), len(parameters), place)
     values = {
@@ -400,9 +396,7 @@ def _copy_index(scope: Scope, values: list[Value], place: str) -> int:
             raise invalid_template(f"There is no copy loop '{loop}' here", place)
         return scope.copy_indexes[loop] + offset
     if scope.current_copy is None:
-        raise invalid_template(
-            "The template function 'copyIndex' is not expected outside of a copy loop", place
-        )
+        raise invalid_template("The template function 'copyIndex' is not expected outside of a copy loop", place)
     return scope.current_copy + offset
 
 

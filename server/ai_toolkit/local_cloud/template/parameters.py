@@ -122,9 +122,7 @@ def shown_parameters(template: JsonObject, values: dict[str, Value]) -> JsonObje
 
 
 def _written_type(name: str) -> str:
-    return {"securestring": "SecureString", "secureobject": "SecureObject"}.get(
-        name.lower(), name.capitalize()
-    )
+    return {"securestring": "SecureString", "secureobject": "SecureObject"}.get(name.lower(), name.capitalize())
 
 
 def _value_of(name: str, item: Value) -> Value:

@@ -107,9 +107,7 @@ def _check_shape(template: JsonObject) -> None:
     if not isinstance(resources, list | dict):
         raise invalid_template("The template needs 'resources'", "resources")
     if isinstance(resources, dict) != str(template.get("languageVersion", "1.0")).startswith("2"):
-        raise invalid_template(
-            "Symbolic resource names and languageVersion 2.0 belong together", "languageVersion"
-        )
+        raise invalid_template("Symbolic resource names and languageVersion 2.0 belong together", "languageVersion")
     for section in ("imports", "extensions"):
         if template.get(section):
             raise ArmError(
@@ -228,9 +226,7 @@ def _one(
     for index, child in enumerate(nested if isinstance(nested, list) else nested.values()):
         qualified = {
             **child,
-            "type": child["type"]
-            if "." in child["type"].split("/")[0]
-            else f"{body['type']}/{child['type']}",
+            "type": child["type"] if "." in child["type"].split("/")[0] else f"{body['type']}/{child['type']}",
         }
         yield from _expanded(
             f"{symbol}.resources[{index}]",
@@ -242,9 +238,7 @@ def _one(
         )
 
 
-def _identifier(
-    body: JsonObject, scope: Scope, group: JsonObject, place: str, parents: tuple[str, ...]
-) -> ResourceId:
+def _identifier(body: JsonObject, scope: Scope, group: JsonObject, place: str, parents: tuple[str, ...]) -> ResourceId:
     name = evaluate(body.get("name"), scope, f"{place}.name")
     if not isinstance(name, str) or not name:
         raise invalid_template("A resource needs a 'name' that is text", f"{place}.name")
