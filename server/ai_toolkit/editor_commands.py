@@ -44,11 +44,10 @@ async def _provision(server: "Server", workspace: Workspace, given: protocol.Ans
 
         return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, given.location))
 
-    server.status.working(workspace)
     try:
         result = await server.run_command(token, PROVISION, work)
     finally:
-        server.status.done(workspace)
+        server.status.look(workspace)
     message = f"Provisioned for inference: {result['endpoint']}"
     server.in_background(_offer(server, workspace, message, {DEPLOY: _deploy}))
     return result

@@ -43,7 +43,7 @@ class StatusBar:
     def working(self, workspace: Workspace) -> None:
         """A deploy began; `done` ends it."""
         self._busy.add(workspace)
-        self.show(workspace, InferenceState(State.DEPLOYING, "Provisioning or deploying now."))
+        self.show(workspace, InferenceState(State.DEPLOYING, "Deploying now."))
 
     def done(self, workspace: Workspace) -> None:
         self._busy.discard(workspace)

@@ -1,6 +1,8 @@
 """The person in an editor: questions as custom requests, progress by token, announcements in the output channel."""
 
+import asyncio
 import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -78,7 +80,12 @@ class EditorUi:
         self._server.window_log_message(types.LogMessageParams(type=kind, message=message))
 
     async def _ask(self, method: str, params: object, kind: type[protocol.Message]) -> protocol.Message:
-        answer: Any = await self._server.protocol.send_request_async(method, protocol.plain(params))
+        number = str(uuid.uuid4())
+        try:
+            answer: Any = await self._server.protocol.send_request_async(method, protocol.plain(params), number)
+        except asyncio.CancelledError:  # the question goes away with the command that asked it
+            self._server.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(number))
+            raise
         if answer is None:
             raise Dismissed
         if answer == {"back": True}:

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Final
 
 import cattrs
@@ -141,8 +141,14 @@ def build_server() -> Server:
     server = Server()
     register(server)
 
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        options = params.initialization_options
+        server.status.at_cloud = not isinstance(options, Mapping) or options.get("trusted") is not False
+
     @server.feature(types.INITIALIZED)
-    def initialized(_params: types.InitializedParams) -> None:
+    async def initialized(_params: types.InitializedParams) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_unheard)
         for workspace in server.folders():
             server.status.look(workspace)
 
@@ -156,6 +162,11 @@ def build_server() -> Server:
         await server.end_commands()
 
     return server
+
+
+def _log_unheard(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for, such as a connection that breaks because its request was cancelled."""
+    log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:

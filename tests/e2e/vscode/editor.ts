@@ -160,7 +160,7 @@ export class Editor implements AsyncDisposable {
   /** Every line in sight of our output channel. */
   async output(): Promise<string> {
     await this.command("Output: Show Output Channels...");
-    await this.page.getByRole("option", { name: "AI Toolkit", exact: true }).first().click();
+    await this.page.locator(".quick-input-list").getByText("AI Toolkit", { exact: true }).first().click();
     const lines = this.page.locator(".part.panel .view-line");
     await lines.first().waitFor();
     return (await lines.allTextContents()).join("\n").replaceAll("\u00a0", " ");
