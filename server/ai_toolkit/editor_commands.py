@@ -131,26 +131,29 @@ async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.An
         write(["--- stopped"])
 
 
-async def _show_status(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> None:
-    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (InferenceState)
-        from ai_toolkit.inference_state import look_from_outside
+async def _show_status(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    message = ""
+    following: dict[str, _Command] = {}
 
-        state = await look_from_outside(workspace, at_cloud=server.status.at_cloud)
-        server.status.show(workspace, state)
-        ui.announce(f"Inference: {state.state}. {state.detail}")
-        return state
+    async def work(ui: "EditorUi") -> None:
+        nonlocal message, following
+        from ai_toolkit.inference_state import State, look_from_outside
 
-    state = await server.run_command(token, SHOW_STATUS, work)
-    following: dict[str, dict[str, _Command]] = {
-        "not provisioned": {PROVISION: _provision},
-        "provisioned": {DEPLOY: _deploy},
-        "live": {GO_TO_ENDPOINT: _open_endpoint},
-        "newer files here": {DEPLOY: _deploy},
-        "failed": {SHOW_LOGS: _show_logs},
-    }
-    del given
-    message = f"Inference: {state['state']}. {state['detail']}"
-    server.in_background(_offer(server, workspace, message, following.get(state["state"], {})))
+        found = await look_from_outside(workspace, at_cloud=server.status.at_cloud)
+        server.status.show(workspace, found)
+        message = f"Inference: {found.state}. {found.detail}"
+        ui.announce(message)
+        all_following: dict[State, dict[str, _Command]] = {
+            State.NOT_PROVISIONED: {PROVISION: _provision},
+            State.PROVISIONED: {DEPLOY: _deploy},
+            State.LIVE: {GO_TO_ENDPOINT: _open_endpoint},
+            State.NEWER_FILES: {DEPLOY: _deploy},
+            State.FAILED: {SHOW_LOGS: _show_logs},
+        }
+        following = all_following.get(found.state, {})
+
+    await server.run_command(token, SHOW_STATUS, work)
+    server.in_background(_offer(server, workspace, message, following))
 
 
 async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
@@ -292,14 +295,14 @@ def _argument(params: types.ExecuteCommandParams) -> tuple[Workspace, protocol.A
         raise JsonRpcInvalidParams("One argument is expected: {workspaceFolder, answers?}.")
     try:
         argument = protocol.parse(arguments[0], protocol.CommandArgument)
-        folder = folder_of(argument.workspace_folder)
+        folder = path_of(argument.workspace_folder)
     except (ValueError, WorkspaceError) as error:
         raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
     return Workspace(folder), argument.answers or protocol.Answers()
 
 
-def folder_of(uri: str) -> Path:
-    """The folder that a URI names. Raises WorkspaceError."""
+def path_of(uri: str) -> Path:
+    """The file or folder that a URI names. Raises WorkspaceError."""
     parts = urlsplit(uri)
     if parts.scheme != "file":
         raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")

@@ -30,6 +30,11 @@ class StatusBar:
         self._looking: dict[Workspace, asyncio.Task[None]] = {}
         self.at_cloud = True
         """False in a folder that is not trusted: then only its files are read."""
+        self._on_share: dict[Workspace, frozenset[str]] = {}
+
+    def on_share(self, workspace: Workspace) -> frozenset[str]:
+        """The files that were on the share at the last look."""
+        return self._on_share.get(workspace, frozenset())
 
     def look(self, workspace: Workspace, *, settle: bool = False) -> None:
         """Looks anew; with `settle` a moment later, when files may change several at a time."""
@@ -58,5 +63,7 @@ class StatusBar:
         if settle:
             await asyncio.sleep(_SETTLE_SECONDS)
         state = await look_from_outside(workspace, at_cloud=self.at_cloud)
+        if state.deployed:
+            self._on_share[workspace] = state.deployed
         if workspace not in self._busy:
             self.show(workspace, state)

@@ -76,6 +76,8 @@ class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
     def __init__(self, path: Path, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
         super().__init__(f"{path}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
 
 

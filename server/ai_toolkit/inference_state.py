@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
 
 
+_MOST_NAMES: Final = 5
 _LEFT_OUT: Final = frozenset({"__pycache__", ".venv", "venv", ".git", "node_modules"})
 
 
@@ -33,8 +34,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class InferenceState:
+    """`deployed` are the paths of the files on the share, as far as deploys put them there."""
+
     state: State
     detail: str
+    deployed: frozenset[str] = frozenset()
 
 
 async def look_from_outside(  # noqa: PLR0911  (one return per state)
@@ -66,13 +70,15 @@ async def _at_cloud(workspace: Workspace, target: Target) -> InferenceState:
             running, failure = await _replica(apps, target)
     if not deployed.files:
         return InferenceState(State.PROVISIONED, f"{target.endpoint}: nothing is deployed yet.")
+    paths = frozenset(deployed.files)
     if failure:
-        return InferenceState(State.FAILED, failure)
+        return InferenceState(State.FAILED, failure, paths)
     newer = await asyncio.to_thread(newer_files, workspace.folder, deployed)
     if newer:
-        return InferenceState(State.NEWER_FILES, f"Not deployed yet: {', '.join(newer[:5])}{' …' * (len(newer) > 5)}")  # noqa: PLR2004  (as many as a tooltip holds)
+        more = " …" if len(newer) > _MOST_NAMES else ""
+        return InferenceState(State.NEWER_FILES, f"Not deployed yet: {', '.join(newer[:_MOST_NAMES])}{more}", paths)
     doing = "a replica runs" if running else "asleep, no GPU is billed; the next request wakes it"
-    return InferenceState(State.LIVE, f"{target.endpoint}: {doing}.")
+    return InferenceState(State.LIVE, f"{target.endpoint}: {doing}.", paths)
 
 
 async def _replica(apps: "ContainerApps", target: Target) -> tuple[bool, str]:

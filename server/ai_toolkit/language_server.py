@@ -21,8 +21,8 @@ from pygls.protocol import (
     lsp_method,
 )
 
-from ai_toolkit import __version__, protocol
-from ai_toolkit.editor_commands import folder_of, register
+from ai_toolkit import __version__, editor_commands, editor_documents, protocol
+from ai_toolkit.editor_commands import path_of
 from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi
 from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
@@ -75,7 +75,7 @@ class Server(LanguageServer):
     def folders(self) -> list[Workspace]:
         """The folders that are open in the editor, and on this machine."""
         uris = [folder.uri for folder in self.workspace.folders.values()]
-        return [Workspace(folder_of(uri)) for uri in uris if uri.startswith("file:")]
+        return [Workspace(path_of(uri)) for uri in uris if uri.startswith("file:")]
 
     async def offer(self, message: str, actions: tuple[str, ...]) -> str | None:
         """Tells the person; the title of the button that was pressed, or None."""
@@ -139,7 +139,8 @@ class Server(LanguageServer):
 def build_server() -> Server:
     """A server with its commands registered."""
     server = Server()
-    register(server)
+    editor_commands.register(server)
+    editor_documents.register(server)
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
