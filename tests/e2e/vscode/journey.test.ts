@@ -122,6 +122,9 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
 
     await editor.notification("The AI Toolkit server ended while it was working").waitFor();
     await editor.screenshot("killed");
+    // Started again from the environment that is there already.
+    await editor.status("Inference: provisioned").waitFor({ timeout: 5_000 });
+    assert.equal(await editor.notification("Setting up AI Toolkit").count(), 0);
     await editor.clearNotifications();
   });
 
@@ -175,6 +178,16 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.page.locator(".part.panel .view-line", { hasText: "ready" }).first().waitFor();
 
     await editor.screenshot("logs");
+  });
+
+  test("the status bar's item offers what can be done", async () => {
+    await editor.status("Inference: newer files here").click();
+    await editor.row("Copy inference API key").waitFor();
+    await editor.screenshot("actions");
+    await editor.row("Show inference status").click();
+
+    await editor.notification(/newer files here. Not deployed yet: inference\/notes.txt/).waitFor();
+    await editor.clearNotifications();
   });
 
   test("a secret is asked for with Back, and the replica sees it as an environment variable", async () => {

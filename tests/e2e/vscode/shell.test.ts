@@ -109,13 +109,16 @@ describe("the shell with a server that plays scenes", () => {
     await did({ cancelled: true });
   });
 
-  test("a failure is shown as the server's sentence, without a trace", async () => {
+  test("a failure is shown as the server's sentence, without a trace, with the button that helps", async () => {
     await play("fail");
     await editor.command("AI Toolkit: Deploy for inference");
 
     const failure = editor.notification("The folder infra is missing. Create an inference project first.");
     await failure.waitFor();
     assert.doesNotMatch((await failure.textContent()) ?? "", /Traceback|Error:/);
+    await failure.locator(".monaco-button", { hasText: "Create inference project" }).click();
+    await did({ "aiToolkit.server.createProject": "my workspace" });
+    await editor.clearNotifications();
   });
 
   test("an address of this computer is opened through the editor, with its fragment", async () => {
