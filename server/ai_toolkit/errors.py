@@ -22,6 +22,7 @@ AiToolkitError
 │   ├── ReplicaFailed
 │   ├── RevisionFailed
 │   ├── EndpointNotReady
+│   ├── EndpointForeign
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
 ├── Dismissed                 the person closed a question
@@ -62,6 +63,7 @@ class FileMissing(WorkspaceError):
     code = "file_missing"
 
     def __init__(self, path: Path, advice: str) -> None:
+        self.path = path
         super().__init__(f"{path} does not exist.", advice)
 
 
@@ -79,6 +81,8 @@ class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
     def __init__(self, path: Path, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
         super().__init__(f"{path}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
 
 
@@ -222,6 +226,18 @@ class EndpointNotReady(EndpointError):
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
             "It may still become ready: aitk status tells.",
+        )
+
+
+class EndpointForeign(EndpointError):
+    """An address that is not the app's own: signing in there would hand the key's signature to a stranger."""
+
+    code = "endpoint_foreign"
+
+    def __init__(self, path: Path, named: str, own: str) -> None:
+        super().__init__(
+            f"{path} names the endpoint {named}, but the container app answers at {own}. It was not opened.",
+            f"Write {own} to ACA_APP_ENDPOINT.",
         )
 
 
