@@ -1,8 +1,8 @@
 """How a deploy compares with the plain loop over the SDK: `python benchmarks/deploy.py`.
 
 The same tree (1 000 files of 8 KiB, one of 256 MiB) goes to the local cloud's file service, a process of its own,
-once by a deploy's synchronisation and once by a sequential `upload_file` per file; each runs in a process of its own, so that
-its memory is its own. Requests are counted, and delayed, in the service.
+once by a deploy's synchronisation and once by a sequential `upload_file` per file; each runs in a process of its own,
+so that its memory is its own. Requests are counted, and delayed, in the service.
 """
 
 import asyncio

@@ -285,9 +285,9 @@ def main():
         "(b) continuous batching": ContinuousBatching(theirs().merge_and_unload()),
     }
     lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.processor() or platform.machine()}, "
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, {ours_models.device}, {ours_models.dtype}",
+        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        f"# {torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}",
+        f"# {ours_models.device}, {ours_models.dtype}",
         f"# {BASE_MODEL_ID} with the sample's adapter; load average at the start {os.getloadavg()[0]:.1f}",
         f"# ours: loaded in {load_seconds:.1f} s, {ours_memory} MB resident (base and merged copy)",
         "# tokens/s; time to first token, median / 99th percentile",
