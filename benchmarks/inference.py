@@ -285,7 +285,7 @@ def main():
         "(b) continuous batching": ContinuousBatching(theirs().merge_and_unload()),
     }
     lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores",
         f"# {torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}",
         f"# {ours_models.device}, {ours_models.dtype}",
         f"# {BASE_MODEL_ID} with the sample's adapter; load average at the start {os.getloadavg()[0]:.1f}",
