@@ -10,9 +10,10 @@ from ai_toolkit.cloud import open_cloud
 from ai_toolkit.deploy_questions import agree_to, choose_base_models
 from ai_toolkit.endpoint import Endpoint
 from ai_toolkit.errors import FileMissing, RevisionFailed
-from ai_toolkit.follow_start import Start, follow_start, loaded_is
+from ai_toolkit.follow_start import Start, follow_start
 from ai_toolkit.git import head_commit
-from ai_toolkit.local_files import LocalFile, local_files
+from ai_toolkit.loaded import loaded_is, only_adapters_changed, stale_adapters
+from ai_toolkit.local_files import ADAPTERS, LocalFile, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest, Origin
 from ai_toolkit.plan_sync import Plan, plan_sync
 from ai_toolkit.synchronise import bring_back_previous, synchronise
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.share_lock import Holder
 
 NOTHING: Final = "nothing"
+LOAD_ADAPTERS: Final = "load adapters"
 RESTART: Final = "restart"
 WAKE: Final = "wake"
 LATER: Final = "load at next start"
@@ -57,7 +59,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deploy did: files and bytes sent, and the action (`nothing`, `restart`, `wake`, `load at next start`)."""
+    """What a deploy did: files and bytes sent, and the action.
+
+    That is `nothing`, `load adapters`, `restart`, `wake` or `load at next start`.
+    """
 
     endpoint: str
     uploaded: int
@@ -171,11 +176,16 @@ def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
 
 
 def _action(plan: Plan | None, running: Running, options: Options) -> str:
-    """The cheapest that is enough: nothing where what runs is what is on the share already."""
+    """The cheapest that is enough, by what runs and what is on the share afterwards."""
     if not running.replicas:
         return WAKE if options.wake else LATER
-    same = plan is not None and plan.empty and loaded_is(running.loaded, plan.manifest)
-    return NOTHING if same and not options.restart else RESTART
+    if plan is None or options.restart:
+        return RESTART
+    if plan.empty and loaded_is(running.loaded, plan.manifest):
+        return NOTHING
+    if len(running.replicas) == 1 and only_adapters_changed(running.loaded, plan):
+        return LOAD_ADAPTERS
+    return RESTART
 
 
 async def _act(apps: "ContainerApps", running: Running, action: str, start: Start, ui: Ui) -> None:
@@ -188,6 +198,10 @@ async def _act(apps: "ContainerApps", running: Running, action: str, start: Star
     else:
         start = replace(start, replicas_before=())
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
+        if action == LOAD_ADAPTERS:
+            for adapter in stale_adapters(running.loaded or {}, start.manifest):
+                ui.report(f"loading the adapter {adapter.id}", 62)
+                await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
         if action == WAKE:
             ui.report("waking the replica", 62)
             await endpoint.readiness()

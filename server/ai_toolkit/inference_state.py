@@ -1,7 +1,6 @@
 """A workspace's inference in one look: from its files, the management plane and the share."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, SignInNeeded, for_people
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_files import CODE, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.workspace import Target, Workspace
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMES: Final = 5
-_LEFT_OUT: Final = frozenset({"__pycache__", ".venv", "venv", ".git", "node_modules"})
 
 
 class State(StrEnum):
@@ -92,20 +91,8 @@ async def _replica(apps: "ContainerApps", target: Target) -> tuple[bool, str]:
 
 
 def newer_files(folder: Path, deployed: Manifest) -> list[str]:
-    """Files whose content is not what was deployed; of weights, which are large, only the size is compared."""
-    newer = []
-    for path, entry in deployed.files.items():
-        here = folder / path
-        if path.startswith("inference/"):
-            if not here.is_file() or _sha256(here) != entry.sha256:
-                newer.append(path)
-        elif here.is_file() and here.stat().st_size != entry.size:
-            newer.append(path)
-    code = (path for path in (folder / "inference").rglob("*") if path.is_file() and not _LEFT_OUT & {*path.parts})
-    names = (path.relative_to(folder).as_posix() for path in code if not path.name.startswith("."))
-    return newer + sorted(name for name in names if name not in deployed.files)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Files whose content is not what was deployed, and code that only one side has. Raises ValueImpossible."""
+    here = local_files(folder)
+    newer = [path for path, file in here.items() if path in deployed.files and deployed.files[path] != file.entry]
+    code = [path for path in {*here} ^ {*deployed.files} if path.startswith(f"{CODE}/")]
+    return sorted(newer + code)
