@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
+
+from engine.adapter_files import (
+    ADAPTER_CONFIG,
+    ModelError,
+    check_adapter,
+    read_adapter,
+    read_adapter_config,
+    safetensors_shapes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.settings import Settings
-
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-
-
-class ModelError(Exception):
-    """A model that should be served is missing or does not fit; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Adapter:
 class Catalog:
     """What is served; `default` is the id of the model that answers when a request names none."""
 
+    share: Path
     base: BaseModel
     adapters: tuple[Adapter, ...]
     default: str
@@ -59,6 +61,7 @@ def find_models(share: Path, settings: Settings) -> Catalog:
         )
     default = _default(adapters, settings)
     base = _base(cache, settings, default)
+    shapes = _layer_shapes(base) if adapters else {}
     for adapter in adapters:
         # Whoever names a base model means it; whether the adapter fits is then seen by its shapes.
         if settings.base_model == "auto" and not _names(adapter.base_name, base):
@@ -67,20 +70,10 @@ def find_models(share: Path, settings: Settings) -> Catalog:
                 f"{base.id}. Name the adapters that belong to it in settings.toml (adapters), or "
                 f"another base_model."
             )
-        weights = adapter.folder / ADAPTER_WEIGHTS
-        if not weights.is_file():
-            pickled = (adapter.folder / "adapter_model.bin").is_file()
-            raise ModelError(
-                f"The adapter {adapter.id} has no {ADAPTER_WEIGHTS}"
-                + (
-                    " but adapter_model.bin, a pickle file, which can run code. Save it as safetensors."
-                    if pickled
-                    else "."
-                )
-            )
+        check_adapter(read_adapter(adapter.folder, adapter.id), shapes, complete=False)
     if base.id in {adapter.id for adapter in adapters}:
         raise ModelError(f"An adapter and the base model have the same name, {base.id}. Rename the adapter.")
-    return Catalog(base, adapters, default.id if default else base.id)
+    return Catalog(share, base, adapters, default.id if default else base.id)
 
 
 def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
@@ -108,14 +101,18 @@ def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
 
 
 def _adapter(name: str, folder: Path) -> Adapter:
-    try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
-        kind, base_name = config.get("peft_type"), config.get("base_model_name_or_path")
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"The adapter {name}: {ADAPTER_CONFIG} is not valid JSON: {error}.") from error
-    if kind != "LORA":
-        raise ModelError(f"The adapter {name} is of type {kind}; only LORA is served.")
-    return Adapter(name, folder, str(base_name or ""))
+    config = read_adapter_config(folder, name)
+    return Adapter(name, folder, str(config.get("base_model_name_or_path") or ""))
+
+
+def _layer_shapes(base: BaseModel) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the base model's layers, from the headers of its files."""
+    found = {}
+    for file in sorted(base.folder.glob("*.safetensors")):
+        for key, shape in safetensors_shapes(file).items():
+            if key.endswith(".weight"):
+                found[key.removesuffix(".weight")] = shape
+    return found
 
 
 def _default(adapters: tuple[Adapter, ...], settings: Settings) -> Adapter | None:
@@ -168,11 +165,6 @@ def _names(named: str, base: BaseModel) -> bool:
     parts = PureWindowsPath(named).parts if "\\" in named else PurePosixPath(named).parts
     wanted = tuple(part.lower() for part in PurePosixPath(base.id).parts)
     return tuple(part.lower() for part in parts[-len(wanted) :]) == wanted
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file in `folder`."""
-    return {file.name: file_sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def file_sha256(file: Path) -> str:

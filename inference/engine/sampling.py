@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_MOST_PROBABLE_FIRST = 256  # a first look for top_p and min_p; only a row that needs more is sorted whole
 
 
 @dataclass(frozen=True)
@@ -19,31 +22,134 @@ class Sampling:
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0  # of the most probable token's probability
+    repetition_penalty: float = 1.0  # of every token of prompt and answer
+    frequency_penalty: float = 0.0  # per occurrence in the answer
+    presence_penalty: float = 0.0  # once, for a token of the answer
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    stop_tokens: frozenset[int] = frozenset()
+    logprobs: int | None = None  # None: none; otherwise with this many alternatives
+    ignore_end: bool = False  # go on after the model's end of text: for measurements
+
+    @property
+    def penalised(self) -> bool:
+        """Whether what was said before matters."""
+        return self.repetition_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
 
 
-def random_numbers(seed: int | None) -> random.Random:
-    """A request's own source of random numbers, so that its answer does not depend on its neighbours."""
-    return random.Random(seed)  # noqa: S311 - a choice of words, not a secret
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token with its logarithmic probability, and the most probable ones in its place."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
-def next_tokens(logits: torch.Tensor, asked: Sequence[Sampling], sources: Sequence[random.Random]) -> list[int]:
-    """One token id per row of `logits`, `[rows, vocabulary]`."""
+@dataclass
+class Chooser:
+    """One request's memory for choosing: its random numbers and what was said."""
+
+    sampling: Sampling
+    prompt: Sequence[int]
+    source: random.Random = field(init=False)
+    answer: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        # A source of its own, so that its answer does not depend on its neighbours.
+        self.source = random.Random(self.sampling.seed)  # noqa: S311 - a choice of words, not a secret
+
+
+def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[tuple[int, TokenLogprob | None]]:
+    """One token id per row of `logits`, `[rows, vocabulary]`, with its probability where that was asked for."""
+    wanted = [row for row, each in enumerate(choosers) if each.sampling.logprobs is not None]
+    logprobs = {row: logits[row].float().log_softmax(dim=-1) for row in wanted}
+    for row, chooser in enumerate(choosers):
+        if chooser.sampling.penalised:
+            _penalise(logits[row], chooser)
     tokens: list[int] = logits.argmax(dim=-1).tolist()
-    for row, (sampling, source) in enumerate(zip(asked, sources, strict=True)):
-        if sampling.temperature > 0:
-            tokens[row] = _drawn(logits[row].float() / sampling.temperature, sampling.top_p, source.random())
-    return tokens
+    drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0]
+    if drawn:
+        for row, token in zip(drawn, _drawn(logits, drawn, choosers), strict=True):
+            tokens[row] = token
+    for token, chooser in zip(tokens, choosers, strict=True):
+        if chooser.sampling.penalised:
+            chooser.answer[token] += 1
+    return [
+        (token, _logprob(logprobs[row], token, choosers[row].sampling.logprobs or 0) if row in logprobs else None)
+        for row, token in enumerate(tokens)
+    ]
 
 
-def _drawn(logits: torch.Tensor, top_p: float, number: float) -> int:
-    """The token at `number` (0 to 1) of the cumulative distribution, most probable first."""
-    probabilities, order = logits.softmax(dim=-1).sort(descending=True, stable=True)
-    cumulated = probabilities.double().cumsum(dim=-1)
-    if top_p < 1:
-        # The smallest set whose probability reaches top_p; always at least one token.
-        kept = int(torch.searchsorted(cumulated, top_p).item()) + 1
-        cumulated, order = cumulated[:kept], order[:kept]
-    place = int(torch.searchsorted(cumulated, number * cumulated[-1].item(), right=True).item())
-    return int(order[min(place, len(order) - 1)].item())
+def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
+    """Change `logits` `[vocabulary]` in place. Source: CTRL (repetition) and OpenAI's API reference (the others)."""
+    sampling = chooser.sampling
+    if sampling.repetition_penalty != 1:
+        said = torch.tensor(sorted({*chooser.prompt, *chooser.answer}), device=logits.device)
+        values = logits[said]
+        penalty = sampling.repetition_penalty
+        logits[said] = torch.where(values > 0, values / penalty, values * penalty)
+    if chooser.answer and (sampling.frequency_penalty or sampling.presence_penalty):
+        said = torch.tensor(list(chooser.answer), device=logits.device)
+        times = torch.tensor(list(chooser.answer.values()), device=logits.device, dtype=logits.dtype)
+        logits[said] -= sampling.frequency_penalty * times + sampling.presence_penalty
+
+
+def _drawn(logits: torch.Tensor, rows: list[int], choosers: Sequence[Chooser]) -> list[int]:
+    """A random token for each of `rows`: the one at a random place of the cumulative distribution."""
+    asked = [choosers[row].sampling for row in rows]
+    device = logits.device
+    temperatures = torch.tensor([each.temperature for each in asked], device=device)[:, None]
+    scaled = logits[rows].float() / temperatures.clamp(min=1e-5)
+    probabilities = scaled.softmax(dim=-1)
+    numbers = torch.tensor([choosers[row].source.random() for row in rows], device=device, dtype=torch.float64)
+    tokens: dict[int, int] = {}
+    whole = [place for place, each in enumerate(asked) if each.top_p >= 1 and not each.top_k and each.min_p <= 0]
+    if whole:
+        # Nothing is cut off: the vocabulary's own order does, and nothing need be sorted.
+        cumulated = probabilities[whole].double().cumsum(dim=-1)
+        places = torch.searchsorted(cumulated, (numbers[whole] * cumulated[:, -1])[:, None], right=True)[:, 0]
+        tokens.update(zip(whole, places.clamp(max=logits.shape[1] - 1).tolist(), strict=True))
+    cut = [place for place in range(len(rows)) if place not in tokens]
+    if cut:
+        best, order = probabilities[cut].topk(min(_MOST_PROBABLE_FIRST, logits.shape[1]), dim=-1)
+        for index, place in enumerate(cut):
+            found = _from_best(best[index], order[index], asked[place], float(numbers[place]), all_there=False)
+            if found is None:
+                sorted_whole = probabilities[place].sort(descending=True, stable=True)
+                found = _from_best(*sorted_whole, asked[place], float(numbers[place]), all_there=True)
+            assert found is not None
+            tokens[place] = found
+    return [tokens[place] for place in range(len(rows))]
+
+
+def _from_best(
+    best: torch.Tensor, order: torch.Tensor, asked: Sampling, number: float, *, all_there: bool
+) -> int | None:
+    """The token at `number` (0 to 1) of what top_k, top_p and min_p leave; None when `best` may be too short."""
+    kept, enough = len(best), all_there
+    if asked.top_k and asked.top_k <= kept:
+        kept, enough = asked.top_k, True
+    if asked.min_p > 0:
+        above = int((best[:kept] >= best[0] * asked.min_p).sum().item())
+        kept, enough = above, enough or above < len(best)
+    cumulated = best[:kept].double().cumsum(dim=-1)
+    if asked.top_p < 1:
+        # The smallest set whose probability reaches top_p; always at least one token. With top_k or min_p
+        # it is top_p of what those leave.
+        total = cumulated[-1].item() if asked.top_k or asked.min_p > 0 else 1.0
+        reached = int(torch.searchsorted(cumulated, asked.top_p * total).item()) + 1
+        enough = enough or reached <= kept
+        kept = min(reached, kept)
+    if not enough:
+        return None
+    place = int(torch.searchsorted(cumulated[:kept], number * cumulated[kept - 1].item(), right=True).item())
+    return int(order[min(place, kept - 1)].item())
+
+
+def _logprob(logprobs: torch.Tensor, token: int, alternatives: int) -> TokenLogprob:
+    values, order = logprobs.topk(alternatives) if alternatives else (logprobs[:0], logprobs[:0])
+    top = tuple(zip((int(each) for each in order.tolist()), values.tolist(), strict=True))
+    return TokenLogprob(token, float(logprobs[token].item()), top)

@@ -1,109 +1,101 @@
 """Answers requests in one running batch that they join and leave at every step.
 
-One thread owns model and cache. It takes waiting requests into free slots (their prompt goes through the
-model alone), then moves every running request one token further in one forward pass, whichever adapter each
-one uses.
+One thread owns model and cache. In each step it takes waiting requests into free slots; then one forward pass
+moves every running request one token further and reads some of the waiting prompts, or a piece of a long one,
+whichever adapter each one uses.
+
+The rows of the batch are the slots of the cache: first those that are answering, then those whose prompt is
+still being read.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from engine.sampling import Sampling, next_tokens, random_numbers
+import torch
+
+from engine.cache import Segment
+from engine.generation import EngineError, Generation, Piece, QueueFullError
+from engine.memory import free_bytes
+from engine.sampling import Chooser, Sampling, next_tokens
 from engine.text import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
+    from concurrent.futures import Future
 
-    import torch
-
+    from engine.generation import FinishReason
+    from engine.lora import LoadedAdapter
     from engine.models import Models
+    from engine.sampling import TokenLogprob
 
 logger = logging.getLogger(__name__)
-
-FinishReason = Literal["stop", "length"]
-
-
-class QueueFullError(Exception):
-    """As many requests wait as may; try again later."""
-
-
-class EngineError(Exception):
-    """The engine could not go on with this request."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """What one step adds to an answer; the last piece has a finish reason."""
-
-    text: str
-    answer_tokens: int  # so far
-    finish_reason: FinishReason | None = None
-
-
-class Generation:
-    """One request's answer: iterate it for its pieces; leaving early needs `cancel`."""
-
-    def __init__(self, prompt: list[int], sampling: Sampling, adapter: str | None) -> None:
-        self.prompt = prompt
-        self.sampling = sampling
-        self.adapter = adapter
-        self.cancelled = False
-        self._loop = asyncio.get_running_loop()
-        self._pieces: asyncio.Queue[Piece | EngineError] = asyncio.Queue()
-
-    def cancel(self) -> None:
-        """Free its slot at the next step; harmless when it has ended."""
-        self.cancelled = True
-
-    def deliver(self, piece: Piece | EngineError) -> None:
-        """Hand a piece over from the engine's thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
-        except RuntimeError:  # the loop has closed: nobody listens
-            self.cancelled = True
-
-    async def pieces(self) -> AsyncIterator[Piece]:
-        """The pieces as they come. Raises `EngineError`."""
-        try:
-            while True:
-                piece = await self._pieces.get()
-                if isinstance(piece, EngineError):
-                    raise piece
-                yield piece
-                if piece.finish_reason is not None:
-                    return
-        finally:
-            self.cancel()
 
 
 class _Row:
     """A running request's state in the engine's thread; its place in the list is its slot in the cache."""
 
-    def __init__(self, generation: Generation, models: Models) -> None:
+    def __init__(self, generation: Generation, adapter: LoadedAdapter | None, models: Models) -> None:
+        sampling = generation.sampling
         self.generation = generation
-        self.text = TextStream(models.tokenizer.backend_tokenizer, generation.sampling.stop)
-        self.source = random_numbers(generation.sampling.seed)
+        self.adapter = adapter  # kept until its end, whatever is loaded under that name meanwhile
+        self.text = TextStream(models.tokenizer.backend_tokenizer, sampling.stop)
+        self.chooser = Chooser(sampling, generation.prompt)
+        self.ends = (frozenset() if sampling.ignore_end else models.end_tokens) | sampling.stop_tokens
         self.length = 0  # tokens in the cache
         self.last = 0  # the newest token, not yet in the cache
         self.answer_tokens = 0
+        self.logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
+
+    @property
+    def unread(self) -> int:
+        """Tokens of the prompt that are not in the cache."""
+        return len(self.generation.prompt) - self.length
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy the engine is."""
+
+    running: int
+    waiting: int
+    batch_limit: int
+    cached_tokens: int
+    cache_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whom the engine's thread tells what happens."""
+
+    ended: Callable[[Generation, str], None] = lambda _, __: None
+    stopped: Callable[[str], None] = lambda _: None
+    restarted: Callable[[], None] = lambda: None
+    failed: Callable[[str], None] = lambda _: None
 
 
 class Scheduler:
     """The engine: submit requests, get their pieces."""
 
-    def __init__(self, models: Models, *, max_batch: int, max_queue: int) -> None:
+    def __init__(
+        self, models: Models, *, max_batch: int, max_queue: int, prompt_tokens: int, watcher: Watcher | None = None
+    ) -> None:
         self._models = models
         self._max_batch = max_batch
         self._max_queue = max_queue
+        self._prompt_tokens = prompt_tokens  # that go through the model in one pass, filling included
+        self._watcher = watcher or Watcher()
         self._cache = models.new_cache()
         self._rows: list[_Row] = []
+        self._answering = 0  # how many of the rows, from the front, have read their prompt
         self._waiting: deque[Generation] = deque()
+        self._between: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -115,11 +107,17 @@ class Scheduler:
         with self._changed:
             self._drop_cancelled()
             room = self._max_batch - len(self._rows)
-            if len(self._waiting) >= self._max_queue + room:
+            if self._closing or len(self._waiting) >= self._max_queue + max(room, 0):
                 raise QueueFullError
             self._waiting.append(generation)
             self._changed.notify()
         return generation
+
+    def between_steps(self, action: Callable[[], None], done: Future[None]) -> None:
+        """Run `action` in the engine's thread when no pass is under way."""
+        with self._changed:
+            self._between.append((action, done))
+            self._changed.notify()
 
     def close(self) -> None:
         """End the thread after its current step."""
@@ -129,104 +127,209 @@ class Scheduler:
         self._thread.join(timeout=10)
 
     @property
-    def running(self) -> int:
-        """How many requests are in the batch."""
-        return len(self._rows)
+    def load(self) -> Load:
+        """How busy it is at this moment."""
+        rows = list(self._rows)
+        return Load(
+            running=len(rows),
+            waiting=len(self._waiting),
+            batch_limit=self._max_batch,
+            cached_tokens=sum(row.length for row in rows),
+            cache_bytes=self._cache.nbytes,
+            free_bytes=free_bytes(self._models.device),
+        )
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closing and not self._waiting and not self._rows:
-                    self._changed.wait()
-                if self._closing:
-                    return
-            try:
-                self._remove([row for row in self._rows if row.generation.cancelled])
-                self._admit()
-                if self._rows:
+        with torch.inference_mode():
+            while True:
+                with self._changed:
+                    while not (self._closing or self._waiting or self._rows or self._between):
+                        self._changed.wait()
+                    if self._closing:
+                        self._drop_all("The app is stopping.")
+                        return
+                try:
+                    self._act_between()
+                    self._let_go()
+                    self._admit()
                     self._step()
-            except Exception as error:  # the thread's edge: nobody may wait for an answer that never comes
-                logger.exception("The batch of %s was dropped", len(self._rows))
-                self._drop_batch(error)
+                except Exception as error:  # the thread's edge: nobody may wait for an answer that never comes
+                    logger.exception("The engine stopped with %s requests", len(self._rows))
+                    if not self._restart(error):
+                        return
 
-    def _drop_batch(self, error: Exception) -> None:
+    def _restart(self, error: Exception) -> bool:
+        """Drop the batch and try a token with a new cache; whether that went well."""
+        self._watcher.stopped(f"{type(error).__name__}: {error}")
         for row in self._rows:
-            row.generation.deliver(EngineError(f"The engine could not go on: {error}"))
-        self._rows, self._cache = [], self._models.new_cache()
+            self._fail(row.generation, f"The engine stopped and is being started again: {error}", 503)
+        self._rows, self._answering = [], 0
+        try:
+            self._cache = self._models.new_cache()
+            self._models.warm()
+        except Exception:  # the same edge
+            logger.exception("The engine could not be started again")
+            self._watcher.failed(f"The engine stopped and could not be started again: {error}")
+            with self._changed:
+                self._closing = True
+                self._drop_all(f"The engine stopped: {error}")
+            return False
+        self._watcher.restarted()
+        return True
+
+    def _drop_all(self, why: str) -> None:
+        for generation in (*(row.generation for row in self._rows), *self._waiting):
+            self._fail(generation, why, 503)
+        self._rows, self._answering = [], 0
+        self._waiting.clear()
+        for _, done in self._between:
+            done.cancel()
+        self._between.clear()
+
+    def _let_go(self) -> None:
+        """Free the places of those who left."""
+        left = [row for row in self._rows if row.generation.cancelled]
+        self._remove(left)
+        for row in left:
+            self._watcher.ended(row.generation, "cancelled")
+
+    def _act_between(self) -> None:
+        while self._between:
+            action, done = self._between.popleft()
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
     def _drop_cancelled(self) -> None:
         self._waiting = deque(each for each in self._waiting if not each.cancelled)
 
     def _admit(self) -> None:
-        """Put waiting requests through the model, each alone, into the next slots."""
+        """Take waiting requests into free slots."""
         while len(self._rows) < self._max_batch:
             with self._changed:
                 self._drop_cancelled()
                 if not self._waiting:
                     return
                 generation = self._waiting.popleft()
-            row = _Row(generation, self._models)
-            try:
-                logits = self._models.forward(
-                    self._cache, len(self._rows), [generation.prompt], [0], [generation.adapter]
-                )
-            except (RuntimeError, ValueError) as error:
-                logger.exception("A request of %s tokens was dropped", len(generation.prompt))
-                generation.deliver(EngineError(str(error)))
+            adapter = self._models.adapters.get(generation.adapter) if generation.adapter else None
+            if generation.adapter and adapter is None:
+                self._fail(generation, f"The adapter {generation.adapter} was unloaded.", 404)
                 continue
-            row.length = len(generation.prompt)
-            self._rows.append(row)
-            self._advance([row], logits)
+            self._rows.append(_Row(generation, adapter, self._models))
 
     def _step(self) -> None:
-        """One token for every row."""
-        rows = self._rows
-        logits = self._models.forward(
-            self._cache,
-            0,
-            [[row.last] for row in rows],
-            [row.length for row in rows],
-            [row.generation.adapter for row in rows],
+        """One pass: a token for every row that is answering, and as much of the prompts as fits beside them."""
+        answering = self._rows[: self._answering]
+        reading = self._next_prompts()
+        segments = [
+            *(Segment(slot, row.length, [row.last], row.adapter) for slot, row in enumerate(answering)),
+            *(
+                Segment(self._answering + index, row.length, piece, row.adapter)
+                for index, (row, piece) in enumerate(reading)
+            ),
+        ]
+        if not segments:
+            return
+        try:
+            logits = self._models.forward(self._cache, segments)
+        except torch.OutOfMemoryError as error:
+            youngest = reading[-1][0] if reading else max(answering, key=lambda row: row.generation.begun)
+            self._shrink(youngest, error)
+            return
+        rows = [*answering, *(row for row, _ in reading)]
+        for row, segment in zip(rows, segments, strict=True):
+            row.length += len(segment.tokens)
+        if rows[-1].unread > 0:  # a piece of a long prompt; only the last can be one
+            rows.pop()
+        self._answering = len(rows)
+        if rows:
+            self._advance(rows, logits[: len(rows)])
+
+    def _next_prompts(self) -> list[tuple[_Row, list[int]]]:
+        """The first rows that have not read their prompt, each with what it reads now."""
+        left, pieces = self._prompt_tokens, []
+        for row in self._rows[self._answering :]:
+            if left <= 0:
+                break
+            piece = row.generation.prompt[row.length : row.length + left]
+            left -= len(piece)
+            pieces.append((row, piece))
+        return pieces
+
+    def _shrink(self, row: _Row, error: torch.OutOfMemoryError) -> None:
+        """Out of memory: end one request, and take no more than remain at the same time from now on."""
+        self._max_batch = max(1, len(self._rows) - 1)
+        logger.warning("Out of memory; at most %s requests at a time from now on: %s", self._max_batch, error)
+        self._remove([row])
+        self._fail(
+            row.generation, "There is not enough memory for this request now. Try again, or make it shorter.", 503
         )
-        for row in rows:
-            row.length += 1
-        self._advance(rows, logits)
+        if not self._rows:
+            self._cache = self._models.new_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _fail(self, generation: Generation, why: str, status: int) -> None:
+        self._watcher.ended(generation, "error")
+        generation.deliver(EngineError(why, status))
 
     def _advance(self, rows: list[_Row], logits: torch.Tensor) -> None:
         """Choose the rows' next tokens, hand their text over, and let the finished ones go."""
-        asked = [row.generation.sampling for row in rows]
-        tokens = next_tokens(logits, asked, [row.source for row in rows])
-        taken = [(row, self._take(row, token)) for row, token in zip(rows, tokens, strict=True)]
+        chosen = next_tokens(logits, [row.chooser for row in rows])
+        now = time.monotonic()
+        taken = []
+        for row, (token, logprob) in zip(rows, chosen, strict=True):
+            row.generation.token_at(now)
+            taken.append((row, self._take(row, token, logprob)))
         self._remove([row for row, piece in taken if piece.finish_reason])
         # After the removal: whoever hears of an answer's end finds its place free.
         for row, piece in taken:
-            if piece.text or piece.finish_reason:
-                row.generation.deliver(piece)
+            if piece.finish_reason:
+                self._watcher.ended(row.generation, piece.finish_reason)
+            row.generation.deliver(piece)
 
-    def _take(self, row: _Row, token: int) -> Piece:
+    def _take(self, row: _Row, token: int, logprob: TokenLogprob | None) -> Piece:
         """Give the row its token; what that adds to its answer."""
         row.last = token
         row.answer_tokens += 1
+        sampling = row.generation.sampling
         text = ""
         finish: FinishReason | None = None
-        if token in self._models.end_tokens:
+        if token in row.ends:
             finish = "stop"
         else:
             text = row.text.push(token)
             length = row.length + 1  # once the token is in the cache
             if row.text.stopped:
                 finish = "stop"
-            elif row.answer_tokens >= row.generation.sampling.max_tokens or length >= self._models.context_length:
+            elif row.answer_tokens >= sampling.max_tokens or length >= self._models.context_length:
                 finish = "length"
         if finish and not row.text.stopped:
             text += row.text.finish()
-        return Piece(text, row.answer_tokens, finish)
+        if logprob is not None and finish != "stop":
+            row.logprobs.append(logprob)
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if row.logprobs and not row.text.holding and not row.text.stopped:
+            logprobs, row.logprobs = tuple(row.logprobs), []
+        return Piece(text, row.answer_tokens, finish, logprobs)
 
     def _remove(self, rows: list[_Row]) -> None:
-        """Free the rows' slots: the last row moves into each hole."""
+        """Free the rows' slots: the last answering row moves into the hole, and the last row into its place."""
         for row in rows:
-            slot = self._rows.index(row)
-            last = self._rows.pop()
-            if last is not row:
-                self._cache.move(len(self._rows), slot, last.length)
-                self._rows[slot] = last
+            hole = self._rows.index(row)
+            if hole < self._answering:
+                self._answering -= 1
+                self._move(self._answering, hole)
+                hole = self._answering
+            self._move(len(self._rows) - 1, hole)
+            self._rows.pop()
+
+    def _move(self, source: int, target: int) -> None:
+        if source != target:
+            row = self._rows[source]
+            if row.length:
+                self._cache.move(source, target, row.length)
+            self._rows[target] = row

@@ -25,7 +25,7 @@ def _setting(default: Any, description: str, **bounds: Any) -> Any:  # noqa: ANN
 class Settings:
     """What `settings.toml` may say; that file explains each key at length."""
 
-    base_model: str = _setting("auto", "base model: auto, or a path")
+    base_model: str = _setting("auto", "base model: auto, a path, or a hub id with its revision, org/name@revision")
     adapters: str | tuple[str, ...] | Mapping[str, str] = _setting(
         "auto", "adapters to serve: auto, none, or paths below models/ separated by commas"
     )
@@ -33,11 +33,19 @@ class Settings:
     serve_base: bool = _setting(True, "whether the base model answers too")
     prompt_template: str = _setting("auto", "auto (the tokenizer's), or one turn's text with {}")
     dtype: str = _setting("auto", "numbers' type", choices=("auto", "float32", "bfloat16", "float16", "float64"))
+    quantization: str = _setting("none", "none, or nf4 (needs bitsandbytes)", choices=("none", "nf4"))
+    merged_copy: bool = _setting(True, "whether one adapter gets merged weights beside the base's, memory allowing")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1")
     context_length: int = _setting(0, "longest prompt and answer, in tokens; 0: the model's", minimum=0)
     max_batch: int = _setting(32, "requests answered at the same time", minimum=1, maximum=1024)
     max_queue: int = _setting(256, "requests that may wait", minimum=0, maximum=100_000)
     max_new_tokens: int = _setting(1024, "longest answer when a request does not say, in tokens", minimum=1)
+    unstreamed_seconds: int = _setting(
+        230, "longest time for an answer that is not streamed, in seconds", minimum=1, maximum=86_400
+    )
+    page_idle_seconds: int = _setting(
+        600, "after how long an unused chat page lets go of the server, in seconds", minimum=1, maximum=86_400
+    )
     trust_remote_code: bool = _setting(False, "whether code that comes with a model may run")
 
 

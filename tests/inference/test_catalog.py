@@ -8,18 +8,31 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from engine.catalog import ModelError, find_models
+from engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
+from engine.catalog import find_models
 from engine.settings import Settings, SettingsError, read_settings
 
+INPUTS, OUTPUTS = 6, 4
 
-def put_adapter(share, path, base="org/model", **config):
+
+def put_adapter(share, path, base="org/model", tensors=None, **config):
     folder = share / "models" / path
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(
         json.dumps({"peft_type": "LORA", "base_model_name_or_path": base} | config)
     )
-    (folder / "adapter_model.safetensors").write_bytes(b"")
+    save_file(
+        {
+            "base_model.model.layers.0.q_proj.lora_A.weight": torch.zeros(2, INPUTS),
+            "base_model.model.layers.0.q_proj.lora_B.weight": torch.zeros(OUTPUTS, 2),
+        }
+        | (tensors or {}),
+        folder / "adapter_model.safetensors",
+    )
+    return folder
 
 
 @pytest.fixture
@@ -27,6 +40,9 @@ def share(tmp_path):
     for name in ("org/model", "org/other"):
         (tmp_path / "model-cache" / name).mkdir(parents=True)
         (tmp_path / "model-cache" / name / "config.json").write_text("{}")
+        save_file(
+            {"layers.0.q_proj.weight": torch.zeros(OUTPUTS, INPUTS)}, tmp_path / "model-cache" / name / "m.safetensors"
+        )
     (tmp_path / "models").mkdir()
     return tmp_path
 
@@ -126,6 +142,54 @@ def test_an_impossible_setting_is_named(tmp_path, text, environment, named):
     file.write_text(text)
     with pytest.raises(SettingsError, match=named):
         read_settings(file, [], environment)
+
+
+Q = "base_model.model.layers.0.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "config", "told"),
+    [
+        ({f"{Q}.lora_A.weight": torch.zeros(2, 9)}, {}, ("has 9 inputs, there it is 6", "trained on org/model")),
+        ({f"{Q}.lora_B.weight": torch.zeros(5, 2)}, {}, ("has 5 outputs, there it is 4",)),
+        ({f"{Q}.lora_A.weight": torch.zeros(3, 6)}, {}, ("ranks of layers.0.q_proj differ",)),
+        ({f"{Q}.lora_magnitude_vector": torch.zeros(5)}, {}, ("has 5 outputs",)),
+        ({f"{Q}.weight": torch.zeros(5, 6)}, {}, ("has the shape [5, 6], there it is [4, 6]",)),
+        ({f"{Q}.lora_embedding_A": torch.zeros(2, 6)}, {}, ("a kind that is not served", "lora_embedding_A")),
+        ({}, {"layer_replication": [[0, 1]]}, ("layer_replication",)),
+        ({}, {"peft_type": "LOHA"}, ("of type LOHA",)),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_loaded(share, tensors, config, told):
+    """Configuration and header alone say why."""
+    put_adapter(share, "mine", tensors=tensors, **config)
+    with pytest.raises(ModelError) as refused:
+        find_models(share, Settings())
+
+    for part in ("The adapter mine", *told):
+        assert part in str(refused.value)
+
+
+def test_layers_that_are_not_there_or_were_left_out_are_refused():
+    """Compared with every layer of the loaded model, an adapter for more or for fewer is refused."""
+    down, up = (AdapterTensor("k", "a.q_proj", kind, (2, 2)) for kind in ("lora_A", "lora_B"))
+    adapter = AdapterFiles("mine", "org/model", {"target_modules": ["q_proj"]}, (down, up))
+
+    check_adapter(adapter, {"a.q_proj": (2, 2)}, complete=True)
+    with pytest.raises(ModelError, match=r"which has no layer a\.q_proj"):
+        check_adapter(adapter, {"b.q_proj": (2, 2)}, complete=True)
+    with pytest.raises(ModelError, match=r"incomplete: its configuration names b\.q_proj"):
+        check_adapter(adapter, {"a.q_proj": (2, 2), "b.q_proj": (2, 2)}, complete=True)
+
+
+def test_a_file_cut_short_is_refused(share):
+    """A safetensors file whose length is not what its header says is named, not loaded."""
+    folder = put_adapter(share, "mine")
+    whole = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(whole[:-1])
+
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        find_models(share, Settings())
 
 
 def test_the_settings_file_states_every_default(tmp_path):

@@ -3,62 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
-from contextlib import nullcontext
+import itertools
+import random
+from contextlib import aclosing
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from engine.models import Models
-from engine.sampling import Sampling, next_tokens, random_numbers
-from engine.scheduler import QueueFullError, Scheduler
-from engine.settings import Settings
+from engine.generation import EngineError, QueueFullError
+from engine.sampling import Chooser, Sampling, next_tokens
+from engine.scheduler import Scheduler, Watcher
 from engine.text import TextStream
 
 VOCABULARY = 97
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    """A two-layer model with one adapter that changes it much."""
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.5,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
-        model = get_peft_model(
-            LlamaForCausalLM(config).double().eval(),
-            LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False),
-            "a0",
-            autocast_adapter_dtype=False,
-        )
-    alphabet = {chr(33 + number): number for number in range(VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(alphabet, unk_token="!"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    loaded = Models(model.double().eval(), PreTrainedTokenizerFast(tokenizer_object=tokenizer), Settings())
-    loaded.adapters = {"tuned": "a0"}
-    return loaded
+def tiny(make_tiny):
+    return make_tiny()
 
 
 @pytest.fixture
-def scheduler(tiny):
-    made = Scheduler(tiny, max_batch=4, max_queue=2)
-    yield made
-    made.close()
+def start(tiny):
+    """Starts an engine; it is ended with the test."""
+    started = []
+
+    def begin(models=tiny.models, **more):
+        started.append(Scheduler(models, **({"max_batch": 4, "max_queue": 2, "prompt_tokens": 2048} | more)))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def scheduler(start):
+    return start()
 
 
 def greedy(max_tokens, **more):
@@ -69,24 +50,18 @@ async def answer(generation):
     return "".join([piece.text async for piece in generation.pieces()])
 
 
-def alone(tiny, prompt, adapter, count):
-    """What the library's model itself answers: a whole forward pass per token, no cache, no mask of ours."""
-    tokens = list(prompt)
-    with torch.inference_mode(), nullcontext() if adapter else tiny.model.disable_adapter():
-        for _ in range(count):
-            tokens.append(int(tiny.model(torch.tensor([tokens]), use_cache=False).logits[0, -1].argmax()))
-    return "".join(chr(33 + token) for token in tokens[len(prompt) :])
-
-
-async def test_answers_in_a_mixed_batch_are_those_of_each_request_alone(tiny, scheduler):
-    """Requests of many lengths, with and without adapter, that join and leave, do not change one another."""
-    random = torch.Generator().manual_seed(3)
-    asked = []
-    for number in range(10):
-        length = int(torch.randint(1, 40, (1,), generator=random))
-        prompt = torch.randint(0, VOCABULARY, (length,), generator=random).tolist()
-        asked.append((prompt, "tuned" if number % 2 else None, 3 + 5 * (number % 4)))
-
+@pytest.mark.parametrize("merged_copy", [True, False])
+@pytest.mark.parametrize("adapters", [("plain",), ("dora",), ("plain", "wide", "dora")])
+async def test_answers_in_a_mixed_batch_are_those_of_each_request_alone(make_tiny, start, adapters, merged_copy):
+    """Requests of many lengths, of base and adapters of every kind, that join and leave, do not change one another."""
+    tiny = make_tiny(adapters, merged_copy=merged_copy)
+    scheduler = start(tiny.models, prompt_tokens=24)
+    dice = random.Random(3)
+    who = itertools.cycle([None, *adapters])
+    asked = [
+        (dice.choices(range(VOCABULARY), k=dice.randint(1, 60)), next(who), 3 + 5 * (number % 4))
+        for number in range(12)
+    ]
     room = asyncio.Semaphore(6)
 
     async def one(prompt, adapter, count):
@@ -95,21 +70,31 @@ async def test_answers_in_a_mixed_batch_are_those_of_each_request_alone(tiny, sc
 
     answers = await asyncio.gather(*(one(*each) for each in asked))
 
-    assert answers == [alone(tiny, *each) for each in asked]
-    assert alone(tiny, [5], "tuned", 8) != alone(tiny, [5], None, 8)
+    assert answers == [tiny.greedy(*each) for each in asked]
+    assert len({tiny.greedy([5], adapter, 8) for adapter in (None, *adapters)}) == 1 + len(adapters)
+
+
+async def test_without_the_base_its_weights_become_the_adapters(make_tiny, start):
+    """`serve_base = false` keeps only the merged weights, and refuses another adapter in words."""
+    tiny = make_tiny(("dora",), serve_base=False)
+    text = await answer(start(tiny.models).submit([5], greedy(20), "dora"))
+
+    assert text == tiny.greedy([5], "dora", 20)
+    assert not tiny.models.adapters["dora"].layers
+    with pytest.raises(Exception, match="serve_base"):
+        tiny.models.prepare(None)
 
 
 async def test_a_cancelled_request_frees_its_place(tiny, scheduler):
     """Whoever leaves is out of the batch, and the others go on unharmed."""
     staying = scheduler.submit([7, 8, 9], greedy(100), None)
     leaving = scheduler.submit([1, 2], greedy(100), None)
-    pieces = leaving.pieces()
-    await anext(pieces)
-    await pieces.aclose()
+    async with aclosing(leaving.pieces()) as pieces:
+        await anext(pieces)
 
-    assert await answer(staying) == alone(tiny, [7, 8, 9], None, 100)
-    assert await answer(scheduler.submit([4], greedy(5), None)) == alone(tiny, [4], None, 5)
-    assert scheduler.running == 0
+    assert await answer(staying) == tiny.greedy([7, 8, 9], None, 100)
+    assert await answer(scheduler.submit([4], greedy(5), None)) == tiny.greedy([4], None, 5)
+    assert scheduler.load.running == 0
 
 
 async def test_a_full_queue_is_refused(scheduler):
@@ -127,39 +112,142 @@ async def test_an_answer_ends_where_the_context_does(tiny, scheduler):
     pieces = [piece async for piece in generation.pieces()]
 
     assert pieces[-1].finish_reason == "length"
-    assert pieces[-1].answer_tokens == tiny.context_length - 120
+    assert pieces[-1].answer_tokens == tiny.models.context_length - 120
 
 
 async def test_a_stop_text_is_held_back_and_cut(tiny, scheduler):
     """A stop text across several tokens never appears, not even its beginning."""
-    whole = alone(tiny, [5], None, 20)
+    whole = tiny.greedy([5], None, 20)
     stop = whole[6:9]
     text = await answer(scheduler.submit([5], greedy(20, stop=(stop,)), None))
 
     assert text == whole[: whole.index(stop)]
 
 
+async def test_a_stop_token_ends_the_answer(tiny, scheduler):
+    """A token that the request names ends its answer and is not in it."""
+    whole = tiny.greedy([5], None, 20)
+    text = await answer(scheduler.submit([5], greedy(20, stop_tokens=frozenset({ord(whole[7]) - 33})), None))
+
+    assert text == whole[: whole.index(whole[7])]
+
+
+async def test_out_of_memory_drops_one_request_and_shrinks_the_batch(tiny, start):
+    """With room for two rows, the third request ends with 503 and the others' answers are whole."""
+
+    def no_room(_module, _arguments, given):
+        if given["input_ids"].shape[1] > 2:
+            raise torch.OutOfMemoryError("no room for three rows")
+
+    hook = tiny.models.model.register_forward_pre_hook(no_room, with_kwargs=True)
+    try:
+        scheduler = start()
+        asked = [scheduler.submit([number], greedy(60), None) for number in range(4)]
+        outcomes = await asyncio.gather(*(answer(each) for each in asked), return_exceptions=True)
+    finally:
+        hook.remove()
+
+    dropped = [each for each in outcomes if isinstance(each, EngineError)]
+    assert 1 <= len(dropped) < 4
+    assert {each.status for each in dropped} == {503}
+    for number, outcome in enumerate(outcomes):
+        assert isinstance(outcome, EngineError) or outcome == tiny.greedy([number], None, 60)
+    assert scheduler.load.batch_limit < 4
+
+
+async def test_an_engine_that_dies_is_started_again(tiny, start):
+    """Its requests end with the reason, it says that it stopped and that it goes on, and answers the next one."""
+    told = []
+    broken = iter([True])
+
+    def fail_once(_module, _arguments):
+        if next(broken, False):
+            raise RuntimeError("a broken kernel")
+
+    scheduler = start(watcher=Watcher(stopped=told.append, restarted=lambda: told.append("restarted")))
+    hook = tiny.models.model.register_forward_pre_hook(fail_once)
+    try:
+        with pytest.raises(EngineError, match="a broken kernel"):
+            await answer(scheduler.submit([1], greedy(5), None))
+        again = await answer(scheduler.submit([4], greedy(5), None))
+    finally:
+        hook.remove()
+
+    assert again == tiny.greedy([4], None, 5)
+    assert told == ["RuntimeError: a broken kernel", "restarted"]
+
+
 def test_text_that_only_began_like_a_stop_text_is_given_at_the_end(tiny):
     """What was held back in vain is not lost."""
-    stream = TextStream(tiny.tokenizer.backend_tokenizer, ("abc",))
+    stream = TextStream(tiny.models.tokenizer.backend_tokenizer, ("abc",))
     shown = [stream.push(ord(each) - 33) for each in "xab"]
 
     assert shown == ["x", "", ""]
     assert stream.finish() == "ab"
 
 
-def test_sampling_follows_temperature_top_p_and_seed():
-    """Temperature 0 is greedy; a small top_p leaves only the best; a seed repeats itself."""
-    logits = torch.tensor([[0.0, 3.0, 1.0, 2.0]])
+def draw(logits, times=60, prompt=(), **more):
+    """`times` tokens of one request whose every step has the same logits."""
+    chooser = Chooser(Sampling(max_tokens=1, **more), prompt)
+    return [next_tokens(torch.tensor([logits]), [chooser])[0][0] for _ in range(times)]
 
-    def draw(seed, **more):
-        asked = Sampling(max_tokens=1, **more)
-        source = random_numbers(seed)
-        return [next_tokens(logits, [asked], [source])[0] for _ in range(60)]
 
-    assert draw(1, temperature=0) == [1] * 60
-    assert draw(1, top_p=0.1) == [1] * 60
-    assert set(draw(1, top_p=0.8)) == {1, 3}
-    assert set(draw(1, temperature=2.0)) == {0, 1, 2, 3}
-    assert draw(5) == draw(5)
-    assert draw(5) != draw(6)
+def test_sampling_follows_temperature_top_p_top_k_min_p_and_seed():
+    """Temperature 0 is greedy; each limit leaves what it says; a seed repeats itself."""
+    logits = [0.0, 3.0, 1.0, 2.0]
+
+    assert draw(logits, temperature=0) == [1] * 60
+    assert draw(logits, seed=1, top_p=0.1) == [1] * 60
+    assert set(draw(logits, seed=1, top_p=0.8)) == {1, 3}
+    assert set(draw(logits, seed=1, temperature=2.0)) == {0, 1, 2, 3}
+    assert set(draw(logits, seed=1, temperature=2.0, top_k=2)) == {1, 3}
+    assert set(draw(logits, seed=1, temperature=1.0, min_p=0.3)) == {1, 3}
+    assert set(draw(logits, seed=1, temperature=2.0, top_k=3, top_p=0.6)) == {1, 3}
+    assert draw(logits, seed=5) == draw(logits, seed=5)
+    assert draw(logits, seed=5) != draw(logits, seed=6)
+
+
+@pytest.mark.parametrize("limits", [{}, {"top_p": 0.9}, {"top_k": 300}, {"min_p": 0.01}, {"top_p": 0.3, "top_k": 5}])
+def test_frequencies_are_the_models_probabilities(limits):
+    """Over a vocabulary larger than the first look, what is drawn is distributed as a whole sort would say."""
+    logits = torch.randn(1, 1000, generator=torch.Generator().manual_seed(2)) * 1.5
+    probabilities = logits[0].double().softmax(0)
+    ordered, order = probabilities.sort(descending=True)
+    kept = torch.ones(1000, dtype=torch.bool)
+    kept[limits.get("top_k", 1000) :] = False
+    kept &= ordered >= ordered[0] * limits.get("min_p", 0)
+    left = ordered * kept
+    kept &= (left.cumsum(0) - left) < limits.get("top_p", 1) * left.sum()
+    expected = torch.zeros(1000, dtype=torch.float64)
+    expected[order] = ordered * kept / (ordered * kept).sum()
+    choosers = [Chooser(Sampling(max_tokens=1, seed=number, **limits), ()) for number in range(4000)]
+    drawn = torch.tensor([token for token, _ in next_tokens(logits.expand(4000, -1).clone(), choosers)])
+    found = torch.bincount(drawn, minlength=1000) / 4000
+
+    assert set(drawn.tolist()) <= set(expected.nonzero()[:, 0].tolist())
+    assert float((found - expected).abs().max()) < 0.03
+
+
+def test_penalties_push_down_what_was_said():
+    """Repetition counts prompt and answer; presence counts once, frequency every time; a row alone is concerned."""
+    logits = [2.0, 1.9, -1.0]
+
+    assert draw(logits, 1, temperature=0, prompt=[0], repetition_penalty=1.5) == [1]
+    assert draw(logits, 4, temperature=0, presence_penalty=0.2) == [0, 1, 0, 0]
+    assert draw(logits, 5, temperature=0, frequency_penalty=0.3) == [0, 1, 0, 1, 0]
+    both = torch.tensor([logits, logits])
+    penalised = Chooser(Sampling(max_tokens=1, temperature=0, repetition_penalty=1.5), [0])
+    plain = Chooser(Sampling(max_tokens=1, temperature=0), [0])
+    assert [token for token, _ in next_tokens(both, [penalised, plain])] == [1, 0]
+
+
+def test_logprobs_are_the_models_own():
+    """The chosen token's logarithm and the most probable ones, before temperature and limits."""
+    logits = torch.tensor([[0.0, 3.0, 1.0]])
+    expected = logits[0].log_softmax(0)
+    [(token, found)] = next_tokens(logits.clone(), [Chooser(Sampling(max_tokens=1, temperature=0, logprobs=2), ())])
+
+    assert token == found.token == 1
+    assert found.logprob == pytest.approx(float(expected[1]))
+    assert [each for each, _ in found.top] == [1, 2]
+    assert found.top[1][1] == pytest.approx(float(expected[2]))

@@ -55,6 +55,13 @@ def home() -> Path:
     return user_data_path("ai-toolkit") / "local-cloud"
 
 
+def has_replica_packages(home: Path, requirements: Path) -> bool:
+    """Whether a replica with these requirements starts without downloading packages, PyTorch among them."""
+    from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments  # noqa: PLC0415  # rarely
+
+    return ReplicaEnvironments(HomeFolder(home).replica_environments, os.environ).installed(requirements)
+
+
 async def status(home: Path) -> LocalCloudStatus:
     """Whether a local cloud answers for this folder now."""
     folder = HomeFolder(home)
