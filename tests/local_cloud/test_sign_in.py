@@ -26,7 +26,7 @@ async def secure(tmp_path, monkeypatch):
 async def signed_in(status, session, secret):
     """Status and body of a service principal's sign-in, found by discovery."""
     async with session.get(f"{status.resource_manager_tls}/metadata/endpoints?api-version=2022-09-01") as answer:
-        (cloud,) = await answer.json()
+        cloud = await answer.json()
     login = cloud["authentication"]["loginEndpoint"]
     async with session.get(f"{login}/{TENANT}/v2.0/.well-known/openid-configuration") as answer:
         endpoint = (await answer.json())["token_endpoint"]

@@ -117,14 +117,5 @@ async def _endpoints(request: web.Request) -> web.Response:
             "acrLoginServer": "registry.local.invalid",
         },
     }
-    # From 2022-09-01 on it is a list of clouds; before, one cloud with another spelling of its endpoints.
-    if request.query.get("api-version", "") >= "2019-05-01":
-        return web.json_response([cloud])
-    return web.json_response(
-        {
-            "galleryEndpoint": origin,
-            "graphEndpoint": origin,
-            "portalEndpoint": origin,
-            "authentication": {"loginEndpoint": origin, "audiences": [origin]},
-        }
-    )
+    # 2019-05-01 lists all clouds; 2022-09-01, which `az cloud register` asks, describes the asked one alone.
+    return web.json_response([cloud] if request.query.get("api-version") == "2019-05-01" else cloud)

@@ -70,7 +70,7 @@ class LocalCloud:
         self._address: Address | None = None
         self._store = ResourceStore(home.state_file)
         self._side_data = SideData(home.files_state_file)
-        self._operations = Operations()
+        self._operations = Operations(self._store)
         self._faults = Faults()
         shares = Shares(home.shares, self._side_data)
         self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)

@@ -2,18 +2,40 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ai_toolkit.local_cloud.arm_error import JsonObject
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 
-VERSION = 1
+VERSION = 2
+MIGRATIONS = {
+    1: ("CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, body TEXT NOT NULL)",),
+}
 
 
 class StateVersionError(Exception):
     """The state on disk was written by a version that this one does not understand."""
+
+
+def check_version(
+    database: sqlite3.Connection, path: Path, version: int, migrations: Mapping[int, tuple[str, ...]]
+) -> None:
+    """Bring a database to a version, step by step; StateVersionError for a newer one, which is left alone."""
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found > version:
+        raise StateVersionError(
+            f"{path} was written by a newer local cloud (state version {found}, this one knows {version}). "
+            "Update the package, or start anew with `aitk local-cloud reset`."
+        )
+    for step in range(found or 1, version):  # a new database is of version 0, and empty
+        database.execute("BEGIN")
+        for statement in migrations[step]:
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {step + 1}")
+        database.execute("COMMIT")
+    database.execute(f"PRAGMA user_version = {version}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class ResourceStore:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
-        self._check_version(path)
+        check_version(self._database, path, VERSION, MIGRATIONS)
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL)"
         )
@@ -43,15 +65,6 @@ class ResourceStore:
         for identifier, body in self._database.execute("SELECT id, body FROM resources ORDER BY rowid"):
             resource = StoredResource(ResourceId.parse(identifier), json.loads(body))
             self._resources[resource.id.key] = resource
-
-    def _check_version(self, path: Path) -> None:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StateVersionError(
-                f"{path} was written by a newer local cloud (state version {version}, this one knows {VERSION}). "
-                "Update the package, or start anew with `aitk local-cloud reset`."
-            )
-        self._database.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Close the database."""
@@ -85,3 +98,18 @@ class ResourceStore:
         for key, resource in list(self._resources.items()):
             if key.startswith(prefix) and (resource_type is None or resource.id.type.lower() == resource_type.lower()):
                 yield resource
+
+    # Long-running operations, which a client polls also after a restart.
+
+    def put_operation(self, identifier: str, body: JsonObject) -> None:
+        """Keep an operation as it is now."""
+        self._database.execute("INSERT OR REPLACE INTO operations VALUES (?, ?)", (identifier, json.dumps(body)))
+
+    def delete_operation(self, identifier: str) -> None:
+        """Forget an operation."""
+        self._database.execute("DELETE FROM operations WHERE id = ?", (identifier,))
+
+    def operations(self) -> dict[str, JsonObject]:
+        """Every operation, the oldest first."""
+        rows = self._database.execute("SELECT id, body FROM operations ORDER BY rowid")
+        return {identifier: json.loads(body) for identifier, body in rows}

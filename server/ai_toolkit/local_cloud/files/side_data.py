@@ -5,6 +5,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ai_toolkit.local_cloud.state import check_version
+
 VERSION = 1
 
 
@@ -37,11 +39,11 @@ class SideData:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
+        check_version(self._database, path, VERSION, {})
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS facts (account TEXT, share TEXT, path TEXT, inode INTEGER, facts TEXT, "
             "PRIMARY KEY (account, share, path)) WITHOUT ROWID"
         )
-        self._database.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Close the database."""

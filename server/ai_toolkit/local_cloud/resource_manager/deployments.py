@@ -15,7 +15,7 @@ from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import poll_headers
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
-from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
+from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
 from ai_toolkit.local_cloud.state import StoredResource
 from ai_toolkit.local_cloud.template.deployment import DeploymentRun, RunningSurroundings, change, validate
@@ -209,7 +209,7 @@ class Deployments:
         check_subscription(request.names["subscription"])
         group = self._manager.require_group(ResourceId(request.names["subscription"], request.names["group"]))
         newest_first = reversed(list(self._manager.store.below(str(group.id), TYPE)))
-        return web.json_response({"value": [_document(deployment) for deployment in newest_first]})
+        return paged(request, [_document(deployment) for deployment in newest_first])
 
     async def _get(self, request: ArmRequest) -> web.Response:
         return web.json_response(_document(self._require(request)))
@@ -236,7 +236,7 @@ class Deployments:
         return web.json_response(body, headers=poll_headers())
 
     async def _operations(self, request: ArmRequest) -> web.Response:
-        return web.json_response({"value": self._require(request).body["localOperations"]})
+        return paged(request, self._require(request).body["localOperations"])
 
     async def _operation(self, request: ArmRequest) -> web.Response:
         for operation in self._require(request).body["localOperations"]:

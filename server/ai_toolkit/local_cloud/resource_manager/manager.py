@@ -32,6 +32,7 @@ class ResourceManager:
         self._faults = faults
         self.store = store
         self.operations = operations
+        operations.view = lambda identifier: self.view(self.require(identifier))
         self._types = {resource_type.name.lower(): resource_type for resource_type in types}
 
     def find_type(self, name: str) -> ResourceType | None:

@@ -4,14 +4,16 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, refuse_unknown
+from ai_toolkit.local_cloud.state import ResourceStore
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Operation:
     task: asyncio.Task[None] | None = None
     status: str = "InProgress"
     error: JsonObject | None = None
-    result: Callable[[], JsonObject | None] = field(default=lambda: None)
+    resource: str | None = None  # whose GET is the result; None where nothing is left
 
     def document(self) -> JsonObject:
         """The body that polling returns."""
@@ -45,10 +47,12 @@ class Operation:
 
 
 class Operations:
-    """All operations of this process; one that a restart interrupted is no longer known."""
+    """All operations; one that a stop of the local cloud interrupted has failed, and says so."""
 
-    def __init__(self) -> None:
-        self._operations: dict[str, Operation] = {}
+    def __init__(self, store: ResourceStore) -> None:
+        self._store = store
+        self.view: Callable[[ResourceId], JsonObject] | None = None
+        self._operations = {name: _interrupted(name, body) for name, body in store.operations().items()}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
@@ -57,18 +61,21 @@ class Operations:
         location: str,
         subscription: str,
         work: Coroutine[Any, Any, None],
-        result: Callable[[], JsonObject | None] = lambda: None,
+        resource: ResourceId | None = None,
     ) -> Operation:
         """An operation that does the work in the background; ArmErrors become its outcome."""
         identifier = str(uuid.uuid4())
         scope = (
             f"/subscriptions/{subscription}/providers/{namespace}/locations/{location}/operationStatuses/{identifier}"
         )
-        operation = Operation(identifier, scope, datetime.now(UTC), result=result)
+        operation = Operation(identifier, scope, datetime.now(UTC), resource=str(resource) if resource else None)
         self._operations[identifier] = operation
         while len(self._operations) > KEPT_OPERATIONS:
-            del self._operations[next(iter(self._operations))]
-        operation.task = self.background(_run(operation, work))
+            oldest = next(iter(self._operations))
+            del self._operations[oldest]
+            self._store.delete_operation(oldest)
+        self._keep(operation)
+        operation.task = self.background(self._run(operation, work))
         return operation
 
     def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -97,8 +104,41 @@ class Operations:
             return web.Response(status=202, headers={**poll_headers(), "Location": str(request.http.url)})
         if operation.error is not None:
             return web.json_response({"error": operation.error}, status=400)
-        result = operation.result()
-        return web.Response(status=204) if result is None else web.json_response(result)
+        if operation.resource is None or self.view is None:
+            return web.Response(status=204)
+        return web.json_response(self.view(ResourceId.parse(operation.resource)))
+
+    def _keep(self, operation: Operation) -> None:
+        self._store.put_operation(
+            operation.id,
+            {
+                "scope": operation.scope,
+                "started": operation.started.isoformat(),
+                "status": operation.status,
+                "error": operation.error,
+                "resource": operation.resource,
+            },
+        )
+
+    async def _run(self, operation: Operation, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except ArmError as error:
+            operation.error = error.body()
+            operation.status = "Failed"
+        except asyncio.CancelledError:
+            operation.error = {"code": "OperationCanceled", "message": "The operation was cancelled."}
+            operation.status = "Canceled"
+            raise
+        except Exception:
+            log.exception("operation %s failed unexpectedly", operation.id)
+            operation.error = {"code": "InternalServerError", "message": "The local cloud failed; see its log."}
+            operation.status = "Failed"
+        else:
+            operation.status = "Succeeded"
+        finally:
+            if operation.status != "Canceled":  # then the process ends, and the store may be closed
+                self._keep(operation)
 
     def _find(self, request: ArmRequest) -> Operation:
         operation = self._operations.get(request.names["operation"])
@@ -115,22 +155,23 @@ class Operations:
         return operation
 
 
-async def _run(operation: Operation, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except ArmError as error:
-        operation.error = error.body()
+def _interrupted(identifier: str, body: JsonObject) -> Operation:
+    """An operation of an earlier process."""
+    operation = Operation(
+        identifier,
+        body["scope"],
+        datetime.fromisoformat(body["started"]),
+        status=body["status"],
+        error=body["error"],
+        resource=body["resource"],
+    )
+    if operation.status == "InProgress":
         operation.status = "Failed"
-    except asyncio.CancelledError:
-        operation.error = {"code": "OperationCanceled", "message": "The operation was cancelled."}
-        operation.status = "Canceled"
-        raise
-    except Exception:
-        log.exception("operation %s failed unexpectedly", operation.id)
-        operation.error = {"code": "InternalServerError", "message": "The local cloud failed; see its log."}
-        operation.status = "Failed"
-    else:
-        operation.status = "Succeeded"
+        operation.error = {
+            "code": "OperationInterrupted",
+            "message": "The local cloud stopped during the operation.",
+        }
+    return operation
 
 
 def poll_headers() -> dict[str, str]:

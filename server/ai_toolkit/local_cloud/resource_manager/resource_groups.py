@@ -9,7 +9,7 @@ from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import merge_patch
-from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
+from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_location,
     check_subscription,
@@ -49,7 +49,7 @@ class ResourceGroups:
     async def _list(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
         groups = self._manager.store.below(f"/subscriptions/{request.names['subscription']}", GROUP_TYPE)
-        return web.json_response({"value": [self.document(group) for group in groups]})
+        return paged(request, [self.document(group) for group in groups])
 
     async def _put(self, request: ArmRequest) -> web.Response:
         identifier = _identifier(request)
@@ -107,14 +107,14 @@ class ResourceGroups:
 
     async def _resources(self, request: ArmRequest) -> web.Response:
         group = self._manager.require_group(_identifier(request))
-        value = []
+        value: list[JsonObject] = []
         for resource in self._manager.store.below(str(group.id)):
             if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:
                 body = self._manager.view(resource)
                 value.append(
                     {key: body[key] for key in ("id", "name", "type", "location", "tags", "sku", "kind") if key in body}
                 )
-        return web.json_response({"value": value})
+        return paged(request, value)
 
 
 def _identifier(request: ArmRequest) -> ResourceId:

@@ -6,7 +6,7 @@ from ai_toolkit.local_cloud.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers, status_headers
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
-from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, refuse_unknown
+from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, paged, refuse_unknown
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
 
 MARK = 5  # in /subscriptions/{s}/resourceGroups/{g}/providers/{namespace}/…: where the namespace is
@@ -69,7 +69,7 @@ class Resources:
             "westus3",
             identifier.subscription,
             finish_patch(),
-            lambda: self._manager.view(self._manager.require(identifier)),
+            identifier,
         )
         return web.Response(status=202, headers=location_headers(request, operation))
 
@@ -118,7 +118,7 @@ class Resources:
             below = str(self._manager.require(parent).id)
         elif "resourcegroups" in scope.lower():
             self._manager.require_group(ResourceId.parse(scope))
-        return web.json_response({"value": self._manager.list(below, name)})
+        return paged(request, self._manager.list(below, name))
 
     async def _action(self, request: ArmRequest, identifier: ResourceId, action: str) -> web.StreamResponse:
         if self._manager.find_type(identifier.type) is None:

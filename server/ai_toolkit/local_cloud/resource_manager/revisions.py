@@ -74,7 +74,7 @@ class Revisions:
             "westus3",
             resource.id.subscription,
             work(),
-            lambda: self._manager.view(self._manager.require(resource.id)),
+            resource.id,
         )
         return web.Response(status=202, headers=location_headers(request, operation))
 

@@ -1,6 +1,5 @@
 """A request to the Resource Manager, and the table that finds its handler without regard to case."""
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
@@ -8,7 +7,9 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, not_emulated
+from ai_toolkit.local_cloud.resource_manager.relaxed_json import read_json
 
+PAGE_LENGTH = 100
 LARGEST_BODY_BYTES = 4 * 1024 * 1024  # Azure's own limit for a template
 
 
@@ -92,7 +93,7 @@ async def read_request(http: web.Request) -> ArmRequest:
     content = await http.read() if http.can_read_body else b""
     if content.strip():
         try:
-            body = json.loads(content)
+            body = read_json(content)
         except ValueError as error:
             raise ArmError(
                 "InvalidRequestContent",
@@ -101,6 +102,19 @@ async def read_request(http: web.Request) -> ArmRequest:
         if body is not None and not isinstance(body, dict):
             raise ArmError("InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
     return ArmRequest(http.method, raw_path, segments, {}, query, body, http)
+
+
+def paged(request: ArmRequest, values: list[JsonObject]) -> web.Response:
+    """A list's answer: so many values at a time, and the URL of the rest."""
+    top, start = request.query.get("$top", str(PAGE_LENGTH)), request.query.get("$skiptoken", "0")
+    if not top.isdigit() or int(top) < 1 or not start.isdigit():
+        raise ArmError("InvalidQueryParameter", "$top is a number from 1 on, and $skiptoken one of ours.")
+    length = min(int(top), PAGE_LENGTH)
+    body: JsonObject = {"value": values[int(start) : int(start) + length]}
+    if int(start) + length < len(values):
+        rest = request.http.url.update_query({"$skiptoken": str(int(start) + length)})
+        body["nextLink"] = str(rest)
+    return web.json_response(body)
 
 
 def _is_log_stream(segments: tuple[str, ...]) -> bool:

@@ -174,8 +174,13 @@ def _uri(base: Value, relative: Value) -> str:
     return urllib.parse.urljoin(first if first.endswith("/") else f"{first}/", text(relative, "uri"))
 
 
-def _trimmed_index(name: str, found: Callable[[str, str], int]) -> Callable[..., int]:
+def _index(name: str, found: Callable[[str, str], int]) -> Callable[..., int]:
+    """Where a part is in a string, in any case, or an item in an array; -1 where it is not."""
+
     def index(value: Value, part: Value) -> int:
+        if isinstance(value, list):
+            at = [place for place, item in enumerate(value) if type(item) is type(part) and item == part]
+            return (at[0] if name == "indexOf" else at[-1]) if at else -1
         return found(text(value, name).lower(), text(part, name).lower())
 
     return index
@@ -193,10 +198,10 @@ TEXT_FUNCTIONS: dict[str, tuple[Callable[..., Value], int, int | None]] = {
     "endswith": (lambda v, e: text(v, "endsWith").lower().endswith(text(e, "endsWith").lower()), 2, 2),
     "format": (format_text, 1, None),
     "guid": (lambda *parts: guid(*(to_string(part) for part in parts)), 1, None),
-    "indexof": (_trimmed_index("indexOf", str.find), 2, 2),
+    "indexof": (_index("indexOf", str.find), 2, 2),
     "join": (join, 2, 2),
     "json": (parse_json, 1, 1),
-    "lastindexof": (_trimmed_index("lastIndexOf", str.rfind), 2, 2),
+    "lastindexof": (_index("lastIndexOf", str.rfind), 2, 2),
     "padleft": (pad_left, 2, 3),
     "replace": (lambda v, a, b: text(v, "replace").replace(text(a, "replace"), text(b, "replace")), 3, 3),
     "split": (split, 2, 2),

@@ -1,0 +1,232 @@
+"""Clients that Microsoft wrote, pointed at the local cloud (AITK_JUDGES=1; installed under .cache/judges)."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ai_toolkit.local_cloud import control
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(os.environ.get("AITK_JUDGES_FOLDER", ROOT / ".cache" / "judges"))
+TENANT = "00000000-0000-0000-0000-000000000000"
+PACKAGES = ("@azure/storage-file-share", "@azure/arm-appcontainers")
+
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("AITK_JUDGES") != "1", reason="AITK_JUDGES is not 1: no foreign clients"),
+    pytest.mark.timeout(900),  # the first run installs several hundred megabytes
+    pytest.mark.filterwarnings("default::ResourceWarning"),
+]
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, command))[:400]}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def secure_cloud(tmp_path_factory):
+    """A local cloud with https."""
+    home = tmp_path_factory.mktemp("judged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AITK_REPLICA_PYTHON", sys.executable)
+        yield asyncio.run(control.start(home, tls=True))
+    asyncio.run(control.stop(home))
+
+
+@pytest.fixture(scope="module")
+def az(secure_cloud, tmp_path_factory):
+    """Runs the Azure CLI, signed in to the local cloud as a service principal; gives its JSON."""
+    environment = FOLDER / "azure-cli"
+    if not (environment / "bin" / "az").exists():
+        run(sys.executable, "-m", "venv", environment)
+        run(environment / "bin" / "pip", "install", "--quiet", "azure-cli")
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("azure")),
+        "REQUESTS_CA_BUNDLE": str(secure_cloud.certificate),
+        "AZURE_CORE_INSTANCE_DISCOVERY": "false",
+        "AZURE_CORE_COLLECT_TELEMETRY": "no",
+        "AZURE_CORE_OUTPUT": "json",
+        "NO_PROXY": "localhost,127.0.0.1",
+    }
+
+    def ask(*words):
+        text = run(environment / "bin" / "az", *words, "--only-show-errors", env=variables)
+        return json.loads(text) if text.strip() else None
+
+    url = secure_cloud.resource_manager_tls.replace("127.0.0.1", "localhost")
+    ask("cloud", "register", "--name", "local", "--endpoint-resource-manager", url)
+    ask("cloud", "set", "--name", "local")
+    secret = secure_cloud.token_file.read_text().strip()
+    # As one word: a token may begin with a hyphen.
+    ask("login", "--service-principal", "--username", "local", f"--password={secret}", "--tenant", TENANT)
+    return ask
+
+
+@pytest.fixture(scope="module")
+def deployed(az):
+    """The outputs of the test template, deployed by the Azure CLI, which validated and previewed it before."""
+    template = str(Path(__file__).parent / "template.json")
+    script = f"script=exec python3 {Path(__file__).parent / 'web_app.py'}"
+    words = ("--resource-group", "judged", "--name", "one", "--template-file", template)
+    parameters = ("--parameters", script, "gpu=false")
+    az("group", "create", "--name", "judged", "--location", "westus3")
+    validated = az("deployment", "group", "validate", *words, *parameters)
+    preview = az("deployment", "group", "what-if", *words, *parameters, "--no-pretty-print")
+    made = az("deployment", "group", "create", *words, *parameters)
+
+    assert validated["properties"]["provisioningState"] == "Succeeded"
+    assert {change["changeType"] for change in preview["changes"]} == {"Create"}
+    return {name: output["value"] for name, output in made["properties"]["outputs"].items()}
+
+
+def test_the_azure_cli_validates_our_template(az):
+    """The product's own template is valid, and its preview creates six resources."""
+    template = str(ROOT / "infra" / "provision" / "inference.json")
+    words = ("--resource-group", "own", "--name", "own", "--template-file", template)
+    az("group", "create", "--name", "own", "--location", "westus3")
+    validated = az("deployment", "group", "validate", *words)
+    preview = az("deployment", "group", "what-if", *words, "--no-pretty-print")
+    groups = [group["name"] for group in az("group", "list")]
+
+    assert validated["error"] is None
+    assert len(preview["changes"]) == 6
+    assert "own" in groups
+
+
+def test_the_azure_cli_cancels_a_deployment(az):
+    """A deployment that hangs is Canceled."""
+    template = str(Path(__file__).parent / "template.json")
+    group = ("--resource-group", "cancelled")
+    az("group", "create", "--name", "cancelled", "--location", "westus3")
+    az("deployment", "group", "create", *group, "--name", "long", "--template-file", template, "--no-wait",
+       "--parameters", "script=exec sleep 600", "gpu=false")  # fmt: skip
+    az("deployment", "group", "cancel", *group, "--name", "long")
+    state = az("deployment", "group", "show", *group, "--name", "long")["properties"]["provisioningState"]
+
+    assert state == "Canceled"
+
+
+def test_the_azure_cli_works_with_an_app(az, deployed):
+    """Show, restart, replicas, logs, update, stop and delete."""
+    app = ("--resource-group", "judged", "--name", deployed["ACA_APP_NAME"])
+    shown = az("containerapp", "show", *app)
+    revision = shown["properties"]["latestRevisionName"]
+    listed = az("containerapp", "revision", "list", *app)
+    restarted = az("containerapp", "revision", "restart", *app, "--revision", revision)
+    replicas = az("containerapp", "replica", "list", *app, "--revision", revision)
+    logs = az("containerapp", "logs", "show", *app, "--tail", "1")
+    updated = az("containerapp", "update", *app, "--set-env-vars", "COLOUR=red")
+    # The core of the CLI has no `containerapp stop` (an extension has): the same request by `az rest`.
+    az("rest", "--method", "post", "--url", f"{shown['id']}/stop?api-version=2025-07-01")
+    az("containerapp", "delete", *app, "--yes")
+    left = az("containerapp", "list", "--resource-group", "judged")
+
+    assert [one["name"] for one in listed] == [revision]
+    assert restarted == "Restarted"
+    assert len(replicas) == 1
+    assert logs["Log"] == "the app starts"
+    assert updated["properties"]["latestRevisionName"] != revision
+    assert left == []
+
+
+def test_the_azure_cli_works_with_files(az, deployed, tmp_path):
+    """Share create, file upload, upload-batch, list, download and delete."""
+    account = ("--resource-group", "judged", "--account-name", deployed["STORAGE_ACCOUNT_NAME"])
+    key = az("storage", "account", "keys", "list", *account)[0]["value"]
+    endpoint = az(
+        "storage", "account", "show", "--resource-group", "judged", "--name", deployed["STORAGE_ACCOUNT_NAME"]
+    )["primaryEndpoints"]["file"]
+    secret = (
+        f"DefaultEndpointsProtocol=http;AccountName={deployed['STORAGE_ACCOUNT_NAME']};AccountKey={key};"
+        f"FileEndpoint={endpoint}"
+    )
+    connection = ("--connection-string", secret)
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "a.txt").write_text("one")
+    (source / "deep" / "b.txt").write_text("two")
+    az("storage", "share", "create", "--name", "files", *connection)
+    az("storage", "file", "upload", "--share-name", "files", "--source", str(source / "a.txt"), *connection)
+    az("storage", "file", "upload-batch", "--destination", "files", "--source", str(source), *connection)
+    listed = az("storage", "file", "list", "--share-name", "files", *connection)
+    az("storage", "file", "download", "--share-name", "files", "--path", "deep/b.txt", "--dest",
+       str(tmp_path / "b.txt"), *connection)  # fmt: skip
+    az("storage", "file", "delete", "--share-name", "files", "--path", "a.txt", *connection)
+    left = az("storage", "file", "list", "--share-name", "files", *connection)
+
+    assert {one["name"] for one in listed} == {"a.txt", "deep"}
+    assert (tmp_path / "b.txt").read_text() == "two"
+    assert {one["name"] for one in left} == {"deep"}
+
+
+NODE = """
+const { ShareServiceClient, StorageSharedKeyCredential } = require("@azure/storage-file-share");
+const { ContainerAppsAPIClient } = require("@azure/arm-appcontainers");
+const given = JSON.parse(process.argv[2]);
+const bearer = { getToken: async () => ({ token: given.token, expiresOnTimestamp: Date.now() + 3600e3 }) };
+
+async function main() {
+  const service = new ShareServiceClient(
+    given.files, new StorageSharedKeyCredential(given.account, given.key));
+  const share = service.getShareClient("node");
+  await share.create();
+  const file = share.rootDirectoryClient.getFileClient("hello.txt");
+  const content = Buffer.from("hello from node");
+  await file.uploadData(content);
+  const names = [];
+  for await (const entry of share.rootDirectoryClient.listFilesAndDirectories()) names.push(entry.name);
+  const text = (await file.downloadToBuffer()).toString();
+  await file.delete();
+  await share.delete();
+  const apps = new ContainerAppsAPIClient(bearer, given.subscription, { endpoint: given.manager });
+  const app = await apps.containerApps.get(given.group, given.app);
+  const revision = app.latestRevisionName ?? app.properties.latestRevisionName;
+  await apps.containerAppsRevisions.restartRevision(given.group, given.app, revision);
+  console.log(JSON.stringify({ names, text, app: app.name, revision }));
+}
+main().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+def test_microsofts_javascript_clients_work(az, secure_cloud, tmp_path):
+    """Upload, list, read and delete a file; get and restart an app."""
+    packages = FOLDER / "npm"
+    if not all((packages / "node_modules" / name).is_dir() for name in PACKAGES):
+        packages.mkdir(parents=True, exist_ok=True)
+        (packages / "package.json").write_text('{"private": true}\n')
+        run("npm", "install", "--silent", "--no-audit", "--no-fund", *PACKAGES, cwd=packages)
+    template = str(Path(__file__).parent / "template.json")
+    script = f"script=exec python3 {Path(__file__).parent / 'web_app.py'}"
+    az("group", "create", "--name", "node", "--location", "westus3")
+    made = az("deployment", "group", "create", "--resource-group", "node", "--name", "one", "--template-file",
+              template, "--parameters", script, "gpu=false")  # fmt: skip
+    outputs = {name: output["value"] for name, output in made["properties"]["outputs"].items()}
+    account = outputs["STORAGE_ACCOUNT_NAME"]
+    key = az("storage", "account", "keys", "list", "--resource-group", "node", "--account-name", account)[0]["value"]
+    given = {
+        "files": f"{secure_cloud.files}/{account}",
+        "account": account,
+        "key": key,
+        "token": secure_cloud.token_file.read_text().strip(),
+        "manager": secure_cloud.resource_manager_tls,
+        "subscription": TENANT,
+        "group": "node",
+        "app": outputs["ACA_APP_NAME"],
+    }
+    program = packages / "judge.cjs"
+    program.write_text(NODE)
+    variables = {**os.environ, "NODE_EXTRA_CA_CERTS": str(secure_cloud.certificate)}
+    found = json.loads(run("node", program, json.dumps(given), env=variables))
+
+    assert found["names"] == ["hello.txt"]
+    assert found["text"] == "hello from node"
+    assert found["app"] == outputs["ACA_APP_NAME"]
+    assert found["revision"].startswith(outputs["ACA_APP_NAME"])
