@@ -9,6 +9,8 @@ median and 99th percentile of the time to the first token in seconds. "half" has
 only (a), unmerged, and ours can do that.
 """
 
+# ruff: noqa: ANN, PLC0415 - a script; what is heavy is imported when the arguments are right
+
 from __future__ import annotations
 
 import argparse
@@ -88,7 +90,9 @@ class Ours:
     def __init__(self, models):
         from engine.scheduler import Scheduler
 
-        self.scheduler = Scheduler(models, max_batch=64, max_queue=256)
+        self.scheduler = Scheduler(
+            models, max_batch=64, max_queue=256, prompt_tokens=2048 if models.device.type == "cuda" else 128
+        )
 
     def run(self, requests, limit):
         return asyncio.run(self._run(requests, limit))
@@ -235,10 +239,17 @@ def adapter_of_the_sample(folder, base):
     from engine.readiness import Readiness
     from engine.settings import Settings
 
-    catalog = Catalog(BaseModel("base", base), (Adapter("tuned", folder, ""),), "tuned")
+    catalog = Catalog(base.parent, BaseModel("base", base), (Adapter("tuned", folder, ""),), "tuned")
     begun = time.monotonic()
     models = load_models(catalog, Settings(), Readiness())
     return models, time.monotonic() - begun
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def resident_megabytes():
@@ -248,7 +259,7 @@ def resident_megabytes():
     return 0
 
 
-def main():
+def main():  # noqa: C901 - in order
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--seconds", type=float, default=60)
@@ -285,9 +296,11 @@ def main():
         "(b) continuous batching": ContinuousBatching(theirs().merge_and_unload()),
     }
     lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.processor() or platform.machine()}, "
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, {ours_models.device}, {ours_models.dtype}",
+        (
+            f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {processor()}, "
+            f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+            f"transformers {transformers.__version__}, {ours_models.device}, {ours_models.dtype}"
+        ),
         f"# {BASE_MODEL_ID} with the sample's adapter; load average at the start {os.getloadavg()[0]:.1f}",
         f"# ours: loaded in {load_seconds:.1f} s, {ours_memory} MB resident (base and merged copy)",
         "# tokens/s; time to first token, median / 99th percentile",
