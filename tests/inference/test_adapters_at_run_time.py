@@ -19,7 +19,10 @@ QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
 
 @pytest.fixture(scope="module")
 def models(endpoint, sample_workspace):
-    """Folders below models/: the sample's adapter twice, once turned off (its products are zero). The endpoint has started without them."""
+    """Folders below models/: the sample's adapter twice, once with all its products zero.
+
+    The endpoint has started without them.
+    """
     folder = sample_workspace / "models"
     for name in ("on", "off"):
         shutil.copytree(folder / ADAPTER, folder / "later" / name)
