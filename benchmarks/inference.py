@@ -5,7 +5,8 @@
 Columns: ours; (a) a thread per request that calls `generate` on the merged model, as the common template
 does; (b) transformers' continuous batching on the merged model; (c) llama.cpp where `llama_cpp` is installed.
 Greedy answers of fixed length, so that every design makes the same tokens. For each cell: total tokens/s,
-median and 99th percentile of the time to the first token in seconds. "half" has base and adapter in turn:
+median and 99th percentile of the time to the first token in seconds. Designs take turns, and each one's best
+round counts. "half" has base and adapter in turn:
 only (a), unmerged, and ours can do that.
 """
 
@@ -264,6 +265,7 @@ def main():  # noqa: C901 - in order
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=2.0, help="Poisson arrivals a second")
+    parser.add_argument("--rounds", type=int, default=2, help="of each cell; a design's best one counts")
     parser.add_argument("--write", action="store_true", help="add the result to benchmarks/results/")
     asked = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -316,7 +318,12 @@ def main():  # noqa: C901 - in order
                 if arrivals == "poisson" and clients == 1:
                     continue
                 requests = load(tokenizer, clients, arrivals, mix, asked.rate)
-                cells = {name: design.run(requests, asked.seconds) for name, design in designs.items()}
+                rounds = [
+                    {name: design.run(requests, asked.seconds) for name, design in designs.items()}
+                    for _ in range(asked.rounds)
+                ]
+                # The best round: what other programs on the computer took away is the least there.
+                cells = {name: max((each[name] for each in rounds), key=lambda cell: cell.speed) for name in designs}
                 lines.append(f"\n{mix} adapter, {arrivals}, {clients} clients (load {os.getloadavg()[0]:.1f})")
                 own = cells["ours"]
                 for name, cell in cells.items():

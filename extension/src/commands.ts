@@ -1,27 +1,29 @@
 // The palette's commands: each asks for the folder, then hands over to the server.
 import * as vscode from "vscode";
 import { ErrorCodes, ExecuteCommandRequest, LSPErrorCodes, ResponseError, WorkDoneProgress } from "vscode-languageclient/node";
-import { type CommandArgument, serverCommands } from "./protocol";
-import { type Server, ServerStartError } from "./server";
+import { ServerStartError } from "./environment";
+import { type CommandArgument, type ErrorData, serverCommands } from "./protocol";
+import type { Server } from "./server";
 
-type ServerCommand = (typeof serverCommands)[keyof typeof serverCommands];
+type Name = keyof typeof serverCommands;
+
+/** Commands that run nothing from the folder, and so work in one that is not trusted. */
+const harmless: ReadonlySet<Name> = new Set<Name>(["showStatus", "createProject", "startLocalCloud", "stopLocalCloud"]);
 
 let lastToken = 0;
 
 export function registerCommands(server: Server, output: vscode.LogOutputChannel): vscode.Disposable {
-  const register = (id: string, run: () => Promise<void>): vscode.Disposable =>
-    vscode.commands.registerCommand(id, run);
-  return vscode.Disposable.from(
-    register("aiToolkit.provisionInference", () => runInFolder(serverCommands.provisionInference, server, output)),
-    register("aiToolkit.deployInference", () => runInFolder(serverCommands.deployInference, server, output)),
-    register("aiToolkit.restartServer", async () => {
-      await server.restart().catch((error: unknown) => server.explain(error));
-    }),
+  const commands = (Object.keys(serverCommands) as Name[]).map((name) =>
+    vscode.commands.registerCommand(`aiToolkit.${name}`, () => runInFolder(name, server, output)),
   );
+  const restart = vscode.commands.registerCommand("aiToolkit.restartServer", async () => {
+    await server.restart().catch((error: unknown) => server.explain(error));
+  });
+  return vscode.Disposable.from(restart, ...commands);
 }
 
-async function runInFolder(command: ServerCommand, server: Server, output: vscode.LogOutputChannel): Promise<void> {
-  if (!(await trusted())) {
+async function runInFolder(name: Name, server: Server, output: vscode.LogOutputChannel): Promise<void> {
+  if (!harmless.has(name) && !(await trusted())) {
     return;
   }
   const folder = await chosenFolder();
@@ -29,12 +31,12 @@ async function runInFolder(command: ServerCommand, server: Server, output: vscod
     return;
   }
   try {
-    await execute(command, { workspaceFolder: folder.uri.toString() }, server);
+    await execute(name, { workspaceFolder: folder.uri.toString() }, server);
   } catch (error) {
     if (error instanceof ServerStartError) {
       await server.explain(error);
     } else if (error instanceof ResponseError) {
-      await showFailure(error, output);
+      await showFailure(error as ResponseError<ErrorData | undefined>, output);
     } else {
       throw error;
     }
@@ -42,20 +44,21 @@ async function runInFolder(command: ServerCommand, server: Server, output: vscod
 }
 
 /** Runs a server command; its progress is a notification whose Cancel stops it. */
-async function execute(command: ServerCommand, argument: CommandArgument, server: Server): Promise<unknown> {
+async function execute(name: Name, argument: CommandArgument, server: Server): Promise<unknown> {
   const client = await server.client();
   lastToken += 1;
   const workDoneToken = `aiToolkit-${lastToken}`;
   // Shown by the client's middleware; registered here because the server did not create this token.
   const progress = client.onProgress(WorkDoneProgress.type, workDoneToken, () => undefined);
   try {
-    return await client.sendRequest(ExecuteCommandRequest.type, { command, arguments: [argument], workDoneToken });
+    const params = { command: serverCommands[name], arguments: [argument], workDoneToken };
+    return await client.sendRequest(ExecuteCommandRequest.type, params);
   } finally {
     progress.dispose();
   }
 }
 
-async function showFailure(error: ResponseError<unknown>, output: vscode.LogOutputChannel): Promise<void> {
+async function showFailure(error: ResponseError<ErrorData | undefined>, output: vscode.LogOutputChannel): Promise<void> {
   switch (error.code) {
     case ErrorCodes.PendingResponseRejected:
     case ErrorCodes.ConnectionInactive:
@@ -67,8 +70,13 @@ async function showFailure(error: ResponseError<unknown>, output: vscode.LogOutp
     default: {
       output.error(error.message);
       const show = vscode.l10n.t("Show output");
-      if ((await vscode.window.showErrorMessage(withoutLog(error.message), show)) === show) {
+      const action = error.data?.action;
+      const buttons = [...(action ? [action.title] : []), show];
+      const chosen = await vscode.window.showErrorMessage(withoutLog(error.message), ...buttons);
+      if (chosen === show) {
         output.show();
+      } else if (action && chosen === action.title) {
+        await vscode.commands.executeCommand(action.command);
       }
     }
   }
@@ -89,7 +97,7 @@ async function trusted(): Promise<boolean> {
   }
   const manage = vscode.l10n.t("Manage workspace trust");
   const chosen = await vscode.window.showWarningMessage(
-    vscode.l10n.t("Provision and Deploy run commands from this folder, so the folder must be trusted first."),
+    vscode.l10n.t("This command runs code from the folder, or acts on what its files name, so the folder must be trusted first."),
     manage,
   );
   if (chosen === manage) {

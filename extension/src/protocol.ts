@@ -4,12 +4,29 @@
 export const serverCommands = {
   provisionInference: "aiToolkit.server.provisionInference",
   deployInference: "aiToolkit.server.deployInference",
+  openEndpoint: "aiToolkit.server.openEndpoint",
+  copyKey: "aiToolkit.server.copyKey",
+  copyExample: "aiToolkit.server.copyExample",
+  showLogs: "aiToolkit.server.showLogs",
+  showStatus: "aiToolkit.server.showStatus",
+  addSecret: "aiToolkit.server.addSecret",
+  createProject: "aiToolkit.server.createProject",
+  startLocalCloud: "aiToolkit.server.startLocalCloud",
+  stopLocalCloud: "aiToolkit.server.stopLocalCloud",
+  chooseAction: "aiToolkit.server.chooseAction",
 } as const;
 
 /** Requests that the server sends to the editor. */
 export const editorRequests = {
   pick: "aiToolkit/pick",
   input: "aiToolkit/input",
+  copy: "aiToolkit/copy",
+} as const;
+
+/** Notifications that the server sends to the editor. */
+export const editorNotifications = {
+  status: "aiToolkit/status",
+  replicaLog: "aiToolkit/replicaLog",
 } as const;
 
 /** Answers to questions that a command would otherwise ask. */
@@ -48,7 +65,7 @@ export interface PickAnswer {
   readonly id: string;
 }
 
-/** A question with a free answer; `value` stands in the box at first, steps count from 1. */
+/** A question with a free answer; `value` stands in the box at first, steps count from 1. An answer that `pattern` (a regular expression for all of it) does not fit is not taken, and `hint` is shown. */
 export interface InputParams {
   readonly title: string;
   readonly prompt: string;
@@ -57,11 +74,45 @@ export interface InputParams {
   readonly step: number;
   readonly steps: number;
   readonly canGoBack: boolean;
+  readonly pattern?: string | null;
+  readonly hint?: string | null;
 }
 
 /** The text that was entered. */
 export interface InputAnswer {
   readonly value: string;
+}
+
+/** Text for the clipboard, which is shown nowhere; `said` tells the person what was copied. */
+export interface CopyParams {
+  readonly text: string;
+  readonly said: string;
+}
+
+/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. */
+export interface StatusParams {
+  readonly workspaceFolder: string;
+  readonly text: string;
+  readonly tooltip: string;
+}
+
+/** Lines of the replica's log; `show` brings them into sight. */
+export interface ReplicaLogParams {
+  readonly lines: readonly string[];
+  readonly show: boolean;
+}
+
+/** A command of the extension that helps after an error, and its button's title. */
+export interface ErrorAction {
+  readonly command: string;
+  readonly title: string;
+}
+
+/** What a failed command's error carries beside its message. */
+export interface ErrorData {
+  readonly code: string;
+  readonly advice: string;
+  readonly action?: ErrorAction | null;
 }
 
 /** The person wants the question before this one again. */

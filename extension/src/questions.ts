@@ -32,16 +32,27 @@ export async function pick(params: PickParams, cancelled: vscode.CancellationTok
   );
 }
 
-/** The text that was entered; empty text is an answer too, and the server's to judge. */
+/** The text that was entered; what the pattern does not fit is not taken. */
 export async function input(params: InputParams, cancelled: vscode.CancellationToken): Promise<InputResult> {
   const box = vscode.window.createInputBox();
   box.prompt = params.prompt;
   box.value = params.value;
   box.password = params.password;
+  const pattern = new RegExp(`^(?:${params.pattern ?? "[^]*"})$`, "u");
+  const fits = (): boolean => pattern.test(box.value);
   return await ask<InputResult>(box, params, cancelled, (answer) =>
-    box.onDidAccept(() => {
-      answer({ value: box.value });
-    }),
+    vscode.Disposable.from(
+      box.onDidChangeValue(() => {
+        box.validationMessage = fits() || box.value === "" ? undefined : (params.hint ?? undefined);
+      }),
+      box.onDidAccept(() => {
+        if (fits()) {
+          answer({ value: box.value });
+        } else {
+          box.validationMessage = params.hint ?? undefined;
+        }
+      }),
+    ),
   );
 }
 

@@ -81,8 +81,10 @@ async def choose_place(ui: Ui, cloud: Cloud, manager: ResourceManager, subscript
         location = group.location if group else answers.location or LOCAL_LOCATION
         return Place(subscription, name, location, new=group is None)
     subscriptions = await list_subscriptions(cloud.connection)
-    if subscription.lower() not in {one.id.lower() for one in subscriptions}:
+    known = next((one.id for one in subscriptions if one.id.lower() == subscription.lower()), None)
+    if known is None:
         raise SubscriptionUnknown(subscription, [f"{one.name} {one.id}" for one in subscriptions])
+    subscription = known  # as Azure spells it: the default names hang on its case
     name = answers.resource_group or await _pick_group(ui, manager)
     if name == _NEW_GROUP:
         prompt = "Name of the new resource group"

@@ -1,5 +1,8 @@
 """The person in an editor: questions as custom requests, progress by token, announcements in the output channel."""
 
+import asyncio
+import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -19,6 +22,7 @@ class EditorUi:
         self._server = server
         self._token = token
         self._percentage = 0
+        self._reported = ""
 
     def begin(self, title: str) -> None:
         if self._token is not None:
@@ -50,8 +54,13 @@ class EditorUi:
             question.step,
             question.steps,
             question.can_go_back,
+            question.pattern,
+            question.hint,
         )
-        return (await self._ask(protocol.EDITOR_REQUESTS["input"], params, protocol.InputAnswer)).value
+        answer = (await self._ask(protocol.EDITOR_REQUESTS["input"], params, protocol.InputAnswer)).value
+        if question.pattern is not None and not re.fullmatch(question.pattern, answer):
+            raise AiToolkitError(f"That does not fit: {question.hint}", "Run the command again.")
+        return answer
 
     def report(self, message: str, percentage: int | None = None) -> None:
         if percentage is not None:
@@ -59,7 +68,10 @@ class EditorUi:
         if self._token is not None:
             report = types.WorkDoneProgressReport(message=message, percentage=self._percentage)
             self._server.work_done_progress.report(self._token, report)
-        self._say(types.MessageType.Log, message)
+        # Of what only counts upwards, the first line is enough for the channel.
+        wording = re.sub(r"\d+", "0", message)
+        self._say(types.MessageType.Debug if wording == self._reported else types.MessageType.Log, message)
+        self._reported = wording
 
     def announce(self, message: str) -> None:
         self._say(types.MessageType.Info, message)
@@ -68,7 +80,12 @@ class EditorUi:
         self._server.window_log_message(types.LogMessageParams(type=kind, message=message))
 
     async def _ask(self, method: str, params: object, kind: type[protocol.Message]) -> protocol.Message:
-        answer: Any = await self._server.protocol.send_request_async(method, protocol.plain(params))
+        number = str(uuid.uuid4())
+        try:
+            answer: Any = await self._server.protocol.send_request_async(method, protocol.plain(params), number)
+        except asyncio.CancelledError:  # the question goes away with the command that asked it
+            self._server.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(number))
+            raise
         if answer is None:
             raise Dismissed
         if answer == {"back": True}:

@@ -110,6 +110,10 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise EndpointRefused(self._url, 200, "no completion in the answer") from error
 
+    async def load_adapter(self, name: str, path: str) -> None:
+        """Replaces the adapter of that name by what is now in `path` below models/. Raises EndpointRefused."""
+        await self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+
     async def _ask(self, method: str, path: str, request: Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
             async with self._session.request(

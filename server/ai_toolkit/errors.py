@@ -14,10 +14,15 @@ AiToolkitError
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
-│   └── ShareConflict
+│   ├── ShareConflict
+│   ├── DeployRunning
+│   ├── FileChanged
+│   └── PreviousMissing
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
+│   ├── RevisionFailed
 │   ├── EndpointNotReady
+│   ├── EndpointForeign
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
 ├── Dismissed                 the person closed a question
@@ -28,6 +33,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
+
+from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
 
 class AiToolkitError(Exception):
@@ -56,6 +63,7 @@ class FileMissing(WorkspaceError):
     code = "file_missing"
 
     def __init__(self, path: Path, advice: str) -> None:
+        self.path = path
         super().__init__(f"{path} does not exist.", advice)
 
 
@@ -73,6 +81,8 @@ class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
     def __init__(self, path: Path, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
         super().__init__(f"{path}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
 
 
@@ -119,9 +129,11 @@ class DeploymentFailed(CloudError):
 
     def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
         self.reason_code = reason_code
+        cause = cause_of_code(reason_code)
+        likely = f" {cause.says}" if cause else ""
         super().__init__(
-            f"The deployment {deployment} failed: {reason} ({reason_code}).",
-            "What was created stays; a second run goes on from there.",
+            f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
+            f"{cause.advice if cause else ''} What was created stays; a second run goes on from there.".strip(),
         )
 
 
@@ -153,6 +165,33 @@ class ShareConflict(ShareError):
         )
 
 
+class DeployRunning(ShareError):
+    code = "deploy_running"
+
+    def __init__(self, owner: str, since: str) -> None:
+        super().__init__(
+            f"{owner} is deploying to this share since {since}.",
+            "Wait for it, or run the command again in a few minutes: a deploy that died is recognised after two.",
+        )
+
+
+class FileChanged(ShareError):
+    code = "file_changed"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} changed while it was being sent.",
+            "Run the command again when it is finished; what runs now was not touched.",
+        )
+
+
+class PreviousMissing(ShareError):
+    code = "previous_missing"
+
+    def __init__(self) -> None:
+        super().__init__("The share keeps no deploy before this one.", "Deploy the files that you want instead.")
+
+
 class EndpointError(AiToolkitError):
     code = "endpoint"
 
@@ -166,10 +205,9 @@ class ReplicaFailed(EndpointError):
         self.log = tuple(log)
         lines = "".join(f"\n    {line}" for line in self.log)
         tail = f" Its last log lines:{lines}\n" if lines else ""
-        super().__init__(
-            f"The replica did not start: {reason}{tail}",
-            "Correct the cause and deploy again; the files are on the share already.",
-        )
+        cause = cause_in_log([*self.log, reason])
+        likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
+        super().__init__(f"The replica did not start: {reason}{tail}", f"{likely} The files are on the share already.")
 
 
 class RevisionFailed(EndpointError):
@@ -178,7 +216,7 @@ class RevisionFailed(EndpointError):
     code = "revision_failed"
 
     def __init__(self, revision: str, state: str, problem: str) -> None:
-        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause, then run the command again.")
+        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause and run the command again.")
 
 
 class EndpointNotReady(EndpointError):
@@ -188,6 +226,18 @@ class EndpointNotReady(EndpointError):
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
             "It may still become ready: aitk status tells.",
+        )
+
+
+class EndpointForeign(EndpointError):
+    """An address that is not the app's own: signing in there would hand the key's signature to a stranger."""
+
+    code = "endpoint_foreign"
+
+    def __init__(self, path: Path, named: str, own: str) -> None:
+        super().__init__(
+            f"{path} names the endpoint {named}, but the container app answers at {own}. It was not opened.",
+            f"Write {own} to ACA_APP_ENDPOINT.",
         )
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.endpoint import Endpoint, Readiness
 from ai_toolkit.errors import EndpointNotReady, ReplicaFailed
+from ai_toolkit.loaded import loaded_is
 from ai_toolkit.manifest import Manifest
 from ai_toolkit.ui import Ui
 
@@ -69,21 +70,6 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
             reason = error or replica.reason or f"the revision is {state}."
     if reason:
         raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))
-
-
-def loaded_is(version: Mapping[str, Any] | None, manifest: Manifest) -> bool:
-    """Whether the replica's own hashes are the deployed ones; an app without `/version` cannot be asked."""
-    if version is None:
-        return True
-    code: Mapping[str, str] = version.get("code") or {}
-    deployed = {path: entry.sha256 for path, entry in manifest.files.items()}
-    if any(deployed.get(path, sha256) != sha256 for path, sha256 in code.items()):
-        return False
-    for adapter in version.get("adapters") or ():
-        for name, sha256 in (adapter.get("files") or {}).items():
-            if deployed.get(f"{adapter.get('path')}/{name}", sha256) != sha256:
-                return False
-    return True
 
 
 def _in_words(readiness: Readiness) -> str:

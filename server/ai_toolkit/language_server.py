@@ -5,12 +5,8 @@ import dataclasses
 import logging
 import os
 import sys
-import uuid
-from collections.abc import Awaitable, Callable, Generator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import cattrs
 from lsprotocol import types
@@ -25,15 +21,15 @@ from pygls.protocol import (
     lsp_method,
 )
 
-from ai_toolkit import __version__, protocol
+from ai_toolkit import __version__, editor_commands, editor_documents, protocol
+from ai_toolkit.editor_commands import path_of
+from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi
-from ai_toolkit.errors import Dismissed, WorkspaceError, for_people
+from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
 from ai_toolkit.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-GO_TO_ENDPOINT: Final = "Go to Inference Endpoint"
-DEPLOY: Final = "Deploy for inference"
 _COMMAND_FAILED: Final = -32803  # LSP: RequestFailed
 
 _Work = Callable[[EditorUi], Awaitable[Any]]
@@ -72,6 +68,21 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("ai-toolkit-server", __version__, protocol_cls=_CommandProtocol, converter_factory=_converter)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.status = StatusBar(self)
+        self.following: dict[Workspace, asyncio.Task[None]] = {}
+        """Whose logs are being shown."""
+
+    def folders(self) -> list[Workspace]:
+        """The folders that are open in the editor, and on this machine."""
+        uris = [folder.uri for folder in self.workspace.folders.values()]
+        return [Workspace(path_of(uri)) for uri in uris if uri.startswith("file:")]
+
+    async def offer(self, message: str, actions: tuple[str, ...]) -> str | None:
+        """Tells the person; the title of the button that was pressed, or None."""
+        items = [types.MessageActionItem(title) for title in actions]
+        params = types.ShowMessageRequestParams(types.MessageType.Info, message, items)
+        chosen = await self.window_show_message_request_async(params)
+        return chosen.title if chosen is not None and chosen.title in actions else None
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ANN401  (pygls' own)
         log.debug("%s: %s", source, error)
@@ -89,7 +100,7 @@ class Server(LanguageServer):
         except asyncio.CancelledError as error:
             ended = "cancelled"
             ui.announce(f"{title}: cancelled.")
-            raise JsonRpcRequestCancelled("Cancelled.") from error
+            raise JsonRpcRequestCancelled(str(Interrupted())) from error
         except Dismissed as error:
             ended = "cancelled"
             raise JsonRpcRequestCancelled(error.message) from error
@@ -97,11 +108,11 @@ class Server(LanguageServer):
             log.debug("%s failed", title, exc_info=error)
             told = for_people(error)
             self.window_log_message(types.LogMessageParams(types.MessageType.Error, str(told)))
-            data = {"code": told.code, "advice": told.advice}
-            raise JsonRpcException(str(told), code=_COMMAND_FAILED, data=data) from None
+            data = protocol.ErrorData(told.code, told.advice, _helping(told))
+            raise JsonRpcException(str(told), code=_COMMAND_FAILED, data=protocol.plain(data)) from None
         else:
             ended = "done"
-            return dataclasses.asdict(result)
+            return dataclasses.asdict(result) if result is not None else None
         finally:
             ui.end(ended)
             if token is not None:
@@ -128,100 +139,48 @@ class Server(LanguageServer):
 def build_server() -> Server:
     """A server with its commands registered."""
     server = Server()
+    editor_commands.register(server)
+    editor_documents.register(server)
+
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        options = params.initialization_options
+        server.status.at_cloud = not isinstance(options, Mapping) or options.get("trusted") is not False
+
+    @server.feature(types.INITIALIZED)
+    async def initialized(_params: types.InitializedParams) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_unheard)
+        for workspace in server.folders():
+            server.status.look(workspace)
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def changed(_params: types.DidChangeWatchedFilesParams) -> None:
+        for workspace in server.folders():
+            server.status.look(workspace, settle=True)
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_params: None) -> None:
         await server.end_commands()
 
-    @server.command(protocol.COMMANDS["provisionInference"])
-    async def provision(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
-        workspace, given = _argument(params)
-        return await _provision(server, workspace, given, params.work_done_token)
-
-    @server.command(protocol.COMMANDS["deployInference"])
-    async def deploy(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
-        workspace, _given = _argument(params)
-        return await _deploy(server, workspace, params.work_done_token)
-
     return server
 
 
-async def _provision(
-    server: Server, workspace: Workspace, given: protocol.Answers, token: types.ProgressToken | None
-) -> Any:  # noqa: ANN401  (any JSON)
-    async def work(ui: EditorUi) -> Any:  # noqa: ANN401  (Provisioned, imported late)
-        from ai_toolkit.choose_target import Answers  # noqa: PLC0415  (initialize is answered before this loads)
-        from ai_toolkit.provision import provision  # noqa: PLC0415
-
-        answers = Answers(given.subscription, given.resource_group, given.location)
-        return await provision(workspace, ui, answers)
-
-    result = await server.run_command(token, "Provision Azure Container Apps for inference", work)
-    server.in_background(_offer_deploy(server, workspace, result["endpoint"]))
-    return result
-
-
-async def _deploy(server: Server, workspace: Workspace, token: types.ProgressToken | None) -> Any:  # noqa: ANN401
-    async def work(ui: EditorUi) -> Any:  # noqa: ANN401  (Deployed, imported late)
-        from ai_toolkit.deploy import deploy  # noqa: PLC0415  (initialize is answered before this loads)
-
-        return await deploy(workspace, ui)
-
-    result = await server.run_command(token, "Deploy for inference", work)
-    server.in_background(_offer_endpoint(server, workspace, result["endpoint"]))
-    return result
-
-
-async def _offer_deploy(server: Server, workspace: Workspace, endpoint: str) -> None:
-    if await _offer(server, f"Provisioned for inference: {endpoint}", DEPLOY):
-        token = str(uuid.uuid4())
-        await server.work_done_progress.create_async(token)
-        try:
-            await _deploy(server, workspace, token)
-        except JsonRpcRequestCancelled:
-            return
-        except JsonRpcException as error:
-            server.window_show_message(types.ShowMessageParams(types.MessageType.Error, error.message))
-
-
-async def _offer_endpoint(server: Server, workspace: Workspace, endpoint: str) -> None:
-    if await _offer(server, f"The model is deployed: {endpoint}", GO_TO_ENDPOINT):
-        from ai_toolkit.endpoint import signed_link  # noqa: PLC0415  (initialize is answered before this loads)
-        from ai_toolkit.inspect_target import endpoint_key  # noqa: PLC0415
-
-        link = signed_link(endpoint, await endpoint_key(workspace))
-        await server.window_show_document_async(types.ShowDocumentParams(uri=link, external=True))
-
-
-async def _offer(server: Server, message: str, action: str) -> bool:
-    chosen = await server.window_show_message_request_async(
-        types.ShowMessageRequestParams(types.MessageType.Info, message, [types.MessageActionItem(title=action)])
-    )
-    return chosen is not None and chosen.title == action
-
-
-def _argument(params: types.ExecuteCommandParams) -> tuple[Workspace, protocol.Answers]:
-    arguments = params.arguments or ()
-    if len(arguments) != 1:
-        raise JsonRpcInvalidParams("One argument is expected: {workspaceFolder, answers?}.")
-    try:
-        argument = protocol.parse(arguments[0], protocol.CommandArgument)
-        folder = _folder(argument.workspace_folder)
-    except (ValueError, WorkspaceError) as error:
-        raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
-    return Workspace(folder), argument.answers or protocol.Answers()
-
-
-def _folder(uri: str) -> Path:
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")
-    return Path(url2pathname(parts.path))
+def _log_unheard(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for, such as a connection that breaks because its request was cancelled."""
+    log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("%s", for_people(task.exception() or RuntimeError()))
+
+
+def _helping(error: AiToolkitError) -> protocol.ErrorAction | None:
+    """The command that does what the error advises, where there is one."""
+    provision = protocol.ErrorAction("aiToolkit.provisionInference", "Provision")
+    if isinstance(error, FileMissing) and error.path.name != "inference.config.json":
+        return protocol.ErrorAction("aiToolkit.createProject", "Create inference project")
+    return provision if isinstance(error, FileMissing | ResourceMissing) else None
 
 
 class _OutputChannel(logging.Handler):

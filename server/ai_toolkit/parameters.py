@@ -31,31 +31,31 @@ OURS: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class _NameRule:
+class NameRule:
     pattern: str
     words: str
 
 
 # Source: Microsoft Learn, "Naming rules and restrictions for Azure resources".
-_NAME_RULES: Final = {
-    "storageAccountName": _NameRule(r"[a-z0-9]{3,24}", "3 to 24 lower-case letters and digits"),
-    "fileShareName": _NameRule(
+NAME_RULES: Final = {
+    "storageAccountName": NameRule(r"[a-z0-9]{3,24}", "3 to 24 lower-case letters and digits"),
+    "fileShareName": NameRule(
         r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*",
         "3 to 63 lower-case letters, digits and single hyphens between them",
     ),
-    "acaEnvironmentName": _NameRule(
+    "acaEnvironmentName": NameRule(
         r"(?=.{2,60}$)[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?",
         "2 to 60 letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
     ),
-    "acaEnvironmentStorageName": _NameRule(
+    "acaEnvironmentStorageName": NameRule(
         r"(?=.{1,32}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?",
         "1 to 32 lower-case letters, digits and hyphens between them",
     ),
-    "acaAppName": _NameRule(
+    "acaAppName": NameRule(
         r"(?=.{2,32}$)(?!.*--)[a-z]([a-z0-9-]*[a-z0-9])",
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, ending with none",
     ),
-    "acaLogAnalyticsName": _NameRule(
+    "acaLogAnalyticsName": NameRule(
         r"(?=.{4,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])",
         "4 to 63 letters, digits and hyphens between them",
     ),
@@ -80,14 +80,17 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
         if name in OURS:
             raise ValueImpossible(given.path, name, "Provision decides this itself; remove it from the file")
         _check_type(given, name, value, declared[name])
-        rule = _NAME_RULES.get(name)
+        rule = NAME_RULES.get(name)
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
             raise ValueImpossible(given.path, name, f'"{value}" is impossible: {rule.words} are allowed')
     commands = given.values.get("defaultCommands")
     if commands is not None and (not commands or not all(isinstance(line, str) and line for line in commands)):
         raise ValueImpossible(given.path, "defaultCommands", "at least one command, each a string, is needed")
-    least, most = given.values.get("minimumInstanceCount", 0), given.values.get("maximumInstanceCount", 1)
-    if least > most:
+    least, most = (
+        given.values.get(name, (declared.get(name) or {}).get("defaultValue"))
+        for name in ("minimumInstanceCount", "maximumInstanceCount")
+    )
+    if isinstance(least, int) and isinstance(most, int) and least > most:
         raise ValueImpossible(given.path, "minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
 
 

@@ -16,10 +16,24 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 COMMANDS: Final = {
-    "provisionInference": "aiToolkit.server.provisionInference",
-    "deployInference": "aiToolkit.server.deployInference",
+    name: f"aiToolkit.server.{name}"
+    for name in (
+        "provisionInference",
+        "deployInference",
+        "openEndpoint",
+        "copyKey",
+        "copyExample",
+        "showLogs",
+        "showStatus",
+        "addSecret",
+        "createProject",
+        "startLocalCloud",
+        "stopLocalCloud",
+        "chooseAction",
+    )
 }
-EDITOR_REQUESTS: Final = {"pick": "aiToolkit/pick", "input": "aiToolkit/input"}
+EDITOR_REQUESTS: Final = {"pick": "aiToolkit/pick", "input": "aiToolkit/input", "copy": "aiToolkit/copy"}
+EDITOR_NOTIFICATIONS: Final = {"status": "aiToolkit/status", "replicaLog": "aiToolkit/replicaLog"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,10 @@ class PickAnswer:
 
 @dataclass(frozen=True)
 class InputParams:
-    """A question with a free answer; `value` stands in the box at first, steps count from 1."""
+    """A question with a free answer; `value` stands in the box at first, steps count from 1.
+
+    An answer that `pattern` (a regular expression for all of it) does not fit is not taken, and `hint` is shown.
+    """
 
     title: str
     prompt: str
@@ -79,6 +96,8 @@ class InputParams:
     step: int
     steps: int
     can_go_back: bool
+    pattern: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +107,62 @@ class InputAnswer:
     value: str
 
 
-MESSAGES: Final = (Answers, CommandArgument, PickItem, PickParams, PickAnswer, InputParams, InputAnswer)
+@dataclass(frozen=True)
+class CopyParams:
+    """Text for the clipboard, which is shown nowhere; `said` tells the person what was copied."""
+
+    text: str
+    said: str
+
+
+@dataclass(frozen=True)
+class StatusParams:
+    """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence."""
+
+    workspace_folder: str
+    text: str
+    tooltip: str
+
+
+@dataclass(frozen=True)
+class ReplicaLogParams:
+    """Lines of the replica's log; `show` brings them into sight."""
+
+    lines: tuple[str, ...]
+    show: bool
+
+
+@dataclass(frozen=True)
+class ErrorAction:
+    """A command of the extension that helps after an error, and its button's title."""
+
+    command: str
+    title: str
+
+
+@dataclass(frozen=True)
+class ErrorData:
+    """What a failed command's error carries beside its message."""
+
+    code: str
+    advice: str
+    action: ErrorAction | None = None
+
+
+MESSAGES: Final = (
+    Answers,
+    CommandArgument,
+    PickItem,
+    PickParams,
+    PickAnswer,
+    InputParams,
+    InputAnswer,
+    CopyParams,
+    StatusParams,
+    ReplicaLogParams,
+    ErrorAction,
+    ErrorData,
+)
 
 Message = TypeVar("Message")
 
@@ -112,7 +186,7 @@ def _converter() -> cattrs.Converter:
     for message in MESSAGES:
         names = {field.name: override(rename=_camel(field.name)) for field in dataclasses.fields(message)}
         structure: Any = make_dict_structure_fn(message, converter, _cattrs_forbid_extra_keys=True, **names)  # type: ignore[arg-type]
-        unstructure: Any = make_dict_unstructure_fn(message, converter, **names)  # type: ignore[arg-type]
+        unstructure: Any = make_dict_unstructure_fn(message, converter, _cattrs_omit_if_default=True, **names)  # type: ignore[arg-type]
         converter.register_structure_hook(message, structure)
         converter.register_unstructure_hook(message, unstructure)
     return converter
@@ -149,6 +223,7 @@ def to_typescript() -> str:
         "// Generated from server/ai_toolkit/protocol.py: change that file, not this one.",
         _constant("Commands that the server announces (`workspace/executeCommand`).", "serverCommands", COMMANDS),
         _constant("Requests that the server sends to the editor.", "editorRequests", EDITOR_REQUESTS),
+        _constant("Notifications that the server sends to the editor.", "editorNotifications", EDITOR_NOTIFICATIONS),
         *(_interface(message) for message in MESSAGES),
         _BACK,
         "/** null: dismissed. */\nexport type PickResult = PickAnswer | Back | null;",

@@ -31,7 +31,10 @@ class Pick:
 
 @dataclass(frozen=True)
 class Input:
-    """A question answered by a line of text; `option` is the command-line option that answers it too."""
+    """A question answered by a line of text; `option` is the command-line option that answers it too.
+
+    `pattern`, a regular expression for the whole answer, says what fits; `hint` says so in words.
+    """
 
     title: str
     prompt: str
@@ -41,6 +44,8 @@ class Input:
     steps: int = 1
     can_go_back: bool = False
     option: str = ""
+    pattern: str | None = None
+    hint: str | None = None
 
 
 class WentBack(Exception):

@@ -9,7 +9,7 @@ from road import Road, environment
 
 @pytest.fixture(scope="session")
 def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
-    """The sample workspace, provisioned and deployed on a local cloud of its own; shared by the tests that only read."""
+    """The sample workspace, provisioned and deployed on a local cloud of its own; shared by the tests of a session."""
     base = tmp_path_factory.mktemp("road")
     road = Road(base / "workspace", environment(base / "cloud"))
     road.folder.mkdir()
@@ -31,5 +31,3 @@ def empty_road(tmp_path: Path) -> Iterator[Road]:
         yield road
     finally:
         road.run("local-cloud", "stop")
-
-

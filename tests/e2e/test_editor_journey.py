@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -202,12 +204,12 @@ async def test_errors_are_for_people(empty_road):
     async with editor(dict(empty_road.environment), {}, set()) as seen:
         with pytest.raises(JsonRpcException) as missing:
             await seen.command("provisionInference", empty_road.folder, "p1")
+        params = types.ExecuteCommandParams("aiToolkit.server.deployInference", [{"folder": "x"}])
         with pytest.raises(JsonRpcException) as wrong:
-            params = types.ExecuteCommandParams("aiToolkit.server.deployInference", [{"folder": "x"}])
             await seen.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
 
-    assert "inference.bicep" in missing.value.message and "aitk init" in missing.value.message
-    assert "workspaceFolder" in wrong.value.message or "folder" in wrong.value.message
+    assert re.search(r"inference\.bicep.*aitk init", missing.value.message)
+    assert "folder" in wrong.value.message
     assert "Traceback" not in f"{missing.value.message}{missing.value.data}{wrong.value.message}{wrong.value.data}"
     assert list(empty_road.folder.iterdir()) == []
 
@@ -224,8 +226,10 @@ async def test_server_ends_within_five_seconds_when_its_input_closes():
         stderr=asyncio.subprocess.PIPE,
         env=dict(os.environ),
     )
-    assert process.stdin is not None and process.stdout is not None
-    body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":null,"capabilities":{}}}'
+    assert process.stdin is not None
+    assert process.stdout is not None
+    params = {"processId": None, "rootUri": None, "capabilities": {}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}).encode()
     process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     await process.stdin.drain()
     header = await asyncio.wait_for(process.stdout.readline(), 20)

@@ -213,7 +213,8 @@ def test_port_in_use_is_said_with_a_way_on(empty_road):
     with subprocess.Popen(
         [sys.executable, "-c", _HOLD_PORT, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
-        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdin is not None
         assert holder.stdout.readline() == "held\n"
         done = empty_road.run("deploy", check=False)
         holder.stdin.close()

@@ -1,25 +1,29 @@
 """A local cloud of its own for each test module, and the real Azure SDKs pointed at it."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import aiohttp
 import pytest
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
-from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_cloud.template.deployment import evaluate_known
+from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 LIMIT_SECONDS = 60.0
@@ -37,7 +41,7 @@ class TokenFileCredential:
     async def close(self) -> None:
         pass
 
-    async def __aenter__(self) -> "TokenFileCredential":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -67,9 +71,17 @@ class Clients:
     def token(self) -> str:
         return self.status.token_file.read_text().strip()
 
-    def share_service(self, account: str, key: str) -> ShareServiceClient:
+    async def raw(self, path: str, api_version: str) -> Any:
+        """A GET's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        url = f"{self.status.resource_manager}{path}?api-version={api_version}"
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    def share_service(self, account: str, key: str, **options: Any) -> ShareServiceClient:
         return ShareServiceClient(
-            f"{self.status.files}/{account}", credential=AzureNamedKeyCredential(account, key)
+            f"{self.status.files}/{account}", credential=AzureNamedKeyCredential(account, key), **options
         )
 
 
@@ -110,6 +122,19 @@ async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
                 StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
             ),
         )
+
+
+@pytest.fixture
+def until() -> Any:
+    """Waits until a condition, of this or of another process, holds; fails after a limit."""
+
+    async def wait(condition: Any, limit_seconds: float = 30) -> Any:
+        async with asyncio.timeout(limit_seconds):
+            while not (found := await condition()):  # noqa: ASYNC110  # other processes send no event
+                await asyncio.sleep(0.05)
+        return found
+
+    return wait
 
 
 @pytest.fixture
@@ -155,9 +180,7 @@ async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
         values.setdefault("script", f"exec python3 {Path(__file__).parent / 'web_app.py'}")
         values.setdefault("apiKey", "the-key")
         properties = {"mode": "Incremental", "template": template, "parameters": parameter_values(**values)}
-        poller = await clients.deployments.deployments.begin_create_or_update(
-            group, name, {"properties": properties}
-        )
+        poller = await clients.deployments.deployments.begin_create_or_update(group, name, {"properties": properties})
         result = await poller.result()
         outputs = {key: value["value"] for key, value in result.properties.outputs.items()}
         return Deployed(
@@ -177,3 +200,49 @@ async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
 async def deployed(deploy: Any) -> Deployed:
     """The test template, deployed."""
     return await deploy()
+
+
+@pytest.fixture
+async def account(clients, group):
+    """The name and key of a storage account of the test's own."""
+    name = "files" + hashlib.sha256(group.encode()).hexdigest()[:12]
+    poller = await clients.storage.storage_accounts.begin_create(
+        group, name, {"location": "westus3", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+    )
+    await poller.result()
+    keys = await clients.storage.storage_accounts.list_keys(group, name)
+    return name, keys["keys"][0]["value"]
+
+
+@pytest.fixture
+async def share(clients, account):
+    """A share of that account, as the SDK's client."""
+    async with clients.share_service(*account) as service, service.get_share_client("models") as client:
+        await client.create_share()
+        yield client
+
+
+@pytest.fixture
+def folder(clients, account):
+    return clients.status.home / "shares" / account[0] / "models"
+
+
+@pytest.fixture
+def template_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Type and evaluated body of each resource that the product's own template would put."""
+    path = Path(__file__).parents[2] / "infra" / "provision" / "inference.json"
+    group = {
+        "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ai-toolkit-local",
+        "name": "ai-toolkit-local",
+        "location": "westus3",
+    }
+    surroundings = UnknownYet()
+    plan = make_plan(json.loads(path.read_text()), {}, group, "contract", surroundings)
+    return [
+        (
+            one.id.type,
+            {"name": one.id.name, **evaluate_known(one.body, one)},
+        )
+        for one in plan.resources
+        if not one.existing
+    ]

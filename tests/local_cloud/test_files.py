@@ -1,8 +1,8 @@
 """Azure Files, used by the real SDK."""
 
 import base64
-import io
 import hashlib
+import io
 import os
 
 import aiohttp
@@ -18,32 +18,6 @@ from azure.storage.fileshare import ContentSettings
 from ai_toolkit.local_cloud.files.share_folder import Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
-
-
-@pytest.fixture
-async def account(clients, group):
-    """The name and key of a storage account of the test's own."""
-    name = "files" + hashlib.sha256(group.encode()).hexdigest()[:12]
-    poller = await clients.storage.storage_accounts.begin_create(
-        group, name, {"location": "westus3", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
-    )
-    await poller.result()
-    keys = await clients.storage.storage_accounts.list_keys(group, name)
-    return name, keys["keys"][0]["value"]
-
-
-@pytest.fixture
-async def share(clients, account):
-    """A share of that account, as the SDK's client."""
-    async with clients.share_service(*account) as service:
-        async with service.get_share_client("models") as client:
-            await client.create_share()
-            yield client
-
-
-@pytest.fixture
-def folder(clients, account):
-    return clients.status.home / "shares" / account[0] / "models"
 
 
 # The SDK hands aiohttp its 4 MiB ranges as bytes.

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import socket
 
 import aiohttp
 import pytest
 from azure.core.exceptions import HttpResponseError
+
+from ai_toolkit.local_cloud import control
 
 DEPLOYMENT = {"mode": "Incremental"}
 
@@ -50,10 +53,8 @@ async def test_a_replica_that_ends_at_start_fails_its_revision(cloud_group, clie
     with pytest.raises(HttpResponseError) as failure:
         await deploy(script="echo about to end; exit 7")
 
-    app = [app async for app in clients.apps.container_apps.list_by_resource_group(cloud_group)][0]
-    revision = await clients.apps.container_apps_revisions.get_revision(
-        cloud_group, app.name, app.latest_revision_name
-    )
+    app = await anext(clients.apps.container_apps.list_by_resource_group(cloud_group))
+    revision = await clients.apps.container_apps_revisions.get_revision(cloud_group, app.name, app.latest_revision_name)
     replicas = await clients.apps.container_apps_revision_replicas.list_replicas(
         cloud_group, app.name, app.latest_revision_name
     )
@@ -97,20 +98,18 @@ async def test_a_stopped_app_answers_404_and_a_started_one_again(deployed, clien
     assert (stopped, started) == (404, 200)
 
 
-async def test_an_idle_app_sleeps_and_a_request_wakes_it(cloud_group, clients, deploy):
+async def test_an_idle_app_sleeps_and_a_request_wakes_it(clients, deploy, until):
     """After the cooldown no replica is left; the next request waits for a new one."""
     deployed = await deploy(cooldownSeconds=1)
     app = await clients.apps.container_apps.get(deployed.group, deployed.app)
 
-    async def replicas():
+    async def is_asleep():
         listed = await clients.apps.container_apps_revision_replicas.list_replicas(
             deployed.group, deployed.app, app.latest_revision_name
         )
-        return len(listed.value)
+        return not listed.value
 
-    async with asyncio.timeout(60):
-        while await replicas():
-            await asyncio.sleep(0.2)
+    await until(is_asleep, 60)
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://{deployed.endpoint}/health") as answer,
@@ -120,14 +119,47 @@ async def test_an_idle_app_sleeps_and_a_request_wakes_it(cloud_group, clients, d
     assert woken == 200
 
 
+async def revision_when(clients, deployed, test):
+    """The app's revision, once a condition holds for it."""
+    app = await clients.apps.container_apps.get(deployed.group, deployed.app)
+    async with asyncio.timeout(30):
+        while True:
+            revision = await clients.apps.container_apps_revisions.get_revision(
+                deployed.group, deployed.app, app.latest_revision_name
+            )
+            if test(revision):
+                return revision
+            await asyncio.sleep(0.1)
+
+
+async def test_a_taken_port_is_named_by_the_revision_until_it_is_free(deployed, clients):
+    """The revision has Failed and says the port and what to do; freed, the address answers again."""
+    home = clients.status.home
+    await control.stop(home)
+    with socket.create_server(("127.0.0.1", int(deployed.endpoint.rpartition(":")[2]))):
+        await control.start(home)
+        failed = await revision_when(clients, deployed, lambda found: found.provisioning_error)
+        await clients.apps.container_apps_revisions.restart_revision(deployed.group, deployed.app, failed.name)
+        restarted = await revision_when(clients, deployed, lambda found: found.provisioning_error)
+    await clients.apps.container_apps_revisions.restart_revision(deployed.group, deployed.app, failed.name)
+    healed = await revision_when(clients, deployed, lambda found: not found.provisioning_error)
+    async with aiohttp.ClientSession() as session, session.get(f"http://{deployed.endpoint}/health") as answer:
+        status = answer.status
+
+    assert (failed.running_state, restarted.running_state) == ("Failed", "Failed")
+    assert f"port {deployed.endpoint.rpartition(':')[2]}" in failed.provisioning_error
+    assert "end that process" in failed.provisioning_error
+    assert healed.running_state != "Failed"
+    assert status == 200
+
+
 async def test_a_stream_arrives_as_it_is_sent(deployed):
     """The first event is readable while the app still holds back the second."""
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"http://{deployed.endpoint}/stream") as answer:
-            first = await answer.content.readuntil(b"\n\n")
-            async with session.post(f"http://{deployed.endpoint}/release") as released:
-                await released.read()
-            rest = await answer.content.read()
+    async with aiohttp.ClientSession() as session, session.get(f"http://{deployed.endpoint}/stream") as answer:
+        first = await answer.content.readuntil(b"\n\n")
+        async with session.post(f"http://{deployed.endpoint}/release") as released:
+            await released.read()
+        rest = await answer.content.read()
 
     assert first == b"data: first\n\n"
     assert rest == b"data: second\n\n"

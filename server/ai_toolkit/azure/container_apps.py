@@ -13,10 +13,11 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
-from ai_toolkit.errors import ResourceMissing
+from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+_FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,32 @@ class ContainerApps:
                 return str(secret["value"])
         return None
 
+    async def add_secret(self, app: str, secret: str, value: str, variable: str) -> None:
+        """Adds the secret, or gives it a new value, and sets the containers' variable to it: a new revision."""
+        body = (await self._client.container_apps.get(self._group, app)).as_dict()
+        listed = await self._client.container_apps.list_secrets(self._group, app)
+        secrets = [one for one in listed.as_dict().get("value") or () if one.get("name") != secret]
+        containers = _at(body, "properties", "template", "containers") or []
+        for container in containers:
+            others = [one for one in container.get("env") or () if one.get("name") != variable]
+            container["env"] = [*others, {"name": variable, "secretRef": secret}]
+        # A list is replaced as a whole, so each is sent whole.
+        patch = {
+            "location": body.get("location"),
+            "properties": {
+                "configuration": {"secrets": [*secrets, {"name": secret, "value": value}]},
+                "template": {"containers": containers},
+            },
+        }
+        poller = await self._client.container_apps.begin_update(
+            self._group, app, io.BytesIO(json.dumps(patch).encode())
+        )
+        await poller.result()
+
+    async def deactivate(self, app: str, revision: str) -> None:
+        """Ends the revision's replicas, which gives their GPUs back."""
+        await self._client.container_apps_revisions.deactivate_revision(self._group, app, revision)
+
     async def restart(self, app: str, revision: str) -> None:
         await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
 
@@ -135,6 +162,23 @@ class ContainerApps:
         except (aiohttp.ClientError, TimeoutError):
             return []
         return text.splitlines()[-lines:]
+
+    async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
+        """The last lines of the replica's log and every new one, until the replica ends. Raises CloudUnreachable."""
+        token = await self._client.container_apps.get_auth_token(self._group, app.name)
+        bearer = _at(token.as_dict(), "properties", "token") or ""
+        separator = "&" if urlsplit(replica.log_stream).query else "?"
+        url = f"{replica.log_stream}{separator}follow=true&tailLines={lines}&output=text"
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_FOLLOW_TIMEOUT) as session,
+                session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
+            ):
+                answer.raise_for_status()
+                async for line in answer.content:
+                    yield line.decode(errors="replace").rstrip()
+        except aiohttp.ClientError as error:
+            raise CloudUnreachable("The log stream", str(error) or type(error).__name__) from error
 
     async def environment(self, name: str) -> ManagedEnvironment | None:
         """The environment with its profiles and storage definitions, or None when it does not exist."""

@@ -75,9 +75,7 @@ class ResourceStore:
 
     def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and everything below it."""
-        for key in [
-            key for key in self._resources if key == identifier.key or key.startswith(identifier.key + "/")
-        ]:
+        for key in [key for key in self._resources if key == identifier.key or key.startswith(identifier.key + "/")]:
             self._database.execute("DELETE FROM resources WHERE key = ?", (key,))
             del self._resources[key]
 
@@ -85,7 +83,5 @@ class ResourceStore:
         """Resources whose id begins with a scope, of one type where given, in order of creation."""
         prefix = scope.lower().rstrip("/") + "/"
         for key, resource in list(self._resources.items()):
-            if key.startswith(prefix) and (
-                resource_type is None or resource.id.type.lower() == resource_type.lower()
-            ):
+            if key.startswith(prefix) and (resource_type is None or resource.id.type.lower() == resource_type.lower()):
                 yield resource

@@ -28,7 +28,8 @@ export interface Options {
 export class Editor implements AsyncDisposable {
   readonly #server: ChildProcess;
   readonly #browser: Browser;
-  readonly #profile: string;
+  /** The folder of settings and storage, empty at first. */
+  readonly profile: string;
   readonly context: BrowserContext;
   readonly page: Page;
   /** Every address that a page had when its document began, fragments too. */
@@ -37,7 +38,7 @@ export class Editor implements AsyncDisposable {
   private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
     this.#server = server;
     this.#browser = browser;
-    this.#profile = profile;
+    this.profile = profile;
     this.context = context;
     this.page = page;
   }
@@ -87,6 +88,7 @@ export class Editor implements AsyncDisposable {
       browser = await chromium.launch({ executablePath: browserProgram, args: ["--no-sandbox"] });
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
       context.setDefaultTimeout(30_000);
+      await context.grantPermissions(["clipboard-read", "clipboard-write"]);
       const page = await context.newPage();
       const editor = new Editor(server, browser, context, page, profile);
       await editor.#watchAddresses();
@@ -137,6 +139,20 @@ export class Editor implements AsyncDisposable {
     return this.page.locator(".notifications-toasts .notification-toast", { hasText: text });
   }
 
+  /** The status bar's item with this text. */
+  status(text: string): Locator {
+    return this.page.locator(".statusbar-item", { hasText: text });
+  }
+
+  async clearNotifications(): Promise<void> {
+    await this.command("Notifications: Clear All Notifications");
+    await this.page.locator(".notification-toast").first().waitFor({ state: "hidden" });
+  }
+
+  async clipboard(): Promise<string> {
+    return await this.page.evaluate("navigator.clipboard.readText()");
+  }
+
   async press(notification: string | RegExp, button: string): Promise<void> {
     await this.notification(notification).locator(".monaco-button", { hasText: button }).click();
   }
@@ -144,7 +160,7 @@ export class Editor implements AsyncDisposable {
   /** Every line in sight of our output channel. */
   async output(): Promise<string> {
     await this.command("Output: Show Output Channels...");
-    await this.row("AI Toolkit").first().click();
+    await this.page.locator(".quick-input-list").getByText("AI Toolkit", { exact: true }).first().click();
     const lines = this.page.locator(".part.panel .view-line");
     await lines.first().waitFor();
     return (await lines.allTextContents()).join("\n").replaceAll("\u00a0", " ");
@@ -152,6 +168,9 @@ export class Editor implements AsyncDisposable {
 
   async screenshot(name: string, page: Page = this.page): Promise<void> {
     await mkdir(screenshots, { recursive: true });
+    // A notification that slides in is half transparent; a spinner never ends.
+    const still = "document.getAnimations().every((one) => one.playState !== 'running')";
+    await page.waitForFunction(still, null, { timeout: 1_000 }).catch(() => undefined);
     await page.screenshot({ path: join(screenshots, `${name}.png`) });
   }
 
@@ -179,16 +198,21 @@ export class Editor implements AsyncDisposable {
     await this.screenshot("last").catch(() => undefined);
     await this.#browser.close();
     await stopped(this.#server);
-    await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
 function cleanEnvironment(profile: string): Record<string, string> {
-  const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "AITK_REPLICA_PYTHON", "PYTHONPATH"];
-  const values = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "PYTHONPATH"];
+  // How this computer reaches the package index.
+  const network = /^(pip_.*|.*_proxy|ssl_cert_.*|requests_ca_bundle)$/i;
+  const names = Object.keys(process.env).filter((name) => kept.includes(name) || network.test(name));
+  const values = Object.fromEntries(names.map((name) => [name, process.env[name] ?? ""]));
   return {
     ...values,
     XDG_CONFIG_HOME: join(profile, "config"),
+    // Or it asks the login shell for another environment.
+    VSCODE_CLI: "1",
     // Or it asks a public gallery.
     EXTENSIONS_GALLERY: '{"serviceUrl":"http://127.0.0.1:9/none"}',
   };

@@ -47,7 +47,7 @@ describe("the shell with a server that plays scenes", () => {
     set = await stage();
     editor = await Editor.open({
       workspace: set.folder,
-      settings: { "aiToolkit.server.interpreter": set.interpreter },
+      settings: { "aiToolkit.server.environment": set.interpreter },
     });
   });
   after(async () => {
@@ -109,13 +109,16 @@ describe("the shell with a server that plays scenes", () => {
     await did({ cancelled: true });
   });
 
-  test("a failure is shown as the server's sentence, without a trace", async () => {
+  test("a failure is shown as the server's sentence, without a trace, with the button that helps", async () => {
     await play("fail");
     await editor.command("AI Toolkit: Deploy for inference");
 
     const failure = editor.notification("The folder infra is missing. Create an inference project first.");
     await failure.waitFor();
     assert.doesNotMatch((await failure.textContent()) ?? "", /Traceback|Error:/);
+    await failure.locator(".monaco-button", { hasText: "Create inference project" }).click();
+    await did({ "aiToolkit.server.createProject": "my workspace" });
+    await editor.clearNotifications();
   });
 
   test("an address of this computer is opened through the editor, with its fragment", async () => {
@@ -155,14 +158,15 @@ describe("the shell with a server that plays scenes", () => {
   });
 });
 
-test("without Python the person reads what is missing and can open the setting", async () => {
+test("without Python the person reads what is missing, and each button helps", async () => {
   await using set = await stage();
-  await using editor = await Editor.open({
-    workspace: set.folder,
-    settings: { "aiToolkit.server.interpreter": "/nowhere/python" },
-  });
+  await using editor = await Editor.open({ workspace: set.folder, environment: { PATH: "/nowhere" } });
   await editor.command("AI Toolkit: Deploy for inference");
-  await editor.press('Python was not found ("/nowhere/python")', "Open settings");
+  const missing = editor.notification("Python was not found. AI Toolkit needs Python 3.11 or newer");
+  await missing.waitFor();
+  await editor.screenshot("no-python");
+  await missing.locator(".monaco-button", { hasText: "Choose interpreter" }).waitFor();
+  await editor.press("Python was not found", "Open settings");
 
   await editor.page.locator(".settings-editor", { hasText: "Interpreter" }).waitFor();
 });
@@ -176,7 +180,7 @@ test("with several folders the person is asked for one", async () => {
   await writeFile(workspace, JSON.stringify({ folders: [{ path: set.folder }, { path: other }] }));
   await using editor = await Editor.open({
     workspace,
-    settings: { "aiToolkit.server.interpreter": set.interpreter },
+    settings: { "aiToolkit.server.environment": set.interpreter },
   });
   await editor.command("AI Toolkit: Deploy for inference");
   await editor.row("other").click();

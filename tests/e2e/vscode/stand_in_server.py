@@ -30,9 +30,10 @@ cancelled: dict[str, threading.Event] = {}
 class SceneError(Exception):
     """Ends the command with this JSON-RPC error."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
         self.code = code
+        self.data = data
 
 
 def record(what: str, value: object) -> None:
@@ -101,9 +102,7 @@ def questions() -> None:
 def work(token: str) -> None:
     """Progress that ends only when the person cancels it."""
     cancelled[token] = threading.Event()
-    progress(
-        token, {"kind": "begin", "title": "Deploying for inference", "cancellable": True, "percentage": 0}
-    )
+    progress(token, {"kind": "begin", "title": "Deploying for inference", "cancellable": True, "percentage": 0})
     progress(token, {"kind": "report", "message": "Waiting for the replica", "percentage": 40})
     cancelled[token].wait()
     progress(token, {"kind": "end"})
@@ -115,9 +114,7 @@ def progress(token: str, value: Mapping[str, object]) -> None:
 
 
 def offer(message: str, action: str, uri: str | None = None) -> None:
-    chosen = request(
-        "window/showMessageRequest", {"type": 3, "message": message, "actions": [{"title": action}]}
-    )
+    chosen = request("window/showMessageRequest", {"type": 3, "message": message, "actions": [{"title": action}]})
     record(message, chosen and chosen["title"])
     if chosen and uri:
         record("shown", request("window/showDocument", {"uri": uri, "external": True})["success"])
@@ -135,7 +132,9 @@ def play(scene: str, token: str) -> None:
             arguments = ("Deployed.", "Go to Inference Endpoint", uri)
             threading.Thread(target=offer, args=arguments, daemon=True).start()
         case _:
-            raise SceneError(FAILED, "The folder infra is missing. Create an inference project first.")
+            action = {"command": "aiToolkit.createProject", "title": "Create inference project"}
+            data = {"code": "file_missing", "advice": "", "action": action}
+            raise SceneError(FAILED, "The folder infra is missing. Create an inference project first.", data)
 
 
 def execute(number: int, params: Mapping[str, Any]) -> None:
@@ -144,7 +143,7 @@ def execute(number: int, params: Mapping[str, Any]) -> None:
     try:
         play((folder / "scene").read_text(), params["workDoneToken"])
     except SceneError as error:
-        send({"id": number, "error": {"code": error.code, "message": str(error)}})
+        send({"id": number, "error": {"code": error.code, "message": str(error), "data": error.data}})
     else:
         send({"id": number, "result": None})
 

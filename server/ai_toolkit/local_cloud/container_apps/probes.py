@@ -13,7 +13,7 @@ import aiohttp
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 
 Kind = Literal["startup", "liveness", "readiness"]
-# property: (fewest, most, default)
+# Of each property the fewest, the most, and the default.
 BOUNDS: Final = {
     "initialDelaySeconds": (0, 60, 0),
     "periodSeconds": (1, 240, 10),
@@ -73,13 +73,9 @@ def read_probes(container: JsonObject) -> dict[Kind, Probe]:
         target = f"properties.template.containers.{container.get('name')}.probes[{index}]"
         kind = str(probe.get("type", "")).lower()
         if kind not in {"startup", "liveness", "readiness"}:
-            raise ArmError(
-                "ContainerAppProbeTypeInvalid", f"'{probe.get('type')}' is no type of probe.", target=target
-            )
+            raise ArmError("ContainerAppProbeTypeInvalid", f"'{probe.get('type')}' is no type of probe.", target=target)
         if kind in given:
-            raise ArmError(
-                "ContainerAppProbeTypeDuplicate", f"There are two probes of type '{kind}'.", target=target
-            )
+            raise ArmError("ContainerAppProbeTypeDuplicate", f"There are two probes of type '{kind}'.", target=target)
         given.add(kind)
         known: Kind = "startup" if kind == "startup" else "liveness" if kind == "liveness" else "readiness"
         probes[known] = _read(known, probe, target)

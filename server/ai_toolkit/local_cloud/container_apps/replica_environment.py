@@ -40,18 +40,25 @@ class ReplicaEnvironments:
         Raises ReplicaEnvironmentError.
         """
         if self._named:
-            return await self._named_binaries(Path(self._named).expanduser())
+            return await self._named_binaries(self._named)
         if all(importlib.util.find_spec(package) for package in APP_PACKAGES):
             return await self._seeing_server_packages()
         return await self._with_requirements(requirements, say)
 
-    async def _named_binaries(self, interpreter: Path) -> Path:
+    def installed(self, requirements: Path) -> bool:
+        """Whether a replica with these requirements starts without downloading packages."""
+        if self._named or all(importlib.util.find_spec(package) for package in APP_PACKAGES):
+            return True
+        return (self._folder / _requirements_key(_read(requirements)) / "complete").exists()
+
+    async def _named_binaries(self, named: str) -> Path:
         """A folder of links to an interpreter that the user named."""
+        interpreter = await asyncio.to_thread(lambda: str(Path(named).expanduser()))
         if not os.access(interpreter, os.X_OK):
             raise ReplicaEnvironmentError(
                 f"AITK_REPLICA_PYTHON names {interpreter}, which is no program. Name a Python interpreter."
             )
-        key = _key("named", str(interpreter))
+        key = _key("named", interpreter)
         async with self._making(key) as (final, building):
             if building is not None:
                 binaries = building / "bin"
@@ -77,7 +84,7 @@ class ReplicaEnvironments:
 
     async def _with_requirements(self, requirements: Path | None, say: Callable[[str], None]) -> Path:
         text = await asyncio.to_thread(_read, requirements)
-        key = _key("own", text, platform.python_version())
+        key = _requirements_key(text)
         async with self._making(key) as (final, building):
             if building is not None:
                 say("Making a Python environment for replicas.")
@@ -166,6 +173,10 @@ _NETWORK_VARIABLES = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT",
     "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
 )  # fmt: skip
+
+
+def _requirements_key(text: str) -> str:
+    return _key("own", text, platform.python_version())
 
 
 def _key(*parts: str) -> str:

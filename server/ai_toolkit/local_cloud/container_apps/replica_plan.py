@@ -103,11 +103,7 @@ def make_plan(
         probes=read_probes(container),
         grace_seconds=template.get("terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,
         requirements=next(
-            (
-                found
-                for mount in mounts
-                if (found := mount.folder / "inference" / "requirements.txt").is_file()
-            ),
+            (found for mount in mounts if (found := mount.folder / "inference" / "requirements.txt").is_file()),
             None,
         ),
     )
@@ -169,12 +165,8 @@ def _variables(container: JsonObject, secrets: Mapping[str, str]) -> dict[str, s
     for variable in container.get("env") or []:
         reference = variable.get("secretRef")
         if reference and reference not in secrets:
-            raise ReplicaPlanError(
-                f"The secret '{reference}' of the variable '{variable['name']}' does not exist."
-            )
-        variables[str(variable["name"])] = (
-            secrets[reference] if reference else str(variable.get("value") or "")
-        )
+            raise ReplicaPlanError(f"The secret '{reference}' of the variable '{variable['name']}' does not exist.")
+        variables[str(variable["name"])] = secrets[reference] if reference else str(variable.get("value") or "")
     return variables
 
 

@@ -8,9 +8,10 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, file_time, http_time
+from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, file_times
 from ai_toolkit.local_cloud.files.files import rename as rename_path
 from ai_toolkit.local_cloud.files.share_folder import SharePath
+from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
 MOST_RESULTS = 5000
@@ -54,7 +55,7 @@ async def delete(request: FileRequest) -> web.Response:
 async def set_metadata(request: FileRequest) -> web.Response:
     """The directory's metadata, replaced."""
     at = _existing(request)
-    facts = replace(request.facts(at), metadata=request.metadata())
+    facts = request.touched(replace(request.facts(at), metadata=request.metadata()))
     request.keep(at, facts)
     return web.Response(status=200, headers=request.headers(at, facts))
 
@@ -62,7 +63,7 @@ async def set_metadata(request: FileRequest) -> web.Response:
 async def set_properties(request: FileRequest) -> web.Response:
     """Times and attributes."""
     at = _existing(request)
-    facts = request.given_facts(request.facts(at))
+    facts = request.touched(request.given_facts(request.facts(at)))
     request.keep(at, facts)
     return web.Response(status=200, headers=request.headers(at, facts))
 
@@ -95,7 +96,8 @@ def _listing(request: FileRequest, at: SharePath) -> str:
             key=lambda entry: entry.name,
         )
     page, rest = entries[:most], entries[most:]
-    rows = [_row(entry, include) for entry in page]
+    known = request.shares.side_data.children(at.account, at.share, at.text)
+    rows = [_row(entry, include, known.get(entry.name.casefold())) for entry in page]
     next_marker = _encode(rest[0].name) if rest else ""
     return (
         '<?xml version="1.0" encoding="utf-8"?>'
@@ -107,23 +109,25 @@ def _listing(request: FileRequest, at: SharePath) -> str:
     )
 
 
-def _row(entry: os.DirEntry[str], include: set[str]) -> str:
+def _row(entry: os.DirEntry[str], include: set[str], known: tuple[int, FileFacts] | None) -> str:
     status = entry.stat(follow_symlinks=False)
+    facts = known[1] if known and known[0] == status.st_ino else FileFacts()
     is_directory = entry.is_dir(follow_symlinks=False)
     properties = "" if is_directory else f"<Content-Length>{status.st_size}</Content-Length>"
     if "timestamps" in include:
+        times = file_times(status, facts)
         properties += (
-            f"<CreationTime>{file_time(min(status.st_mtime_ns, status.st_ctime_ns))}</CreationTime>"
-            f"<LastAccessTime>{file_time(status.st_atime_ns)}</LastAccessTime>"
-            f"<LastWriteTime>{file_time(status.st_mtime_ns)}</LastWriteTime>"
-            f"<ChangeTime>{file_time(status.st_ctime_ns)}</ChangeTime>"
-            f"<Last-Modified>{http_time(status.st_mtime)}</Last-Modified>"
+            f"<CreationTime>{times.creation}</CreationTime>"
+            f"<LastAccessTime>{times.last_access}</LastAccessTime>"
+            f"<LastWriteTime>{times.last_write}</LastWriteTime>"
+            f"<ChangeTime>{times.change}</ChangeTime>"
+            f"<Last-Modified>{times.last_modified}</Last-Modified>"
         )
     if "etag" in include:
-        properties += f"<Etag>{escape(etag(status))}</Etag>"
+        properties += f"<Etag>{escape(etag(status, facts))}</Etag>"
     row = f"<Name>{escape(entry.name)}</Name><FileId>{status.st_ino}</FileId><Properties>{properties}</Properties>"
     if "attributes" in include:
-        row += f"<Attributes>{'Directory' if is_directory else 'Archive'}</Attributes>"
+        row += f"<Attributes>{facts.attributes or ('Directory' if is_directory else 'Archive')}</Attributes>"
     if "permissionkey" in include:
         row += "<PermissionKey>0*0</PermissionKey>"
     kind = "Directory" if is_directory else "File"

@@ -1,9 +1,10 @@
 """One request to Azure Files, and the headers that describe what it is about."""
 
-import asyncio
+import base64
+import hashlib
 import os
 import re
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.files.share_folder import SharePath, Shares
+from ai_toolkit.local_cloud.files.share_folder import SharePath, ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
@@ -44,12 +45,34 @@ class FileRequest:
     path: str
     query: dict[str, str]
     shares: Shares
-    quota_gib: Callable[[str, str], int]
+    records: ShareRecords
 
     @cached_property
     def at(self) -> SharePath:
         """The path that is meant; StorageError when there is no such share."""
-        return self.shares.path(self.account, self.share, self.path)
+        return self.shares.path(self.account, self.share, self.path, keep_trailing_dots=self._keeps_dots)
+
+    @property
+    def _keeps_dots(self) -> bool:
+        return self.http.headers.get("x-ms-allow-trailing-dot", "").lower() == "true"
+
+    def written_name(self) -> str:
+        """The path's last name as the caller wrote it, whatever its case on disk is."""
+        name = self.path.rstrip("/").rpartition("/")[2]
+        return name if self._keeps_dots else name.rstrip(".")
+
+    def existing_file(self) -> SharePath:
+        """The file that is meant; StorageError when there is none."""
+        if not self.at.parent.is_directory():
+            raise StorageError("ParentNotFound")
+        if not self.at.is_file():
+            raise StorageError("ResourceNotFound")
+        return self.at
+
+    async def claim_space(self, growth_bytes: int) -> None:
+        """Raise StorageError when the share is too full to grow so much."""
+        quota_bytes = self.records.quota_gib(self.account, self.share) * 1024**3
+        await self.shares.usage.claim(self.at.root, growth_bytes, quota_bytes)
 
     def metadata(self) -> dict[str, str]:
         """The x-ms-meta headers."""
@@ -84,24 +107,24 @@ class FileRequest:
         """Record what is known of a path that exists."""
         self.shares.side_data.put(at.account, at.share, at.text, at.on_disk.stat().st_ino, facts)
 
-    async def keep_in_thread(self, at: SharePath, facts: FileFacts) -> None:
-        """`keep`, off the event loop."""
-        await asyncio.to_thread(self.keep, at, facts)
+    def touched(self, facts: FileFacts) -> FileFacts:
+        """The facts, changed now: Last-Modified and the etag follow, the time of writing does not."""
+        return replace(facts, changed_ns=time.time_ns())
 
     def headers(self, at: SharePath, facts: FileFacts) -> dict[str, str]:
         """The headers that describe a file or directory as it is now."""
         status = at.on_disk.stat()
-        written = facts.last_write_time or file_time(status.st_mtime_ns)
+        times = file_times(status, facts)
         default = "Directory" if at.is_directory() else "Archive"
         return {
-            "ETag": etag(status),
-            "Last-Modified": http_time(status.st_mtime),
+            "ETag": etag(status, facts),
+            "Last-Modified": times.last_modified,
             "x-ms-request-server-encrypted": "true",
             "x-ms-server-encrypted": "true",
             "x-ms-file-attributes": facts.attributes or default,
-            "x-ms-file-creation-time": facts.creation_time or file_time(_birth(status)),
-            "x-ms-file-last-write-time": written,
-            "x-ms-file-change-time": file_time(status.st_ctime_ns),
+            "x-ms-file-creation-time": times.creation,
+            "x-ms-file-last-write-time": times.last_write,
+            "x-ms-file-change-time": times.change,
             "x-ms-file-id": str(status.st_ino),
             "x-ms-file-parent-id": str(at.on_disk.parent.stat().st_ino),
             "x-ms-file-permission-key": facts.permission_key or "0*0",
@@ -132,9 +155,32 @@ class FileRequest:
             raise StorageError("LeaseNotPresentWithFileOperation")
 
 
-def etag(status: os.stat_result) -> str:
-    """A tag that changes whenever the file does."""
-    return f'"0x8D{status.st_mtime_ns ^ (status.st_size << 8):015X}"'
+@dataclass(frozen=True)
+class FileTimes:
+    """A file's times, as headers and listings write them."""
+
+    creation: str
+    last_write: str
+    last_access: str
+    change: str
+    last_modified: str
+
+
+def file_times(status: os.stat_result, facts: FileFacts) -> FileTimes:
+    """The times of a file: what a client gave, else what the disk says."""
+    return FileTimes(
+        facts.creation_time or file_time(min(status.st_mtime_ns, status.st_ctime_ns)),
+        facts.last_write_time or file_time(status.st_mtime_ns),
+        file_time(status.st_atime_ns),
+        file_time(max(status.st_ctime_ns, facts.changed_ns)),
+        http_time(max(status.st_mtime_ns, facts.changed_ns) / 1e9),
+    )
+
+
+def etag(status: os.stat_result, facts: FileFacts | None = None) -> str:
+    """A tag that changes whenever the file, its properties or its metadata do."""
+    changed = facts.changed_ns if facts else 0
+    return f'"0x8D{(status.st_mtime_ns ^ (status.st_size << 8) ^ changed) & 0xFFFFFFFFFFFFFFF:015X}"'
 
 
 def http_time(seconds: float) -> str:
@@ -148,13 +194,21 @@ def file_time(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 100:07d}Z"
 
 
-def _birth(status: os.stat_result) -> int:
-    return min(status.st_mtime_ns, status.st_ctime_ns)
-
-
 def _time(given: str | None, before: str | None) -> str | None:
     if given is None or given.lower() == "preserve":
         return before
     if given.lower() == "now":
         return None
     return given
+
+
+def check_md5_text(value: str | None) -> None:
+    """Raise StorageError for a header that cannot be an MD5 in base 64."""
+    if value is None:
+        return
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise StorageError("InvalidMd5") from error
+    if len(decoded) != hashlib.md5(usedforsecurity=False).digest_size:
+        raise StorageError("InvalidMd5")

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from ai_toolkit.local_cloud.access import is_own_host
-from ai_toolkit.local_cloud.files import directories, files, shares
+from ai_toolkit.local_cloud.files import directories, files, leases, ranges, shares
 from ai_toolkit.local_cloud.files.file_request import FileRequest
-from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.shared_key import SignatureError, verify
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
@@ -28,11 +28,11 @@ class FileService:
         self,
         folder: Shares,
         account_keys: Callable[[str], list[bytes] | None],
-        quota_gib: Callable[[str, str], int],
+        records: ShareRecords,
     ) -> None:
         self._shares = folder
         self._account_keys = account_keys
-        self._quota_gib = quota_gib
+        self._records = records
 
     async def answer(self, http: web.Request) -> web.StreamResponse:
         """The answer to any request, refusals included."""
@@ -72,9 +72,7 @@ class FileService:
             raise StorageError("AuthenticationFailed", str(error)) from error
         share, _, path = rest.partition("/")
         query = {name.lower(): value for name, value in http.query.items()}
-        request = FileRequest(
-            http, account, unquote(share), unquote(path), query, self._shares, self._quota_gib
-        )
+        request = FileRequest(http, account, unquote(share), unquote(path), query, self._shares, self._records)
         return await _route(request)
 
 
@@ -107,6 +105,7 @@ SHARE: Table = {
     ("HEAD", "share", ""): shares.read,
     ("DELETE", "share", ""): shares.delete,
     ("PUT", "share", "metadata"): shares.set_metadata,
+    ("PUT", "share", "properties"): shares.set_properties,
     ("GET", "share", "stats"): shares.statistics,
     ("PUT", "share", "filepermission"): shares.create_permission,
 }
@@ -122,15 +121,15 @@ DIRECTORY: Table = {
 }
 FILE: Table = {
     ("PUT", "", ""): files.create,
-    ("PUT", "", "range"): files.put_range,
+    ("PUT", "", "range"): ranges.put_range,
     ("GET", "", ""): files.download,
     ("HEAD", "", ""): files.read,
     ("DELETE", "", ""): files.delete,
     ("PUT", "", "metadata"): files.set_metadata,
     ("PUT", "", "properties"): files.set_properties,
-    ("GET", "", "rangelist"): files.list_ranges,
+    ("GET", "", "rangelist"): ranges.list_ranges,
     ("PUT", "", "rename"): files.rename,
-    ("PUT", "", "lease"): files.lease,
+    ("PUT", "", "lease"): leases.lease,
 }
 
 

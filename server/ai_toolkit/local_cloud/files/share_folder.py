@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.local_cloud.files.usage import Usage
 
 FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f]')
 LONGEST_NAME = 255
@@ -62,12 +64,22 @@ def _mode(path: Path) -> int:
         return 0
 
 
+@dataclass(frozen=True)
+class ShareRecords:
+    """What the Resource Manager keeps of shares: each function takes account and share."""
+
+    quota_gib: Callable[[str, str], int]
+    record: Callable[[str, str, int | None], None]  # with a quota in GiB, where one was given
+    forget: Callable[[str, str], None]
+
+
 class Shares:
     """All shares of all accounts, below one folder."""
 
     def __init__(self, folder: Path, side_data: SideData) -> None:
         self.folder = folder
         self.side_data = side_data
+        self.usage = Usage()
 
     def root(self, account: str, share: str) -> Path:
         """The share's folder, whether it exists or not."""
@@ -90,7 +102,7 @@ class Shares:
         """Delete all shares of an account."""
         await asyncio.to_thread(shutil.rmtree, self.folder / account.lower(), ignore_errors=True)
 
-    def path(self, account: str, share: str, text: str) -> SharePath:
+    def path(self, account: str, share: str, text: str, *, keep_trailing_dots: bool = False) -> SharePath:
         """The path that a URL names; StorageError for one that cannot be in a share.
 
         Names are found without regard to case, as on Azure. A link on the way is treated as if
@@ -102,7 +114,7 @@ class Shares:
         names: list[str] = []
         at = root
         for name in (part for part in text.split("/") if part):
-            found = _find(at, _checked(name))
+            found = _find(at, _checked(name, keep_trailing_dots=keep_trailing_dots))
             names.append(found)
             at = at / found
             if at.is_symlink():
@@ -112,12 +124,12 @@ class Shares:
         return SharePath(account.lower(), share.lower(), tuple(names), root)
 
 
-def _checked(name: str) -> str:
-    """The name as Azure stores it (no trailing dots), or StorageError."""
+def _checked(name: str, *, keep_trailing_dots: bool) -> str:
+    """The name as Azure stores it, or StorageError."""
     trimmed = name.rstrip(". ")
     if not trimmed or FORBIDDEN.search(name) or len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
         raise StorageError("InvalidResourceName")
-    return trimmed
+    return name if keep_trailing_dots else trimmed
 
 
 def _find(folder: Path, name: str) -> str:

@@ -34,9 +34,7 @@ class SignatureError(Exception):
     """The request was not signed with a key of the account, and why."""
 
 
-def verify(
-    method: str, raw_path: str, headers: CIMultiDictProxy[str], account: str, keys: Iterable[bytes]
-) -> None:
+def verify(method: str, raw_path: str, headers: CIMultiDictProxy[str], account: str, keys: Iterable[bytes]) -> None:
     """Raise SignatureError unless the request carries a fresh signature by one of the account's keys.
 
     `raw_path` is the path with its query exactly as it was sent.

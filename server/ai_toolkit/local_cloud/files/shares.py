@@ -1,6 +1,7 @@
 """Shares over HTTP: create, read, list, delete."""
 
 import asyncio
+import re
 from dataclasses import replace
 from xml.sax.saxutils import escape
 
@@ -9,12 +10,19 @@ from aiohttp import web
 from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, http_time
 from ai_toolkit.local_cloud.files.share_folder import SharePath
 from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.local_cloud.files.usage import used_bytes
+
+LARGEST_QUOTA_GIB = 102400
+SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 async def create(request: FileRequest) -> web.Response:
     """201, or 409 when the share is there."""
+    if not SHARE_NAME.fullmatch(request.share):
+        raise StorageError("InvalidResourceName")
     if request.shares.exists(request.account, request.share):
         raise StorageError("ShareAlreadyExists")
+    request.records.record(request.account, request.share, _quota_gib(request))
     await request.shares.create(request.account, request.share)
     root = request.at
     request.keep(root, replace(request.facts(root), metadata=request.metadata()))
@@ -24,7 +32,7 @@ async def create(request: FileRequest) -> web.Response:
 async def read(request: FileRequest) -> web.Response:
     """The share's properties."""
     root = request.shares.path(request.account, request.share, "")
-    quota = request.quota_gib(request.account, request.share)
+    quota = request.records.quota_gib(request.account, request.share)
     return web.Response(
         status=200,
         headers={
@@ -45,7 +53,15 @@ async def delete(request: FileRequest) -> web.Response:
     if not request.shares.exists(request.account, request.share):
         raise StorageError("ShareNotFound")
     await request.shares.delete(request.account, request.share)
+    request.records.forget(request.account, request.share)
     return web.Response(status=202)
+
+
+async def set_properties(request: FileRequest) -> web.Response:
+    """The share's quota, set."""
+    root = request.at
+    request.records.record(request.account, request.share, _quota_gib(request))
+    return web.Response(status=200, headers=_headers(request, root))
 
 
 async def set_metadata(request: FileRequest) -> web.Response:
@@ -57,7 +73,7 @@ async def set_metadata(request: FileRequest) -> web.Response:
 
 async def statistics(request: FileRequest) -> web.Response:
     """How many bytes the share holds."""
-    used = await asyncio.to_thread(used_bytes, request.at)
+    used = await asyncio.to_thread(used_bytes, request.at.root)
     text = f'<?xml version="1.0" encoding="utf-8"?><ShareStats><ShareUsageBytes>{used}</ShareUsageBytes></ShareStats>'
     return web.Response(text=text, content_type="application/xml", headers=_headers(request, request.at))
 
@@ -81,7 +97,7 @@ async def list_shares(request: FileRequest) -> web.Response:
             rows.append(
                 f"<Share><Name>{escape(name)}</Name><Properties><Last-Modified>{http_time(status.st_mtime)}"
                 f"</Last-Modified><Etag>{escape(etag(status))}</Etag>"
-                f"<Quota>{request.quota_gib(request.account, name)}</Quota>"
+                f"<Quota>{request.records.quota_gib(request.account, name)}</Quota>"
                 "<AccessTier>TransactionOptimized</AccessTier></Properties></Share>"
             )
     text = (
@@ -102,11 +118,13 @@ async def service_properties(_request: FileRequest) -> web.Response:
     return web.Response(text=text, content_type="application/xml")
 
 
-def used_bytes(root: SharePath) -> int:
-    """The sum of the sizes of all files in the share."""
-    return sum(
-        path.lstat().st_size for path in root.root.rglob("*") if path.is_file() and not path.is_symlink()
-    )
+def _quota_gib(request: FileRequest) -> int | None:
+    given = request.http.headers.get("x-ms-share-quota")
+    if given is None:
+        return None
+    if not given.isdigit() or not 1 <= int(given) <= LARGEST_QUOTA_GIB:
+        raise StorageError("InvalidHeaderValue", f"x-ms-share-quota is 1 to {LARGEST_QUOTA_GIB}.")
+    return int(given)
 
 
 def _headers(request: FileRequest, root: SharePath) -> dict[str, str]:

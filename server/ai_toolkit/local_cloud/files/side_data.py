@@ -23,6 +23,9 @@ class FileFacts:
     attributes: str | None = None
     permission_key: str | None = None
     lease: str | None = None
+    changed_ns: int = 0  # when properties or metadata were last set
+    written: list[list[int]] | None = None  # [first, last] of what was written; None: all of it
+
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,6 +54,17 @@ class SideData:
             (account, share, path.casefold(), inode),
         ).fetchone()
         return FileFacts(**json.loads(row[0])) if row else FileFacts()
+
+    def children(self, account: str, share: str, folder: str) -> dict[str, tuple[int, FileFacts]]:
+        """Inode and facts of what lies directly in a folder, by case-folded name."""
+        low, high = _below(folder)
+        start = len(low) if folder else 0
+        rows = self._database.execute(
+            "SELECT substr(path, ?), inode, facts FROM facts WHERE account = ? AND share = ? AND path > ? "
+            "AND path < ? AND instr(substr(path, ?), '/') = 0",
+            (start + 1, account, share, low, high, start + 1),
+        ).fetchall()
+        return {name: (inode, FileFacts(**json.loads(facts))) for name, inode, facts in rows}
 
     def put(self, account: str, share: str, path: str, inode: int, facts: FileFacts) -> None:
         """Record the facts of the file that is there now."""

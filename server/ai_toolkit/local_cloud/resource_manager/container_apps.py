@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
 from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     API_VERSIONS,
@@ -32,9 +32,7 @@ class ContainerApps(ResourceType):
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"
     )
 
-    def __init__(
-        self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]
-    ) -> None:
+    def __init__(self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
         super().__init__(ground.store)
         self._ground = ground
         self._origin = origin
@@ -98,18 +96,14 @@ class ContainerApps(ResourceType):
             read_probes(container)
         scale = (given.get("template") or {}).get("scale") or {}
         least, most = scale.get("minReplicas") or 0, scale.get("maxReplicas", 10)
-        if (
-            not isinstance(least, int)
-            or not isinstance(most, int)
-            or not 0 <= least <= most
-            or not 1 <= most <= 1000
-        ):  # noqa: PLR2004
+        if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most or not 1 <= most <= 1000:  # noqa: PLR2004
             raise ArmError(
                 "ContainerAppInvalidScaleSettings",
-                f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas, 1 to 1000.",
+                f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas <= 1000.",
                 target="properties.template.scale",
             )
         ingress = configuration.get("ingress")
+        IngressRules.read(ingress or {})
         if ingress and not isinstance(ingress.get("targetPort", 80), int):
             raise ArmError(
                 "IngressTargetPortInvalid",
@@ -182,6 +176,12 @@ class ContainerApps(ResourceType):
 
     async def provision(self, resource: StoredResource) -> None:
         """Bring what runs to what is stored."""
+        if self._ground.gpus(resource.body) is not None and not self._ground.gpu_limit:
+            raise ArmError(
+                "MaxRegionalQuotaExceeded",
+                f"The container app '{resource.id.name}' needs a GPU, and the quota of GPUs in this region is 0.",
+                target="properties.workloadProfileName",
+            )
         await self.running(resource.id).apply()
 
     async def remove(self, resource: StoredResource) -> None:

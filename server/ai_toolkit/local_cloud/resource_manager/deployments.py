@@ -79,7 +79,8 @@ class Deployments:
         if not NAME.fullmatch(identifier.name):
             raise ArmError(
                 "InvalidDeploymentName",
-                f"The deployment name '{identifier.name}' is not valid: 1 to 64 letters, digits, '-', '_', '.' and brackets.",
+                f"The deployment name '{identifier.name}' is not valid: "
+                "1 to 64 letters, digits, '-', '_', '.' and brackets.",
             )
         if identifier.key in self._active:
             raise ArmError(
@@ -189,9 +190,7 @@ class Deployments:
             known = self._manager.find_type(resource.id.type) is not None
             if known and len(resource.id.types) == 1 and resource.id.key not in planned:
                 body = self._manager.view(resource)
-                changes.append(
-                    {"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body}
-                )
+                changes.append({"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body})
         return web.json_response({"status": "Succeeded", "properties": {"changes": changes}})
 
     async def _cancel(self, request: ArmRequest) -> web.Response:
@@ -261,17 +260,13 @@ class Deployments:
         self._manager.require_group(identifier)
         found = self._manager.store.get(identifier)
         if found is None:
-            raise ArmError(
-                "DeploymentNotFound", f"Deployment '{identifier.name}' could not be found.", status=404
-            )
+            raise ArmError("DeploymentNotFound", f"Deployment '{identifier.name}' could not be found.", status=404)
         return found
 
     def _content(self, request: ArmRequest) -> tuple[JsonObject, JsonObject]:
         properties = request.require_body().get("properties")
         if not isinstance(properties, dict):
-            raise ArmError(
-                "InvalidRequestContent", "The property 'properties' is required.", target="properties"
-            )
+            raise ArmError("InvalidRequestContent", "The property 'properties' is required.", target="properties")
         if properties.get("mode", "Incremental").lower() != "incremental":
             raise ArmError(
                 "NotImplementedByLocalCloud",

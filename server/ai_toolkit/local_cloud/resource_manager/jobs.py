@@ -19,7 +19,5 @@ class Jobs(ResourceType):
         body = super().view(resource)
         configuration = dict(body["properties"].get("configuration") or {})
         if "secrets" in configuration:
-            configuration["secrets"] = [
-                {"name": secret.get("name")} for secret in configuration["secrets"] or []
-            ]
+            configuration["secrets"] = [{"name": secret.get("name")} for secret in configuration["secrets"] or []]
         return {**body, "properties": {**body["properties"], "configuration": configuration}}

@@ -28,9 +28,7 @@ class ManagedEnvironments(ResourceType):
     name: ClassVar[str] = "Microsoft.App/managedEnvironments"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
-    name_rule: ClassVar[str] = (
-        "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
-    )
+    name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -88,9 +86,7 @@ class ManagedEnvironments(ResourceType):
         shown = dict(body["properties"])
         logs = shown.get("appLogsConfiguration")
         if isinstance(logs, dict) and isinstance(logs.get("logAnalyticsConfiguration"), dict):
-            analytics = {
-                key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"
-            }
+            analytics = {key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"}
             shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
         for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
             shown.pop(secret, None)
@@ -220,20 +216,20 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
     ]
 
 
-def usage_documents(gpus_in_use: int) -> list[JsonObject]:
+def usage_documents(gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
     """What is used of each quota."""
     rows = [
         (
             "ManagedEnvironmentConsumptionNCA100Gpus",
             "Managed Environment Consumption NCA100 Gpus",
             gpus_in_use,
-            GPUS_PER_ENVIRONMENT,
+            gpu_limit,
         ),
         (
             "ManagedEnvironmentConsumptionT4Gpus",
             "Managed Environment Consumption T4 Gpus",
             gpus_in_use,
-            GPUS_PER_ENVIRONMENT,
+            gpu_limit,
         ),
         ("ManagedEnvironmentConsumptionCores", "Managed Environment Consumption Cores", 0, 100),
     ]

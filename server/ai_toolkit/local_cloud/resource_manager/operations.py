@@ -61,7 +61,9 @@ class Operations:
     ) -> Operation:
         """An operation that does the work in the background; ArmErrors become its outcome."""
         identifier = str(uuid.uuid4())
-        scope = f"/subscriptions/{subscription}/providers/{namespace}/locations/{location}/operationStatuses/{identifier}"
+        scope = (
+            f"/subscriptions/{subscription}/providers/{namespace}/locations/{location}/operationStatuses/{identifier}"
+        )
         operation = Operation(identifier, scope, datetime.now(UTC), result=result)
         self._operations[identifier] = operation
         while len(self._operations) > KEPT_OPERATIONS:

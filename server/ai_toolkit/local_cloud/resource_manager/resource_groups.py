@@ -87,9 +87,7 @@ class ResourceGroups:
     async def _patch(self, request: ArmRequest) -> web.Response:
         group = self._manager.require_group(_identifier(request))
         tags = merge_patch(group.body.get("tags"), request.require_body().get("tags", {}))
-        return web.json_response(
-            self.document(self._manager.store.put(group.id, {**group.body, "tags": tags}))
-        )
+        return web.json_response(self.document(self._manager.store.put(group.id, {**group.body, "tags": tags})))
 
     async def _get(self, request: ArmRequest) -> web.Response:
         return web.json_response(self.document(self._manager.require_group(_identifier(request))))
@@ -114,11 +112,7 @@ class ResourceGroups:
             if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:
                 body = self._manager.view(resource)
                 value.append(
-                    {
-                        key: body[key]
-                        for key in ("id", "name", "type", "location", "tags", "sku", "kind")
-                        if key in body
-                    }
+                    {key: body[key] for key in ("id", "name", "type", "location", "tags", "sku", "kind") if key in body}
                 )
         return web.json_response({"value": value})
 

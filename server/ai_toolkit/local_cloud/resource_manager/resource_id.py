@@ -66,9 +66,7 @@ class ResourceId:
 
     def child(self, kind: str, name: str) -> "ResourceId":
         """The id of a part of this resource."""
-        return ResourceId(
-            self.subscription, self.group, self.namespace, (*self.types, kind), (*self.names, name)
-        )
+        return ResourceId(self.subscription, self.group, self.namespace, (*self.types, kind), (*self.names, name))
 
     @cached_property
     def key(self) -> str:

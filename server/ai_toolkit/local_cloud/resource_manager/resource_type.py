@@ -44,9 +44,7 @@ class ResourceType:
                 target="location",
             )
         if not isinstance(body.get("properties", {}), dict):
-            raise ArmError(
-                "InvalidRequestContent", "The property 'properties' must be an object.", target="properties"
-            )
+            raise ArmError("InvalidRequestContent", "The property 'properties' must be an object.", target="properties")
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """The body to store for a PUT: by default what was sent, and nothing of the existing one."""

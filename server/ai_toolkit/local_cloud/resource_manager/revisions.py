@@ -161,9 +161,7 @@ class Revisions:
     async def _log_stream(self, request: ArmRequest) -> web.StreamResponse:
         _resource, app = self._app(request)
         name = app.record(request.names["revision"]).id.name
-        return await _stream(
-            request, _find_replica(app, name, request.names["replica"]).output, is_events=False
-        )
+        return await _stream(request, _find_replica(app, name, request.names["replica"]).output, is_events=False)
 
 
 async def _stream(request: ArmRequest, log: LineLog, *, is_events: bool) -> web.StreamResponse:
@@ -197,13 +195,10 @@ def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
     revision: RunningRevision | None = app.revisions.get(record.id.name)
     active = bool(body["active"]) and app.running_status() == "Running"
     state = revision.running_state(active=active) if revision else ("ScaledToZero" if active else "Stopped")
-    health = (
-        "Unhealthy"
-        if state in {"Failed", "Degraded"}
-        else "Healthy"
-        if state.startswith("Running")
-        else "None"
-    )
+    problem = body.get("provisioningError")
+    if active and app.ingress_error is not None:
+        state, problem = "Failed", app.ingress_error
+    health = "Unhealthy" if state in {"Failed", "Degraded"} else "Healthy" if state.startswith("Running") else "None"
     latest = app.local.get("latestReadyRevision") or app.local.get("latestRevision")
     document: JsonObject = {
         "createdTime": body["createdTime"],
@@ -216,8 +211,8 @@ def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
         "provisioningState": body["provisioningState"],
         "runningState": state,
     }
-    if body.get("provisioningError"):
-        document["provisioningError"] = body["provisioningError"]
+    if problem:
+        document["provisioningError"] = problem
     return {
         "id": str(record.id),
         "name": record.id.name,

@@ -41,9 +41,7 @@ class ArmRequest:
     def require_body(self) -> JsonObject:
         """The body, or 400 when there is none."""
         if self.body is None:
-            raise ArmError(
-                "InvalidRequestContent", "The request content was invalid: a JSON object is expected."
-            )
+            raise ArmError("InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
         return self.body
 
 
@@ -101,9 +99,7 @@ async def read_request(http: web.Request) -> ArmRequest:
                 f"The request content was invalid and could not be deserialized: '{error}'.",
             ) from error
         if body is not None and not isinstance(body, dict):
-            raise ArmError(
-                "InvalidRequestContent", "The request content was invalid: a JSON object is expected."
-            )
+            raise ArmError("InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
     return ArmRequest(http.method, raw_path, segments, {}, query, body, http)
 
 

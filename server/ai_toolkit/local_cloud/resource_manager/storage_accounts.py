@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
@@ -124,9 +123,7 @@ class StorageAccounts(ResourceType):
     async def _regenerate_key(self, account: StoredResource, body: JsonObject) -> JsonValue:
         name = body.get("keyName")
         if name not in {"key1", "key2"}:
-            raise ArmError(
-                "InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName"
-            )
+            raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
         keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[KEYS]]
         self.store.put(account.id, {**account.body, KEYS: keys})
         return {"keys": keys}
@@ -178,6 +175,43 @@ class FileShares(ResourceType):
         }
         return {**body, "properties": {**defaults, **properties(body)}}
 
+    # Shares that are made through the Files port are resources, too.
+
+    def record(self, account: str, share: str, quota_gib: int | None) -> None:
+        """Keep a share that was created, or whose quota was set, through the Files port."""
+        existing = self._find(account, share)
+        owner = next(
+            (
+                found.id
+                for found in self.store.below("/subscriptions", StorageAccounts.name)
+                if found.id.name.lower() == account.lower()
+            ),
+            None,
+        )
+        if owner is None:
+            return
+        identifier = existing.id if existing else owner.child("fileServices", "default").child("shares", share)
+        given = {"shareQuota": quota_gib} if quota_gib is not None else {}
+        before = properties(existing.body) if existing else {}
+        body = self.merge(identifier, {"properties": {**before, **given}}, existing.body if existing else None)
+        self.store.put(identifier, body)
+
+    def forget(self, account: str, share: str) -> None:
+        """Drop a share that was deleted through the Files port."""
+        if (found := self._find(account, share)) is not None:
+            self.store.delete(found.id)
+
+    def quota_gib(self, account: str, share: str) -> int:
+        """How much a share may hold."""
+        found = self._find(account, share)
+        return int(properties(found.body)["shareQuota"]) if found else DEFAULT_SHARE_QUOTA_GIB
+
+    def _find(self, account: str, share: str) -> StoredResource | None:
+        for resource in self.store.below("/subscriptions", self.name):
+            if resource.id.names[0].lower() == account.lower() and resource.id.name.lower() == share.lower():
+                return resource
+        return None
+
     async def provision(self, resource: StoredResource) -> None:
         """Create the share's folder."""
         await self._shares.create(resource.id.names[0], resource.id.name)
@@ -189,15 +223,8 @@ class FileShares(ResourceType):
     def view(self, resource: StoredResource) -> JsonObject:
         """The share; its provisioning state is not part of Azure's answer."""
         body = super().view(resource)
-        body["properties"] = {
-            key: value for key, value in body["properties"].items() if key != "provisioningState"
-        }
+        body["properties"] = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
         return body
-
-
-def folder_of_share(shares_folder: Path, account: str, share: str) -> Path:
-    """Where a share's files lie."""
-    return shares_folder / account / share
 
 
 def _new_key(name: str) -> JsonObject:

@@ -50,9 +50,7 @@ def add_routes(routes: Routes) -> None:
 def check_subscription(subscription: str) -> None:
     """Raise 404 for any other subscription than this computer's."""
     if subscription.lower() != SUBSCRIPTION:
-        raise ArmError(
-            "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", status=404
-        )
+        raise ArmError("SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", status=404)
 
 
 def check_location(location: str) -> None:
@@ -71,7 +69,7 @@ def normal_location(location: str) -> str:
 
 
 def subscription_document() -> JsonObject:
-    """This computer as a subscription."""
+    """The subscription that this computer is."""
     return {
         "id": f"/subscriptions/{SUBSCRIPTION}",
         "subscriptionId": SUBSCRIPTION,

@@ -12,9 +12,10 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
-from ai_toolkit.local_cloud.template.evaluation import NotYetKnownError, evaluate, expand_copy
+from ai_toolkit.local_cloud.template.evaluation import evaluate, expand_copy
 from ai_toolkit.local_cloud.template.parameters import resolve_definition
 from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource, UnknownYet, make_plan
+from ai_toolkit.local_cloud.template.scope import NotYetKnownError
 from ai_toolkit.local_cloud.template.text_functions import FunctionError
 
 log = logging.getLogger(__name__)
@@ -115,9 +116,7 @@ class DeploymentRun:
                 for needed in resource.needs:
                     await events[needed].wait()
                 if resource.needs & failures.keys():
-                    failures[resource.symbol] = ArmError(
-                        "DependencyFailed", "A resource that this one needs failed."
-                    )
+                    failures[resource.symbol] = ArmError("DependencyFailed", "A resource that this one needs failed.")
                     return
                 await self._deploy(resource)
             except ArmError as error:
@@ -237,9 +236,7 @@ def change(manager: ResourceManager, resource: PlannedResource) -> JsonObject:
     before = {**manager.view(stored), "apiVersion": resource.api_version}
     delta = _differences(before, after)
     result: JsonObject = {"resourceId": str(resource.id), "before": before, "after": after}
-    return (
-        {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
-    )
+    return {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
 
 
 def _without_secrets(body: JsonObject) -> JsonObject:
@@ -269,9 +266,4 @@ def _differences(before: Value, after: Value, path: str = "") -> list[JsonObject
 
 def _unknown(value: Value) -> bool:
     """Whether it is an expression that only the deployment can evaluate."""
-    return (
-        isinstance(value, str)
-        and value.startswith("[")
-        and value.endswith("]")
-        and not value.startswith("[[")
-    )
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]") and not value.startswith("[[")

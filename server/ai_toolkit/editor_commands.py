@@ -1,0 +1,309 @@
+"""The editor's commands: each asks a use-case for the work, and offers what comes next."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcRequestCancelled
+
+from ai_toolkit import protocol
+from ai_toolkit.errors import WorkspaceError
+from ai_toolkit.ui import Choice, Pick
+from ai_toolkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.editor_ui import EditorUi
+    from ai_toolkit.language_server import Server
+
+# Use-cases are imported when a command first needs them: they load the Azure SDKs, and initialize is answered before.
+# ruff: noqa: PLC0415
+
+PROVISION: Final = "Provision Azure Container Apps for inference"
+DEPLOY: Final = "Deploy for inference"
+GO_TO_ENDPOINT: Final = "Go to Inference Endpoint"
+COPY_KEY: Final = "Copy inference API key"
+COPY_EXAMPLE: Final = "Copy inference API example"
+SHOW_LOGS: Final = "Show inference streaming logs"
+SHOW_STATUS: Final = "Show inference status"
+ADD_SECRET: Final = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
+CREATE_PROJECT: Final = "Create inference project"
+
+_Token = types.ProgressToken | None
+_Command = Callable[["Server", Workspace, protocol.Answers, _Token], Awaitable[Any]]
+
+
+async def _provision(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
+    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Provisioned)
+        from ai_toolkit.choose_target import Answers
+        from ai_toolkit.provision import provision as use_case
+
+        return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, given.location))
+
+    try:
+        result = await server.run_command(token, PROVISION, work)
+    finally:
+        server.status.look(workspace)
+    message = f"Provisioned for inference: {result['endpoint']}"
+    server.in_background(_offer(server, workspace, message, {DEPLOY: _deploy}))
+    return result
+
+
+async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
+    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Deployed)
+        from ai_toolkit.deploy import deploy as use_case
+        from ai_toolkit.replica_packages import agree_to_download
+
+        await agree_to_download(workspace, ui)
+        return await use_case(workspace, ui)
+
+    server.status.working(workspace)
+    try:
+        result = await server.run_command(token, DEPLOY, work)
+    finally:
+        server.status.done(workspace)
+    message = f"The model is deployed: {result['endpoint']}"
+    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: _open_endpoint}))
+    return result
+
+
+async def _open_endpoint(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Opened)
+        from ai_toolkit.open_endpoint import open_endpoint as use_case
+
+        opened = await use_case(workspace, ui)
+        ui.announce(f"Opening {opened.endpoint}")
+        return opened
+
+    page = (await server.run_command(token, GO_TO_ENDPOINT, work))["page"]
+    await server.window_show_document_async(types.ShowDocumentParams(uri=page, external=True))
+    server.status.look(workspace)
+
+
+async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(_ui: "EditorUi") -> None:
+        from ai_toolkit.inspect_target import endpoint_key
+
+        await _copy(server, await endpoint_key(workspace), "The inference API key is in the clipboard.")
+
+    await server.run_command(token, COPY_KEY, work)
+
+
+async def _copy_example(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(ui: "EditorUi") -> None:
+        from ai_toolkit.api_example import EXAMPLES, KEY_VARIABLE, example
+
+        endpoint = workspace.target().endpoint
+        items = tuple(Choice(language, language) for language in EXAMPLES)
+        language = await ui.pick(Pick(COPY_EXAMPLE, "In which language?", items))
+        said = f"The {language} example is in the clipboard. It reads the key from {KEY_VARIABLE}."
+        await _copy(server, example(language, endpoint), said)
+
+    await server.run_command(token, COPY_EXAMPLE, work)
+
+
+async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.Answers, _token: _Token) -> None:
+    def write(lines: list[str], *, show: bool = False) -> None:
+        params = protocol.ReplicaLogParams(tuple(lines), show)
+        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["replicaLog"], protocol.plain(params))
+
+    async def follow() -> None:
+        from ai_toolkit.errors import for_people
+        from ai_toolkit.follow_logs import follow_logs
+
+        try:
+            await follow_logs(workspace, write)
+        except Exception as error:  # noqa: BLE001  (the person reads the log: it belongs there)
+            write([f"--- {for_people(error)}"])
+
+    workspace.target()
+    write([], show=True)
+    running = server.following.get(workspace)
+    if running is None or running.done():
+        server.following[workspace] = asyncio.ensure_future(follow())
+        server.in_background(server.following[workspace])
+    elif await server.offer("The logs are being shown.", ("Stop",)) == "Stop":
+        running.cancel()
+        write(["--- stopped"])
+
+
+async def _show_status(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    message = ""
+    following: dict[str, _Command] = {}
+
+    async def work(ui: "EditorUi") -> None:
+        nonlocal message, following
+        from ai_toolkit.inference_state import State, look_from_outside
+
+        found = await look_from_outside(workspace, at_cloud=server.status.at_cloud)
+        server.status.show(workspace, found)
+        message = f"Inference: {found.state}. {found.detail}"
+        ui.announce(message)
+        all_following: dict[State, dict[str, _Command]] = {
+            State.NOT_PROVISIONED: {PROVISION: _provision},
+            State.PROVISIONED: {DEPLOY: _deploy},
+            State.LIVE: {GO_TO_ENDPOINT: _open_endpoint},
+            State.NEWER_FILES: {DEPLOY: _deploy},
+            State.FAILED: {SHOW_LOGS: _show_logs},
+        }
+        following = all_following.get(found.state, {})
+
+    await server.run_command(token, SHOW_STATUS, work)
+    server.in_background(_offer(server, workspace, message, following))
+
+
+async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
+    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (SecretAdded)
+        from ai_toolkit.add_secret import add_secret as use_case
+
+        return await use_case(workspace, ui)
+
+    result = await server.run_command(token, ADD_SECRET, work)
+    said = f"The app has the secret {result['secret']} as the environment variable {result['variable']}."
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+    server.status.look(workspace)
+    return result
+
+
+async def _create_project(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
+    added: list[str] = []
+
+    async def work(ui: "EditorUi") -> None:
+        from ai_toolkit.create_project import create_project as use_case
+
+        added.extend(await use_case(workspace.folder, ui, sample=False))
+
+    await server.run_command(token, CREATE_PROJECT, work)
+    said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
+    server.in_background(_offer(server, workspace, said, {PROVISION: _provision}))
+    server.status.look(workspace)
+    return {"added": added}
+
+
+async def _start_local_cloud(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    await _local_cloud(server, workspace, token, start=True)
+
+
+async def _stop_local_cloud(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    await _local_cloud(server, workspace, token, start=False)
+
+
+async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *, start: bool) -> None:
+    said = ""
+
+    async def work(ui: "EditorUi") -> None:
+        nonlocal said
+        from ai_toolkit.errors import LocalCloudFailed
+        from ai_toolkit.local_cloud import control
+
+        home = control.home()
+        try:
+            if start:
+                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+            else:
+                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
+        except control.LocalCloudError as error:
+            raise LocalCloudFailed(error.message, error.advice) from error
+        ui.announce(said)
+
+    await server.run_command(token, "Start local cloud" if start else "Stop local cloud", work)
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+    server.status.look(workspace)
+
+
+async def _choose_action(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> None:
+    """What a click on the status bar's item offers."""
+    chosen = ""
+
+    async def work(ui: "EditorUi") -> None:
+        nonlocal chosen
+        provisioned = workspace.target_path.exists()
+        items = tuple(Choice(title, title) for title in _ACTIONS if provisioned or title in {PROVISION, CREATE_PROJECT})
+        chosen = await ui.pick(Pick("AI Toolkit", "What next?", items))
+
+    await server.run_command(None, "AI Toolkit", work)
+    await _ACTIONS[chosen](server, workspace, given, token)
+
+
+_ACTIONS: Final[dict[str, _Command]] = {
+    DEPLOY: _deploy,
+    GO_TO_ENDPOINT: _open_endpoint,
+    COPY_KEY: _copy_key,
+    COPY_EXAMPLE: _copy_example,
+    SHOW_STATUS: _show_status,
+    SHOW_LOGS: _show_logs,
+    ADD_SECRET: _add_secret,
+    PROVISION: _provision,
+    CREATE_PROJECT: _create_project,
+}
+COMMANDS: Final[dict[str, _Command]] = {
+    "provisionInference": _provision,
+    "deployInference": _deploy,
+    "openEndpoint": _open_endpoint,
+    "copyKey": _copy_key,
+    "copyExample": _copy_example,
+    "showLogs": _show_logs,
+    "showStatus": _show_status,
+    "addSecret": _add_secret,
+    "createProject": _create_project,
+    "startLocalCloud": _start_local_cloud,
+    "stopLocalCloud": _stop_local_cloud,
+    "chooseAction": _choose_action,
+}
+
+
+def register(server: "Server") -> None:
+    """Announces every command."""
+    for name, command in COMMANDS.items():
+        _register(server, name, command)
+
+
+def _register(server: "Server", name: str, command: _Command) -> None:
+    @server.command(protocol.COMMANDS[name])
+    async def run(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
+        workspace, given = _argument(params)
+        return await command(server, workspace, given, params.work_done_token)
+
+
+async def _offer(server: "Server", workspace: Workspace, message: str, following: dict[str, _Command]) -> None:
+    """Tells the person, with buttons that run the commands."""
+    chosen = await server.offer(message, tuple(following))
+    if chosen is None:
+        return
+    token = str(uuid.uuid4())
+    await server.work_done_progress.create_async(token)
+    try:
+        await following[chosen](server, workspace, protocol.Answers(), token)
+    except JsonRpcRequestCancelled:
+        return
+    except JsonRpcException as error:
+        server.window_show_message(types.ShowMessageParams(types.MessageType.Error, error.message))
+
+
+async def _copy(server: "Server", text: str, said: str) -> None:
+    params = protocol.plain(protocol.CopyParams(text, said))
+    await server.protocol.send_request_async(protocol.EDITOR_REQUESTS["copy"], params)
+
+
+def _argument(params: types.ExecuteCommandParams) -> tuple[Workspace, protocol.Answers]:
+    arguments = params.arguments or ()
+    if len(arguments) != 1:
+        raise JsonRpcInvalidParams("One argument is expected: {workspaceFolder, answers?}.")
+    try:
+        argument = protocol.parse(arguments[0], protocol.CommandArgument)
+        folder = path_of(argument.workspace_folder)
+    except (ValueError, WorkspaceError) as error:
+        raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
+    return Workspace(folder), argument.answers or protocol.Answers()
+
+
+def path_of(uri: str) -> Path:
+    """The file or folder that a URI names. Raises WorkspaceError."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")
+    return Path(url2pathname(parts.path))

@@ -1,0 +1,83 @@
+"""Findings of the files that are open in the editor, as diagnostics and quick fixes."""
+
+from typing import TYPE_CHECKING, Final
+
+from lsprotocol import types
+
+from ai_toolkit.diagnose import Finding, Fix, diagnose
+from ai_toolkit.editor_commands import path_of
+from ai_toolkit.json_places import Span
+
+if TYPE_CHECKING:
+    from ai_toolkit.language_server import Server
+
+_SOURCE: Final = "AI Toolkit"
+
+
+def register(server: "Server") -> None:
+    """Judges a file when it is opened, changed or saved."""
+    findings: dict[str, list[Finding]] = {}
+
+    def judge(uri: str) -> None:
+        path = path_of(uri)
+        workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
+        if workspace is None:
+            return
+        text = server.workspace.get_text_document(uri).source
+        found = findings[uri] = diagnose(workspace, path, text, server.status.on_share(workspace))
+        diagnostics = [_diagnostic(one, text) for one in found]
+        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, diagnostics))
+
+    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def opened(params: types.DidOpenTextDocumentParams) -> None:
+        judge(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def changed(params: types.DidChangeTextDocumentParams) -> None:
+        judge(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def saved(params: types.DidSaveTextDocumentParams) -> None:
+        judge(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def closed(params: types.DidCloseTextDocumentParams) -> None:
+        findings.pop(params.text_document.uri, None)
+        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(params.text_document.uri, []))
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions([types.CodeActionKind.QuickFix]))
+    def fixes(params: types.CodeActionParams) -> list[types.CodeAction]:
+        uri = params.text_document.uri
+        text = server.workspace.get_text_document(uri).source
+        return [
+            _action(uri, finding.fix, _diagnostic(finding, text), text)
+            for finding in findings.get(uri, [])
+            if finding.fix is not None and _touch(_range(finding.span, text), params.range)
+        ]
+
+
+def _diagnostic(finding: Finding, text: str) -> types.Diagnostic:
+    severity = types.DiagnosticSeverity.Error if finding.certain else types.DiagnosticSeverity.Warning
+    return types.Diagnostic(_range(finding.span, text), finding.message, severity=severity, source=_SOURCE)
+
+
+def _action(uri: str, fix: Fix, diagnostic: types.Diagnostic, text: str) -> types.CodeAction:
+    edit = types.WorkspaceEdit({uri: [types.TextEdit(_range(fix.span, text), fix.text)]})
+    kind = types.CodeActionKind.QuickFix
+    return types.CodeAction(fix.title, kind=kind, diagnostics=[diagnostic], edit=edit, is_preferred=True)
+
+
+def _range(span: Span, text: str) -> types.Range:
+    return types.Range(_position(span.start, text), _position(span.end, text))
+
+
+def _position(index: int, text: str) -> types.Position:
+    """Lines end as LSP says (CR LF, LF, CR), columns count UTF-16 units."""
+    before = text[:index].replace("\r\n", "\n").replace("\r", "\n")
+    line = before.count("\n")
+    column = before.rsplit("\n", 1)[-1]
+    return types.Position(line, len(column.encode("utf-16-le")) // 2)
+
+
+def _touch(one: types.Range, other: types.Range) -> bool:
+    return one.start <= other.end and other.start <= one.end

@@ -1,0 +1,69 @@
+"""Keeps the editor's status bar right, from outside: nothing is woken in order to look."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ai_toolkit import protocol
+from ai_toolkit.inference_state import InferenceState, State, look_from_outside
+from ai_toolkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.language_server import Server
+
+_SETTLE_SECONDS: Final = 1.0
+_ICONS: Final = {
+    State.NOT_PROVISIONED: "circle-outline",
+    State.PROVISIONED: "circle-large-outline",
+    State.DEPLOYING: "sync~spin",
+    State.LIVE: "pass",
+    State.NEWER_FILES: "cloud-upload",
+    State.FAILED: "error",
+}
+
+
+class StatusBar:
+    """One item per folder; looks come one at a time, and the last one asked for is the last one shown."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._busy: set[Workspace] = set()
+        self._looking: dict[Workspace, asyncio.Task[None]] = {}
+        self.at_cloud = True
+        """False in a folder that is not trusted: then only its files are read."""
+        self._on_share: dict[Workspace, frozenset[str]] = {}
+
+    def on_share(self, workspace: Workspace) -> frozenset[str]:
+        """The files that were on the share at the last look."""
+        return self._on_share.get(workspace, frozenset())
+
+    def look(self, workspace: Workspace, *, settle: bool = False) -> None:
+        """Looks anew; with `settle` a moment later, when files may change several at a time."""
+        before = self._looking.pop(workspace, None)
+        if before is not None:
+            before.cancel()
+        task = asyncio.ensure_future(self._look(workspace, settle=settle))
+        self._looking[workspace] = task
+        self._server.in_background(task)
+
+    def working(self, workspace: Workspace) -> None:
+        """A deploy began; `done` ends it."""
+        self._busy.add(workspace)
+        self.show(workspace, InferenceState(State.DEPLOYING, "Deploying now."))
+
+    def done(self, workspace: Workspace) -> None:
+        self._busy.discard(workspace)
+        self.look(workspace)
+
+    def show(self, workspace: Workspace, state: InferenceState) -> None:
+        text = f"$({_ICONS[state.state]}) Inference: {state.state}"
+        params = protocol.StatusParams(workspace.folder.as_uri(), text, state.detail)
+        self._server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["status"], protocol.plain(params))
+
+    async def _look(self, workspace: Workspace, *, settle: bool) -> None:
+        if settle:
+            await asyncio.sleep(_SETTLE_SECONDS)
+        state = await look_from_outside(workspace, at_cloud=self.at_cloud)
+        if state.deployed:
+            self._on_share[workspace] = state.deployed
+        if workspace not in self._busy:
+            self.show(workspace, state)

@@ -1,0 +1,63 @@
+"""Use-case: Go to Inference Endpoint: wakes the model when it sleeps and makes a link that signs in."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from ai_toolkit.cloud import open_cloud
+from ai_toolkit.endpoint import Endpoint, signed_link
+from ai_toolkit.errors import EndpointForeign, EndpointNotReady
+from ai_toolkit.ui import Ui
+from ai_toolkit.workspace import Workspace
+
+WAKE_LIMIT: Final = timedelta(minutes=15)
+_LOOK_AGAIN_SECONDS: Final = 0.5
+_NOTHING_DEPLOYED: Final = "nothing deployed"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The endpoint, and the page to open in a browser; the page may carry a signature that is good for 5 minutes."""
+
+    endpoint: str
+    page: str
+
+
+async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
+    """The endpoint as the management plane knows it, and its key.
+
+    Raises EndpointForeign when `inference.config.json` names another host: a folder from elsewhere may.
+    """
+    target = workspace.target()
+    async with (
+        open_cloud(target.subscription) as cloud,
+        cloud.container_apps(target.subscription, target.resource_group) as apps,
+    ):
+        app = await apps.app(target.app)
+        own = f"{cloud.endpoint_scheme}://{app.host}"
+        if urlsplit(target.endpoint).netloc.lower() != app.host.lower():
+            raise EndpointForeign(workspace.target_path, target.endpoint, own)
+        return own, await apps.key(target.app)
+
+
+async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:
+    """Returns when the model is ready, or has something to tell instead: that it failed, that nothing is deployed.
+
+    Raises EndpointForeign, EndpointNotReady after a quarter of an hour.
+    """
+    ui.report("looking for the endpoint", 5)
+    endpoint, key = await own_endpoint(workspace)
+    began = time.monotonic()
+    async with Endpoint.open(endpoint, key) as asked:
+        ui.report("waking the model, if it sleeps", 10)
+        while True:
+            readiness = await asked.readiness()
+            if readiness.ready or readiness.failed or readiness.stage == _NOTHING_DEPLOYED:
+                return Opened(endpoint, signed_link(endpoint, key) if key else endpoint)
+            ui.report(f"{readiness.stage}: {readiness.detail}" if readiness.detail else readiness.stage)
+            if time.monotonic() - began > WAKE_LIMIT.total_seconds():
+                raise EndpointNotReady(endpoint, readiness.stage, WAKE_LIMIT)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)

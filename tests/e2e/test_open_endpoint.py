@@ -1,0 +1,74 @@
+"""Go to Inference Endpoint, against a local cloud."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from ai_toolkit.errors import Dismissed, EndpointForeign
+from ai_toolkit.open_endpoint import open_endpoint
+from ai_toolkit.replica_packages import agree_to_download
+from ai_toolkit.workspace import Workspace
+
+
+class Person:
+    """Remembers what was shown; any question without a given answer fails the test."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.shown = []
+
+    async def pick(self, question):
+        self.shown.append(question)
+        return self.answers.pop(0)
+
+    def report(self, message, percentage=None):
+        self.shown.append(message)
+
+    def announce(self, message):
+        self.shown.append(message)
+
+
+@pytest.fixture
+def workspace(road, tmp_path, monkeypatch):
+    """A folder that names the shared local cloud's app."""
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_HOME", str(road.home))
+    for name in ("infra/inference.config.json", "inference/requirements.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(road.folder / name, tmp_path / name)
+    return Workspace(tmp_path)
+
+
+async def test_the_page_is_a_signed_link_to_the_apps_own_host(workspace):
+    """What is opened is the endpoint with a signature; what is reported has none."""
+    person = Person()
+    opened = await open_endpoint(workspace, person)
+
+    assert opened.endpoint == workspace.target().endpoint
+    assert opened.page.startswith(f"{opened.endpoint}/#aitk=")
+    assert not [line for line in person.shown if "aitk=" in line]
+
+
+@pytest.mark.parametrize("foreign", ["https://example.com", "http://127.0.0.1:9", "https://127.0.0.1.example.com"])
+async def test_an_endpoint_that_is_not_the_apps_own_is_not_opened(workspace, foreign):
+    """A folder from elsewhere cannot send the signature to a stranger."""
+    path = workspace.target_path
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ACA_APP_ENDPOINT": foreign}))
+
+    with pytest.raises(EndpointForeign, match="not opened"):
+        await open_endpoint(workspace, Person())
+
+
+async def test_pytorch_is_asked_for_with_its_size_before_the_download(workspace, tmp_path, monkeypatch):
+    """Where neither the packages nor an environment with them is there, nothing is downloaded without a yes."""
+    assert await agree_to_download(workspace, Person()) is None
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_HOME", str(tmp_path / "empty"))
+    monkeypatch.delenv("AITK_REPLICA_PYTHON", raising=False)
+    person = Person("no")
+
+    with pytest.raises(Dismissed):
+        await agree_to_download(workspace, person)
+    assert any(size in person.shown[0].items[0].label for size in (" GB", " MB"))
+    assert await agree_to_download(workspace, Person("yes")) is None
