@@ -2,15 +2,13 @@
 
     python benchmarks/inference.py [--clients 1,4,16] [--seconds 60] [--write]
 
-Columns: ours; (a) a thread per request that calls `generate` on the merged model, as the common template
-does; (b) transformers' continuous batching on the merged model; (c) llama.cpp where `llama_cpp` is installed.
-Greedy answers of fixed length, so that every design makes the same tokens. For each cell: total tokens/s,
-median and 99th percentile of the time to the first token in seconds. Designs take turns, and each one's best
-round counts. "half" has base and adapter in turn:
-only (a), unmerged, and ours can do that.
-"""
+Designs: ours; (a) a thread per request that calls `generate` on the merged model, as the common template does;
+(b) transformers' continuous batching on the merged model. llama.cpp is not compared here.
 
-# ruff: noqa: ANN001, ANN003, ANN201, ANN202, ANN204, PLC0415 - a script; what is heavy is imported when the arguments are right
+Greedy answers of fixed length, so that every design makes the same tokens. For each cell: total tokens/s, median and
+99th percentile of the time to the first token in seconds. Designs take turns, and each one's best round counts. "half"
+has base and adapter in turn: only (a), unmerged, and ours can do that.
+"""
 
 from __future__ import annotations
 
@@ -260,7 +258,7 @@ def resident_megabytes():
     return 0
 
 
-def main():  # noqa: C901 - in order
+def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--seconds", type=float, default=60)
