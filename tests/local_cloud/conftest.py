@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import aiohttp
 import pytest
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
@@ -21,6 +22,8 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_cloud.template.deployment import evaluate_known
+from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 LIMIT_SECONDS = 60.0
@@ -38,7 +41,7 @@ class TokenFileCredential:
     async def close(self) -> None:
         pass
 
-    async def __aenter__(self) -> "TokenFileCredential":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -67,6 +70,14 @@ class Clients:
     @property
     def token(self) -> str:
         return self.status.token_file.read_text().strip()
+
+    async def raw(self, path: str, api_version: str) -> Any:
+        """A GET's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        url = f"{self.status.resource_manager}{path}?api-version={api_version}"
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
 
     def share_service(self, account: str, key: str, **options: Any) -> ShareServiceClient:
         return ShareServiceClient(
@@ -111,6 +122,19 @@ async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
                 StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
             ),
         )
+
+
+@pytest.fixture
+def until() -> Any:
+    """Waits until a condition, of this or of another process, holds; fails after a limit."""
+
+    async def wait(condition: Any, limit_seconds: float = 30) -> Any:
+        async with asyncio.timeout(limit_seconds):
+            while not (found := await condition()):  # noqa: ASYNC110  # other processes send no event
+                await asyncio.sleep(0.05)
+        return found
+
+    return wait
 
 
 @pytest.fixture
@@ -201,3 +225,24 @@ async def share(clients, account):
 @pytest.fixture
 def folder(clients, account):
     return clients.status.home / "shares" / account[0] / "models"
+
+
+@pytest.fixture
+def template_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Type and evaluated body of each resource that the product's own template would put."""
+    path = Path(__file__).parents[2] / "infra" / "provision" / "inference.json"
+    group = {
+        "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ai-toolkit-local",
+        "name": "ai-toolkit-local",
+        "location": "westus3",
+    }
+    surroundings = UnknownYet()
+    plan = make_plan(json.loads(path.read_text()), {}, group, "contract", surroundings)
+    return [
+        (
+            one.id.type,
+            {"name": one.id.name, **evaluate_known(one.body, one)},
+        )
+        for one in plan.resources
+        if not one.existing
+    ]

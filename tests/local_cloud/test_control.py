@@ -80,14 +80,16 @@ async def test_stop_says_whether_it_ran(home):
     assert not (await control.status(home)).running
 
 
-async def test_a_killed_cloud_is_started_anew(home):
+async def test_a_killed_cloud_is_started_anew(home, until):
     """After kill -9 status says stopped, and start starts."""
     await control.start(home)
     first = pid_of(home)
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(10):
-        while start_time(first) is not None:
-            await asyncio.sleep(0.01)
+
+    async def gone():
+        return start_time(first) is None
+
+    await until(gone)
     status = await control.status(home)
     again = await control.start(home)
 

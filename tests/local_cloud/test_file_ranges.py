@@ -1,5 +1,6 @@
 """What a share knows of its files beyond their bytes: ranges, times, space and leases."""
 
+import itertools
 import uuid
 
 import pytest
@@ -64,7 +65,7 @@ def test_ranges_are_a_set_of_bytes(changes):
         expected = expected | covered if adds else expected - covered
 
     assert {byte for first, last in ranges for byte in range(first, last + 1)} == expected
-    assert all(one[1] + 1 < other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] + 1 < other[0] for one, other in itertools.pairwise(ranges))
 
 
 async def test_metadata_changes_last_modified_but_not_the_time_of_writing(share):

@@ -53,7 +53,7 @@ async def test_a_replica_that_ends_at_start_fails_its_revision(cloud_group, clie
     with pytest.raises(HttpResponseError) as failure:
         await deploy(script="echo about to end; exit 7")
 
-    app = [app async for app in clients.apps.container_apps.list_by_resource_group(cloud_group)][0]
+    app = await anext(clients.apps.container_apps.list_by_resource_group(cloud_group))
     revision = await clients.apps.container_apps_revisions.get_revision(cloud_group, app.name, app.latest_revision_name)
     replicas = await clients.apps.container_apps_revision_replicas.list_replicas(
         cloud_group, app.name, app.latest_revision_name
@@ -98,20 +98,18 @@ async def test_a_stopped_app_answers_404_and_a_started_one_again(deployed, clien
     assert (stopped, started) == (404, 200)
 
 
-async def test_an_idle_app_sleeps_and_a_request_wakes_it(cloud_group, clients, deploy):
+async def test_an_idle_app_sleeps_and_a_request_wakes_it(clients, deploy, until):
     """After the cooldown no replica is left; the next request waits for a new one."""
     deployed = await deploy(cooldownSeconds=1)
     app = await clients.apps.container_apps.get(deployed.group, deployed.app)
 
-    async def replicas():
+    async def is_asleep():
         listed = await clients.apps.container_apps_revision_replicas.list_replicas(
             deployed.group, deployed.app, app.latest_revision_name
         )
-        return len(listed.value)
+        return not listed.value
 
-    async with asyncio.timeout(60):
-        while await replicas():
-            await asyncio.sleep(0.2)
+    await until(is_asleep, 60)
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://{deployed.endpoint}/health") as answer,

@@ -43,9 +43,11 @@ def test_any_text_parses_or_says_where_it_does_not(text: str):
     try:
         parsed = syntax.parse(f"[{text}]")
     except syntax.ExpressionSyntaxError as error:
-        assert 0 <= error.position <= len(text)
+        outcome = 0 <= error.position <= len(text)
     else:
-        assert syntax.parse(f"[{syntax.write(parsed)}]") == parsed
+        outcome = syntax.parse(f"[{syntax.write(parsed)}]") == parsed
+
+    assert outcome
 
 
 @given(expressions())
@@ -85,7 +87,8 @@ def value_of(expression: Any, **parameters: Any) -> Any:
             for name, value in parameters.items()
         },
         "variables": {"greeting": "[concat('hello ', variables('who'))]", "who": "world",
-                      "copy": [{"name": "squares", "count": 4, "input": "[mul(copyIndex('squares'), copyIndex('squares'))]"}]},
+                      "copy": [{"name": "squares", "count": 4,
+                                "input": "[mul(copyIndex('squares'), copyIndex('squares'))]"}]},
         "resources": [],
     }  # fmt: skip
     given_values = {name: {"value": value} for name, value in parameters.items()}

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import threading
+from pathlib import Path
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -13,7 +14,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/health":
-            sick = os.path.exists(os.path.join(os.environ["AITK_SHARE"], "sick"))
+            sick = (Path(os.environ["AITK_SHARE"]) / "sick").exists()
             self.reply(503 if sick else 200, b"ok")
         elif self.path == "/about":
             self.reply(200, json.dumps({**os.environ, "pid": str(os.getpid())}).encode())
@@ -28,7 +29,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
             self.chunk(b"")
         elif self.path == "/exit":
             self.reply(200, b"ends")
-            print("the app was told to end", flush=True)
+            os.write(1, b"the app was told to end\n")
             os._exit(3)
         else:
             self.reply(200, json.dumps({"path": self.path, "headers": dict(self.headers)}).encode())
@@ -55,6 +56,6 @@ class Answers(http.server.BaseHTTPRequestHandler):
         pass
 
 
-print("the app starts", flush=True)
+os.write(1, b"the app starts\n")
 address = (os.environ.get("AITK_HOST", "0.0.0.0"), int(os.environ["CONTAINER_APP_PORT"]))
 http.server.ThreadingHTTPServer(address, Answers).serve_forever()

@@ -21,16 +21,20 @@ def is_own_host(request: web.Request) -> bool:
     return name.lower() in LOOPBACK_NAMES
 
 
-def resource_manager_access(tokens: Callable[[str], bool]) -> Callable[..., Awaitable[web.StreamResponse]]:
+def resource_manager_access(
+    tokens: Callable[[str], bool], is_public: Callable[[web.Request], bool]
+) -> Callable[..., Awaitable[web.StreamResponse]]:
     """A middleware that lets through what holds a token and translates `ArmError`s.
 
-    `tokens` says whether a bearer token is a good one.
+    `tokens` says whether a bearer token is a good one, `is_public` what is answered without.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            _check_management_request(request, tokens)
+            _check_own_page(request)
+            if not is_public(request):
+                _check_token(request, tokens)
             response = await handler(request)
         except ArmError as error:
             response = error.response()
@@ -55,12 +59,16 @@ def resource_manager_access(tokens: Callable[[str], bool]) -> Callable[..., Awai
     return check
 
 
-def _check_management_request(request: web.Request, tokens: Callable[[str], bool]) -> None:
-    """Raise ArmError unless the request may be answered."""
+def _check_own_page(request: web.Request) -> None:
+    """Raise ArmError for what a web page may have sent."""
     if not is_own_host(request):
         raise ArmError("InvalidHost", "The Host header does not name this computer.", status=403)
     if "Origin" in request.headers:
         raise ArmError("OriginNotAllowed", "Web pages may not call the local cloud.", status=403)
+
+
+def _check_token(request: web.Request, tokens: Callable[[str], bool]) -> None:
+    """Raise ArmError unless the request carries a good token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if not token:
         raise ArmError(

@@ -41,6 +41,8 @@ class LocalCloudStatus:
     files: str | None
     home: Path
     token_file: Path
+    resource_manager_tls: str | None = None
+    certificate: Path | None = None  # what a client has to trust for the https addresses
 
 
 def home() -> Path:
@@ -74,11 +76,16 @@ async def status(home: Path) -> LocalCloudStatus:
         files=address.files,
         home=home,
         token_file=folder.token_file,
+        resource_manager_tls=address.resource_manager_tls,
+        certificate=folder.tls / "ca.pem" if address.resource_manager_tls else None,
     )
 
 
-async def start(home: Path) -> LocalCloudStatus:
-    """A local cloud that answers, started detached when none runs; two callers get the same one."""
+async def start(home: Path, *, tls: bool = False) -> LocalCloudStatus:
+    """A local cloud that answers, started detached when none runs; two callers get the same one.
+
+    One that runs without https is started again where that is asked for.
+    """
     folder = HomeFolder(home)
     try:
         folder.prepare()
@@ -89,9 +96,11 @@ async def start(home: Path) -> LocalCloudStatus:
         ) from error
     async with _alone(folder):
         now = await status(home)
-        if now.running:
+        if now.running and (now.resource_manager_tls or not tls):
             return now
-        pid = _spawn(folder)
+        if (address := folder.address()) is not None and now.running:
+            await _end(address)
+        pid = _spawn(folder, tls=tls)
         try:
             async with asyncio.timeout(START_LIMIT.total_seconds()):
                 while not (now := await status(home)).running:
@@ -119,7 +128,7 @@ async def start(home: Path) -> LocalCloudStatus:
 async def stop(home: Path) -> bool:
     """Whether it ran; afterwards no process of the local cloud or of its replicas is left."""
     folder = HomeFolder(home)
-    if not home.is_dir():
+    if not await asyncio.to_thread(home.is_dir):
         return False
     async with _alone(folder):
         address = folder.address()
@@ -148,19 +157,23 @@ async def _end(address: Address) -> None:
         os.kill(address.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(STOP_LIMIT.total_seconds()):
-            while is_alive(address.pid, address.process_started):
-                await asyncio.sleep(LOOK_AGAIN)
+            await _gone(address)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             os.kill(address.pid, signal.SIGKILL)
-        while is_alive(address.pid, address.process_started):
-            await asyncio.sleep(LOOK_AGAIN)
+        await _gone(address)
     reap(address.pid)
 
 
-def _spawn(folder: HomeFolder) -> int:
+async def _gone(address: Address) -> None:
+    """Return when the process has ended; it need not be a child of ours, so nothing tells us."""
+    while is_alive(address.pid, address.process_started):  # noqa: ASYNC110  # nothing to wait for
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+def _spawn(folder: HomeFolder, *, tls: bool) -> int:
     """The pid of a new process with its own session and none of our streams."""
-    command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path)]
+    command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path), *(["--tls"] if tls else [])]
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
     return os.posix_spawn(

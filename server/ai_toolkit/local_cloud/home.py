@@ -16,6 +16,8 @@ class Address:
     process_started: str
     resource_manager: str
     files: str
+    resource_manager_tls: str | None = None
+    files_tls: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class HomeFolder:
         return self.path / "replica-environments"
 
     @property
+    def tls(self) -> Path:
+        """Certificate and key of the https ports, where there are any; clients trust `ca.pem`."""
+        return self.path / "tls"
+
+    @property
     def serving_lock(self) -> Path:
         """Held by the one process that serves this folder, for as long as it lives."""
         return self.path / "serving.lock"
@@ -104,6 +111,8 @@ class HomeFolder:
                 process_started=str(document["processStarted"]),
                 resource_manager=str(document["resourceManager"]),
                 files=str(document["files"]),
+                resource_manager_tls=document.get("resourceManagerTls"),
+                files_tls=document.get("filesTls"),
             )
         except (ValueError, KeyError, TypeError):
             return None  # half a file of an older version: the same as no file
@@ -115,6 +124,8 @@ class HomeFolder:
             "processStarted": address.process_started,
             "resourceManager": address.resource_manager,
             "files": address.files,
+            "resourceManagerTls": address.resource_manager_tls,
+            "filesTls": address.files_tls,
         }
         write_private(self.address_file, json.dumps(document, indent=2) + "\n")
 

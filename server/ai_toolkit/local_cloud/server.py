@@ -8,6 +8,7 @@ import hmac
 import logging
 import os
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,9 +17,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud import fault_routes, identity
 from ai_toolkit.local_cloud.access import resource_manager_access, same_token
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.fault_routes import misbehaving
+from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.service import FileService
 from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
@@ -46,6 +50,7 @@ from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
 )
 from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
 from ai_toolkit.local_cloud.state import ResourceStore
+from ai_toolkit.local_cloud.tls import server_context
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +64,25 @@ class AlreadyServedError(Exception):
 class LocalCloud:
     """Everything of one home folder, from the first request to the last replica."""
 
-    def __init__(self, home: HomeFolder) -> None:
+    def __init__(self, home: HomeFolder, *, tls: bool = False) -> None:
         self._home = home
+        self._tls = tls
         self._address: Address | None = None
         self._store = ResourceStore(home.state_file)
         self._side_data = SideData(home.files_state_file)
         self._operations = Operations()
+        self._faults = Faults()
         shares = Shares(home.shares, self._side_data)
         self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)
         self._file_shares = FileShares(self._store, shares)
         environments = ManagedEnvironments(self._store)
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
-        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments)
+        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments, self._faults)
         self._apps = ContainerApps(ground, lambda: self._known_address().resource_manager, self._issue_token)
         self._manager = ResourceManager(
             self._store,
             self._operations,
+            self._faults,
             (
                 self._accounts,
                 FileServices(self._store),
@@ -109,27 +117,38 @@ class LocalCloud:
         """Both ports, open; on leaving, every listener closed and every replica ended."""
         kill_recorded_groups(self._home.replicas)
         management = web.Application(
-            middlewares=[resource_manager_access(self._is_good_token)], client_max_size=LARGEST_BODY_BYTES
+            middlewares=[
+                misbehaving(self._faults, "management"),
+                resource_manager_access(self._is_good_token, identity.is_public),
+            ],
+            client_max_size=LARGEST_BODY_BYTES,
         )
         management.router.add_get("/local-cloud", self._about)
+        fault_routes.add_routes(management.router, self._faults)
+        identity.add_routes(management.router, self._home.token, self._issue_token)
         management.router.add_route("*", "/{path:.*}", self._answer)
-        files = web.Application(client_max_size=0)
+        files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
         files.router.add_route("*", "/{path:.*}", self._files.answer)
         before = self._home.address()
+        context = await asyncio.to_thread(server_context, self._home.tls) if self._tls else None
         runners = []
         try:
-            urls = []
-            for application, last_url in (
-                (management, before.resource_manager if before else None),
-                (files, before.files if before else None),
+            urls: list[str | None] = []
+            for application, last_url, last_tls_url in (
+                (
+                    management,
+                    before.resource_manager if before else None,
+                    before.resource_manager_tls if before else None,
+                ),
+                (files, before.files if before else None, before.files_tls if before else None),
             ):
                 runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
                 runners.append(runner)
                 await runner.setup()
-                port = await _listen(runner, urlsplit(last_url).port if last_url else None)
-                urls.append(f"http://127.0.0.1:{port}")
+                urls.append(await _listen(runner, last_url, None))
+                urls.append(await _listen(runner, last_tls_url, context) if context else None)
             pid = os.getpid()
-            self._address = Address(pid, start_time(pid) or "", urls[0], urls[1])
+            self._address = Address(pid, start_time(pid) or "", urls[0] or "", urls[2] or "", urls[1], urls[3])
             self._deployments.fail_interrupted()
             await self._apps.resume()
             self._home.write_address(self._address)
@@ -161,7 +180,7 @@ class LocalCloud:
             raise RuntimeError("the local cloud is not serving yet")
         return self._address
 
-    # Tokens: the one of the token file, and short-lived ones for log streams made from it.
+    # Tokens: the one of the token file, and short-lived ones made from it.
 
     def _is_good_token(self, token: str) -> bool:
         own = self._home.token()
@@ -178,15 +197,16 @@ class LocalCloud:
 
 
 def _signature(token: str, expiry: str) -> str:
-    return hmac.digest(token.encode(), f"log-stream:{expiry}".encode(), hashlib.sha256).hex()
+    return hmac.digest(token.encode(), f"token:{expiry}".encode(), hashlib.sha256).hex()
 
 
-async def _listen(runner: web.AppRunner, port: int | None) -> int:
-    """The port that is now listened on: the one of last time where it is free."""
-    for candidate in (port, 0):
+async def _listen(runner: web.AppRunner, last_url: str | None, context: ssl.SSLContext | None) -> str:
+    """The URL that is now listened on: the one of last time where its port is free."""
+    scheme = "https" if context else "http"
+    for candidate in (urlsplit(last_url).port if last_url else None, 0):
         if candidate is None:
             continue
-        site = web.TCPSite(runner, "127.0.0.1", candidate, reuse_address=True)
+        site = web.TCPSite(runner, "127.0.0.1", candidate, reuse_address=True, ssl_context=context)
         try:
             await site.start()
         except OSError:
@@ -194,11 +214,10 @@ async def _listen(runner: web.AppRunner, port: int | None) -> int:
                 raise
             continue
         break
-    found: int = runner.addresses[0][1]
-    return found
+    return f"{scheme}://127.0.0.1:{runner.addresses[-1][1]}"
 
 
-async def serve(home: HomeFolder) -> None:
+async def serve(home: HomeFolder, *, tls: bool = False) -> None:
     """Serve a folder until the process is asked to end.
 
     Raises AlreadyServedError when another process does.
@@ -214,7 +233,7 @@ async def serve(home: HomeFolder) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with LocalCloud(home).serving() as address:
+        async with LocalCloud(home, tls=tls).serving() as address:
             log.info("the local cloud answers at %s, files at %s", address.resource_manager, address.files)
             await stop.wait()
             log.info("the local cloud ends")

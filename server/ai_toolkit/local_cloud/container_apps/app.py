@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import secrets
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,10 +13,13 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.container_apps.changes import Changes
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.ingress import Ingress, NotServedError
+from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import Identity, ReplicaPlan, make_plan
 from ai_toolkit.local_cloud.container_apps.revision import LETTERS, RunningRevision
+from ai_toolkit.local_cloud.container_apps.scaling import Scaling
+from ai_toolkit.local_cloud.fault_routes import misbehaving
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.state import StoredResource
@@ -41,9 +42,8 @@ class RunningApp:
         self.events = LineLog(ground.home.logs / identifier.group / identifier.name / "system.log")
         self.revisions: dict[str, RunningRevision] = {}
         self._ground = ground
-        self._ingress = Ingress(self._replica_for_request)
-        self._in_flight = 0
-        self._last_activity = time.monotonic()
+        self._ingress = Ingress(self._replica_for_request, misbehaving(ground.faults, "ingress"))
+        self._scaling = Scaling()
         self._supervisor: asyncio.Task[None] | None = None
         self.ingress_error: str | None = None  # why the app's address cannot be listened on
 
@@ -161,7 +161,7 @@ class RunningApp:
         """Answer again; active revisions start a replica."""
         self._remember(stopped=False)
         self.say("ContainerAppStarted", "The container app was started.")
-        self._touch()
+        self._scaling.touch()
         await self._try_ingress()
         for record in self.revision_records():
             if record.body["active"]:
@@ -173,7 +173,7 @@ class RunningApp:
         """Stop the revision's replicas and start as many."""
         self.record(name)
         self.say("RevisionRestarting", "The revision is restarted.", revision=name)
-        self._touch()
+        self._scaling.touch()
         await self._try_ingress()
         await self._revision(name).restart()
         self.changes.notify()
@@ -183,7 +183,7 @@ class RunningApp:
         self.record(name)
         self._change_record(name, active=True)
         self.say("RevisionActivated", "The revision was activated.", revision=name)
-        self._touch()
+        self._scaling.touch()
         await self._try_ingress()
         if not self.local.get("stopped"):
             revision = self._revision(name)
@@ -205,18 +205,17 @@ class RunningApp:
     # Requests from outside.
 
     @contextlib.asynccontextmanager
-    async def _replica_for_request(self) -> AsyncIterator[Replica]:
+    async def _replica_for_request(self, affinity: str | None) -> AsyncIterator[Replica]:
         """A ready replica, woken where none runs; the request counts until it has been answered."""
-        self._in_flight += 1
-        self._touch()
+        self._scaling.begin()
         self.changes.notify()
         try:
-            yield await self._ready_replica()
+            yield await self._ready_replica(affinity)
         finally:
-            self._in_flight -= 1
-            self._touch()
+            self._scaling.end()
+            self._scaling.touch()
 
-    async def _ready_replica(self) -> Replica:
+    async def _ready_replica(self, affinity: str | None) -> Replica:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WAKE_LIMIT.total_seconds()
         while True:
@@ -224,7 +223,8 @@ class RunningApp:
             if revision is None or self.local.get("stopped"):
                 raise NotServedError(404, NOT_FOUND_TEXT)
             if revision.ready_replicas:
-                return secrets.choice(revision.ready_replicas)
+                same = [one for one in revision.ready_replicas if one.affinity == affinity]
+                return secrets.choice(same or revision.ready_replicas)
             if revision.has_failed:
                 raise NotServedError(503, "no healthy upstream: the container of the revision ends or fails its probes")
             revision.start_replicas(max(1, revision.scale.least))
@@ -267,7 +267,7 @@ class RunningApp:
             self._change_record(latest, provisioningState="Provisioned", provisioningError=None)
         if self.local.get("latestReadyRevision") != latest:
             self._remember(latestReadyRevision=latest)
-            self._touch()
+            self._scaling.touch()
             self.say("RevisionReady", "The revision is ready and gets all traffic.", revision=latest)
         if self._mode() == "single":
             for record in self.revision_records():
@@ -275,24 +275,17 @@ class RunningApp:
                     await self.deactivate_revision(record.id.name)
 
     async def _settle_scale(self) -> None:
-        """As many replicas as the requests in flight need; none after the cooldown without any."""
+        """As many replicas as the requests need; fewer after the cooldown."""
         revision = self._serving()
         if revision is None or self.local.get("stopped"):
             return
-        scale = revision.scale
-        needed = math.ceil(self._in_flight / scale.concurrent_requests)
-        if needed > revision.wanted:
-            revision.start_replicas(min(needed, scale.most))
-        idle_seconds = time.monotonic() - self._last_activity
-        floor = max(scale.least, needed)
-        if (
-            revision.wanted > floor
-            and not self._in_flight
-            and idle_seconds > scale.cooldown.total_seconds()
-            and not any(replica.failure is None and not replica.ready for replica in revision.replicas)
-        ):
-            self.say("ScaledDown", f"Scaled to {floor} replicas.", revision=revision.name)
-            await revision.stop_replicas(floor)
+        target = self._scaling.target(revision.scale, revision.wanted)
+        is_starting = any(replica.failure is None and not replica.ready for replica in revision.replicas)
+        if target > revision.wanted:
+            revision.start_replicas(target)
+        elif target < revision.wanted and not is_starting:
+            self.say("ScaledDown", f"Scaled to {target} replicas.", revision=revision.name)
+            await revision.stop_replicas(target)
 
     async def _settle_ingress(self) -> None:
         """Listen where the app has ingress; the port is remembered for ever."""
@@ -301,6 +294,7 @@ class RunningApp:
             self.ingress_error = None
             await self._ingress.close()
             return
+        self._ingress.rules = IngressRules.read(ingress)
         try:
             port = await self._ingress.open(self.local.get("ingressPort"), self.id.name)
         except ArmError as error:
@@ -367,12 +361,12 @@ class RunningApp:
 
         def changed(replica: Replica, reason: str, message: str) -> None:
             self.say(reason, message, revision=revision.name, replica=replica.name)
-            self._touch()
+            self._scaling.touch()
             self.changes.notify()
 
         output = LineLog(self._ground.home.logs / self.id.group / self.id.name / f"{name}.log")
         self.say("AssigningReplica", "A replica is started.", revision=revision.name, replica=name)
-        return Replica(name, plan, self._ground.environments, self._ground.home.replicas, output, changed)
+        return Replica(name, plan, self._ground.replica_host, output, changed)
 
     def _is_active(self, name: str) -> bool:
         found = self._ground.store.get(self.id.child("revisions", name))
@@ -381,9 +375,6 @@ class RunningApp:
     def _mode(self) -> str:
         configuration = properties(self.body).get("configuration") or {}
         return str(configuration.get("activeRevisionsMode") or "Single").lower()
-
-    def _touch(self) -> None:
-        self._last_activity = time.monotonic()
 
     def say(self, reason: str, message: str, *, revision: str = "", replica: str = "") -> None:
         """Add a system event."""

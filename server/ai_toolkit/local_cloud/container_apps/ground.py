@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ai_toolkit.local_cloud.arm_error import JsonObject
+from ai_toolkit.local_cloud.container_apps.replica import ReplicaHost
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
+from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.share_folder import Shares
 from ai_toolkit.local_cloud.home import HomeFolder
 from ai_toolkit.local_cloud.resource_manager.managed_environments import (
@@ -32,7 +34,13 @@ class Ground:
     shares: Shares
     account_keys: Callable[[str], list[bytes] | None]
     environments: ReplicaEnvironments
+    faults: Faults
     gpus_by_environment: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+
+    @property
+    def replica_host(self) -> ReplicaHost:
+        """What every replica gets."""
+        return ReplicaHost(self.environments, self.home.replicas, self.faults)
 
     def gpus(self, app: JsonObject) -> asyncio.Semaphore | None:
         """The GPUs of the app's environment; None when its profile has none."""
@@ -40,6 +48,11 @@ class Ground:
             return None
         key = environment_of(app)
         return self.gpus_by_environment.setdefault(key, asyncio.Semaphore(GPUS_PER_ENVIRONMENT))
+
+    @property
+    def gpu_limit(self) -> int:
+        """How many GPUs an environment may use."""
+        return 0 if self.faults.has_no_gpu_quota else GPUS_PER_ENVIRONMENT
 
     def gpus_in_use(self, environment_key: str | None = None) -> int:
         """How many replicas hold a GPU now, in one environment or in all."""

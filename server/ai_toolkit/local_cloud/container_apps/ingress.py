@@ -12,9 +12,11 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from multidict import CIMultiDict
 
 from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.container_apps.ingress_rules import AFFINITY_COOKIE, IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -36,17 +38,22 @@ class NotServedError(Exception):
         self.message = message
 
 
-ReplicaLease = Callable[[], AbstractAsyncContextManager[Replica]]
+ReplicaLease = Callable[[str | None], AbstractAsyncContextManager[Replica]]  # by affinity, where there is one
 
 
 class Ingress:
     """Listens on one port and sends requests to a ready replica."""
 
-    def __init__(self, replica: ReplicaLease) -> None:
+    def __init__(
+        self, replica: ReplicaLease, middleware: Middleware, idle_limit_seconds: float = IDLE_LIMIT_SECONDS
+    ) -> None:
+        self._idle_limit_seconds = idle_limit_seconds
+        self._middleware = middleware
         self._replica = replica
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
         self.port: int | None = None
+        self.rules = IngressRules()
 
     async def open(self, port: int | None, app_name: str) -> int:
         """The port that it listens on: the given one, or a free one.
@@ -55,7 +62,7 @@ class Ingress:
         """
         if self._runner is not None and self.port is not None:
             return self.port
-        application = web.Application(client_max_size=0)
+        application = web.Application(client_max_size=0, middlewares=[self._middleware])
         application.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
@@ -76,7 +83,7 @@ class Ingress:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_LIMIT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._idle_limit_seconds),
         )
         self.port = runner.addresses[0][1]
         return self.port
@@ -90,8 +97,12 @@ class Ingress:
         self._runner = self._session = self.port = None
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        address = request.remote or "127.0.0.1"
+        if not self.rules.admits(address):
+            return web.Response(status=403, text=f"RBAC: access denied ({address} may not reach this app)\n")
         try:
-            async with self._replica() as replica:
+            affinity = request.cookies.get(AFFINITY_COOKIE) if self.rules.is_sticky else None
+            async with self._replica(affinity) as replica:
                 if request.headers.get("Upgrade", "").lower() == "websocket":
                     return await self._web_socket(request, replica)
                 return await self._forward(request, replica)
@@ -119,12 +130,7 @@ class Ingress:
                 503, f"upstream connect error or disconnect/reset before headers ({type(error).__name__})"
             ) from error
         async with upstream:
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            for name, value in upstream.headers.items():
-                if name.lower() not in HOP_BY_HOP:
-                    response.headers.add(name, value)
-            if "Content-Length" not in upstream.headers and request.version >= aiohttp.HttpVersion11:
-                response.enable_chunked_encoding() if _has_body(request, upstream.status) else None
+            response = self._begun_response(request, upstream, replica)
             await response.prepare(request)
             try:
                 async for chunk in upstream.content.iter_any():
@@ -136,6 +142,20 @@ class Ingress:
                 return response
             await response.write_eof()
             return response
+
+    def _begun_response(
+        self, request: web.Request, upstream: aiohttp.ClientResponse, replica: Replica
+    ) -> web.StreamResponse:
+        """The answer's status and headers, with the cookie that keeps a client at its replica."""
+        response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+        for name, value in upstream.headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                response.headers.add(name, value)
+        if "Content-Length" not in upstream.headers and request.version >= aiohttp.HttpVersion11:
+            response.enable_chunked_encoding() if _has_body(request, upstream.status) else None
+        if self.rules.is_sticky and request.cookies.get(AFFINITY_COOKIE) != replica.affinity:
+            response.set_cookie(AFFINITY_COOKIE, replica.affinity, httponly=True, path="/", samesite="Lax")
+        return response
 
     async def _web_socket(self, request: web.Request, replica: Replica) -> web.StreamResponse:
         if self._session is None:
@@ -167,8 +187,8 @@ class Ingress:
         try:
             await socket.prepare(request)
             pumps = [
-                asyncio.create_task(_pump(socket, upstream)),
-                asyncio.create_task(_pump(upstream, socket)),
+                asyncio.create_task(_pump(socket, upstream, self._idle_limit_seconds)),
+                asyncio.create_task(_pump(upstream, socket, self._idle_limit_seconds)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -186,10 +206,10 @@ class Ingress:
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
-async def _pump(source: Socket, target: Socket) -> None:
+async def _pump(source: Socket, target: Socket, idle_limit_seconds: float) -> None:
     """Messages from one side to the other, until one side closes or is idle for too long."""
     while True:
-        message = await source.receive(timeout=IDLE_LIMIT_SECONDS)
+        message = await source.receive(timeout=idle_limit_seconds)
         if message.type is aiohttp.WSMsgType.TEXT:
             await target.send_str(message.data)
         elif message.type is aiohttp.WSMsgType.BINARY:

@@ -13,7 +13,7 @@ import aiohttp
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 
 Kind = Literal["startup", "liveness", "readiness"]
-# property: (fewest, most, default)
+# Of each property the fewest, the most, and the default.
 BOUNDS: Final = {
     "initialDelaySeconds": (0, 60, 0),
     "periodSeconds": (1, 240, 10),

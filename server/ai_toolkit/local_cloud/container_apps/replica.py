@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,7 @@ from ai_toolkit.local_cloud.container_apps.replica_environment import (
 )
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlan, ReplicaPlanError
+from ai_toolkit.local_cloud.faults import Fault, Faults, Kind
 from ai_toolkit.local_cloud.processes import kill_group, start_time
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,17 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF_SECONDS: Final = 1.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
 GOOD_RUN_SECONDS: Final = 600.0  # after such a run the backoff begins anew
+CRASH_WORDS: Final = "The local cloud was told to let this replica crash."
 LONGEST_LINE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class ReplicaHost:
+    """What this computer gives to every replica."""
+
+    environments: ReplicaEnvironments
+    records: Path  # one file per live process group
+    faults: Faults
 
 
 class Replica:
@@ -41,8 +54,7 @@ class Replica:
         self,
         name: str,
         plan: Callable[[], Awaitable[ReplicaPlan]],
-        environments: ReplicaEnvironments,
-        records: Path,
+        host: ReplicaHost,
         output: LineLog,
         on_change: Callable[["Replica", str, str], None],
     ) -> None:
@@ -58,8 +70,7 @@ class Replica:
         self.exit_code: int | None = None
         self.stopping = False
         self._make_plan = plan
-        self._environments = environments
-        self._records = records
+        self._host = host
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -68,6 +79,11 @@ class Replica:
     def has_crashed(self) -> bool:
         """Whether it has ended or could not start, and has not become ready since."""
         return self.failure is not None and not self.ready
+
+    @property
+    def affinity(self) -> str:
+        """What a client's cookie names it by."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
     @property
     def url(self) -> str:
@@ -94,7 +110,7 @@ class Replica:
         while True:
             began = time.monotonic()
             try:
-                self.plan = await self._make_plan()
+                self.plan = _struck(await self._make_plan(), self._host.faults.for_replica(self.name))
                 variables = await self._variables(self.plan)
                 self.exit_code = await self._run_once(self.plan, variables)
                 self.failure = f"The container ended with exit code {self.exit_code}."
@@ -111,7 +127,7 @@ class Replica:
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     async def _variables(self, plan: ReplicaPlan) -> dict[str, str]:
-        binaries = await self._environments.binaries(plan.requirements, self.output.add)
+        binaries = await self._host.environments.binaries(plan.requirements, self.output.add)
         return {**replica_variables(binaries, plan.work), **plan.variables}
 
     async def _run_once(self, plan: ReplicaPlan, variables: dict[str, str]) -> int:
@@ -140,7 +156,7 @@ class Replica:
         finally:
             os.close(lifeline_read)
             os.close(output_write)
-        record = self._records / str(process.pid)
+        record = self._host.records / str(process.pid)
         record.write_text(start_time(process.pid) or "", encoding="utf-8")
         self._process = process
         self.running = True
@@ -250,3 +266,15 @@ class Replica:
         self.ready = False
         self._on_change(self, "ProbeFailed", f"The {kind} probe failed; the container is restarted.")
         await self._end(process, plan.grace_seconds)
+
+
+def _struck(plan: ReplicaPlan, fault: Fault | None) -> ReplicaPlan:
+    """The plan with a command that misbehaves as it was asked for."""
+    if fault is None:
+        return plan
+    script = {
+        Kind.REPLICA_CRASHES: f"sleep {fault.seconds}; echo '{CRASH_WORDS}'; exit 1",
+        Kind.REPLICA_HANGS: "exec sleep 2147483647",
+        Kind.REPLICA_SLOW: f'sleep {fault.seconds}; exec "$@"',
+    }[fault.kind]
+    return replace(plan, command=("/bin/sh", "-c", script, "sh", *plan.command))

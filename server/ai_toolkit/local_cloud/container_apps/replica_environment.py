@@ -40,7 +40,7 @@ class ReplicaEnvironments:
         Raises ReplicaEnvironmentError.
         """
         if self._named:
-            return await self._named_binaries(Path(self._named).expanduser())
+            return await self._named_binaries(self._named)
         if all(importlib.util.find_spec(package) for package in APP_PACKAGES):
             return await self._seeing_server_packages()
         return await self._with_requirements(requirements, say)
@@ -51,13 +51,14 @@ class ReplicaEnvironments:
             return True
         return (self._folder / _requirements_key(_read(requirements)) / "complete").exists()
 
-    async def _named_binaries(self, interpreter: Path) -> Path:
+    async def _named_binaries(self, named: str) -> Path:
         """A folder of links to an interpreter that the user named."""
+        interpreter = await asyncio.to_thread(lambda: str(Path(named).expanduser()))
         if not os.access(interpreter, os.X_OK):
             raise ReplicaEnvironmentError(
                 f"AITK_REPLICA_PYTHON names {interpreter}, which is no program. Name a Python interpreter."
             )
-        key = _key("named", str(interpreter))
+        key = _key("named", interpreter)
         async with self._making(key) as (final, building):
             if building is not None:
                 binaries = building / "bin"

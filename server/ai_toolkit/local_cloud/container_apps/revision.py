@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MAX_REPLICAS: Final = 10
 DEFAULT_COOLDOWN_SECONDS: Final = 300
+DEFAULT_POLLING_SECONDS: Final = 30
 DEFAULT_CONCURRENT_REQUESTS: Final = 10
 LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes names of
 
@@ -28,6 +29,7 @@ class Scale:
     most: int
     cooldown: timedelta
     concurrent_requests: int
+    polling: timedelta = timedelta(seconds=30)
 
     @classmethod
     def read(cls, template: JsonObject) -> "Scale":
@@ -40,11 +42,13 @@ class Scale:
                 concurrent = max(1, int(metadata["concurrentRequests"]))
         most = scale.get("maxReplicas")
         cooldown = scale.get("cooldownPeriod")
+        polling = scale.get("pollingInterval")
         return cls(
             scale.get("minReplicas") or 0,
             DEFAULT_MAX_REPLICAS if most is None else most,
             timedelta(seconds=DEFAULT_COOLDOWN_SECONDS if cooldown is None else cooldown),
             concurrent,
+            timedelta(seconds=DEFAULT_POLLING_SECONDS if polling is None else polling),
         )
 
 

@@ -5,12 +5,14 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-# code: (status, message)
+# Of each code the status and the message.
 ERRORS: Final = {
     "AuthenticationFailed": (
         403,
-        "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
-        "correctly including the signature.",
+        (
+            "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
+            "correctly including the signature."
+        ),
     ),
     "NoAuthenticationInformation": (401, "Server failed to authenticate the request: it is not signed."),
     "ResourceNotFound": (404, "The specified resource does not exist."),

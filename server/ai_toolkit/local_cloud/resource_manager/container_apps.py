@@ -8,6 +8,7 @@ from typing import ClassVar
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
 from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     API_VERSIONS,
@@ -98,10 +99,11 @@ class ContainerApps(ResourceType):
         if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most or not 1 <= most <= 1000:  # noqa: PLR2004
             raise ArmError(
                 "ContainerAppInvalidScaleSettings",
-                f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas, 1 to 1000.",
+                f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas <= 1000.",
                 target="properties.template.scale",
             )
         ingress = configuration.get("ingress")
+        IngressRules.read(ingress or {})
         if ingress and not isinstance(ingress.get("targetPort", 80), int):
             raise ArmError(
                 "IngressTargetPortInvalid",
@@ -174,6 +176,12 @@ class ContainerApps(ResourceType):
 
     async def provision(self, resource: StoredResource) -> None:
         """Bring what runs to what is stored."""
+        if self._ground.gpus(resource.body) is not None and not self._ground.gpu_limit:
+            raise ArmError(
+                "MaxRegionalQuotaExceeded",
+                f"The container app '{resource.id.name}' needs a GPU, and the quota of GPUs in this region is 0.",
+                target="properties.workloadProfileName",
+            )
         await self.running(resource.id).apply()
 
     async def remove(self, resource: StoredResource) -> None:

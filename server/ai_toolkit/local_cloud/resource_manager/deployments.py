@@ -79,7 +79,8 @@ class Deployments:
         if not NAME.fullmatch(identifier.name):
             raise ArmError(
                 "InvalidDeploymentName",
-                f"The deployment name '{identifier.name}' is not valid: 1 to 64 letters, digits, '-', '_', '.' and brackets.",
+                f"The deployment name '{identifier.name}' is not valid: "
+                "1 to 64 letters, digits, '-', '_', '.' and brackets.",
             )
         if identifier.key in self._active:
             raise ArmError(

@@ -216,20 +216,20 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
     ]
 
 
-def usage_documents(gpus_in_use: int) -> list[JsonObject]:
+def usage_documents(gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
     """What is used of each quota."""
     rows = [
         (
             "ManagedEnvironmentConsumptionNCA100Gpus",
             "Managed Environment Consumption NCA100 Gpus",
             gpus_in_use,
-            GPUS_PER_ENVIRONMENT,
+            gpu_limit,
         ),
         (
             "ManagedEnvironmentConsumptionT4Gpus",
             "Managed Environment Consumption T4 Gpus",
             gpus_in_use,
-            GPUS_PER_ENVIRONMENT,
+            gpu_limit,
         ),
         ("ManagedEnvironmentConsumptionCores", "Managed Environment Consumption Cores", 0, 100),
     ]

@@ -1,5 +1,6 @@
 """The Resource Manager's resources: put, patched, read, listed, deleted and acted upon by id."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from ai_toolkit.local_cloud.arm_error import (
     group_not_found,
     resource_not_found,
 )
+from ai_toolkit.local_cloud.faults import Faults, Kind
+from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
@@ -23,7 +26,10 @@ log = logging.getLogger(__name__)
 class ResourceManager:
     """Resources of the registered types; HTTP routes and template deployments both end here."""
 
-    def __init__(self, store: ResourceStore, operations: Operations, types: Iterable[ResourceType]) -> None:
+    def __init__(
+        self, store: ResourceStore, operations: Operations, faults: Faults, types: Iterable[ResourceType]
+    ) -> None:
+        self._faults = faults
         self.store = store
         self.operations = operations
         self._types = {resource_type.name.lower(): resource_type for resource_type in types}
@@ -56,6 +62,7 @@ class ResourceManager:
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
         resource_type.check(identifier, body)
+        check_body(identifier.type, _as_sent(body))
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type
@@ -100,11 +107,21 @@ class ResourceManager:
         """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""
         resource_type = self.type_of(resource.id, None)
         try:
+            await self._suffer(resource)
             await resource_type.provision(resource)
         except ArmError:
             self._record_state(resource.id, "Failed")
             raise
         return self._record_state(resource.id, "Succeeded") or resource
+
+    async def _suffer(self, resource: StoredResource) -> None:
+        """Let a fault happen that was asked for."""
+        fault = self._faults.for_resource(str(resource.id))
+        if fault is not None and fault.kind is Kind.RESOURCE_HANGS:
+            await asyncio.Event().wait()
+        if fault is not None:
+            status = fault.status if fault.status < 500 else 400  # noqa: PLR2004  # it is the resource that failed
+            raise ArmError(fault.code or "InjectedFault", fault.message, status=status, target=resource.id.name)
 
     def _record_state(self, identifier: ResourceId, state: str) -> StoredResource | None:
         current = self.store.get(identifier)
@@ -116,6 +133,7 @@ class ResourceManager:
     def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
+        check_body(identifier.type, patch, is_whole=False)
         merged = merge_patch(existing.body, patch)
         resource, _created = self.accept(identifier, merged, None)
         return resource
@@ -170,3 +188,8 @@ class ResourceManager:
                 target=action,
             )
         return await perform(self.require(identifier), body)
+
+
+def _as_sent(body: JsonObject) -> JsonObject:
+    """A body without what only this cloud adds to what it stores, which a merged PATCH brings along."""
+    return {name: value for name, value in body.items() if name not in {"local", "localKeys"}}

@@ -34,7 +34,8 @@ class Quotas:
     def add_routes(self, routes: Routes) -> None:
         """Add the routes."""
         location = "/subscriptions/{subscription}/providers/Microsoft.App/locations/{location}"
-        environment = "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.App/managedEnvironments/{environment}"
+        group = "/subscriptions/{subscription}/resourcegroups/{group}"
+        environment = f"{group}/providers/Microsoft.App/managedEnvironments/{{environment}}"
         routes.add("GET", f"{location}/usages", self._location_usages)
         routes.add("GET", f"{location}/availableManagedEnvironmentsWorkloadProfileTypes", self._profile_types)
         routes.add("GET", f"{environment}/usages", self._environment_usages)
@@ -48,7 +49,7 @@ class Quotas:
     async def _location_usages(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
         check_location(request.names["location"])
-        return web.json_response({"value": usage_documents(self._ground.gpus_in_use())})
+        return web.json_response({"value": usage_documents(self._ground.gpus_in_use(), self._ground.gpu_limit)})
 
     async def _profile_types(self, request: ArmRequest) -> web.Response:
         names = request.names
@@ -58,7 +59,9 @@ class Quotas:
 
     async def _environment_usages(self, request: ArmRequest) -> web.Response:
         environment = self._environment(request)
-        return web.json_response({"value": usage_documents(self._ground.gpus_in_use(environment.id.key))})
+        return web.json_response(
+            {"value": usage_documents(self._ground.gpus_in_use(environment.id.key), self._ground.gpu_limit)}
+        )
 
     async def _profile_states(self, request: ArmRequest) -> web.Response:
         states = self._environments.workload_profile_states(self._environment(request))

@@ -37,42 +37,53 @@ class Resources:
         raise refuse_unknown(request)
 
     async def _resource(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
-        resource_type = self._manager.type_of(identifier, request.api_version)
-        if request.method == "GET":
-            return web.json_response(self._manager.view(self._manager.require(identifier)))
-        if request.method == "HEAD":
-            self._manager.require_group(identifier)
-            return web.Response(status=204 if self._manager.store.get(identifier) else 404)
-        if request.method == "PUT":
-            return await self._put(request, identifier)
-        if request.method == "PATCH":
-            resource = self._manager.patch(identifier, request.require_body())
-            if not resource_type.is_long_running():
-                return web.json_response(self._manager.view(await self._manager.finish(resource)))
+        self._manager.type_of(identifier, request.api_version)
+        perform = {
+            "GET": self._get,
+            "HEAD": self._head,
+            "PUT": self._put,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }.get(request.method)
+        if perform is None:
+            raise refuse_unknown(request)
+        return await perform(request, identifier)
 
-            async def finish_patch() -> None:
-                await self._manager.finish(resource)
+    async def _get(self, _request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
+        return web.json_response(self._manager.view(self._manager.require(identifier)))
 
-            operation = self._manager.operations.start(
-                identifier.namespace,
-                "westus3",
-                identifier.subscription,
-                finish_patch(),
-                lambda: self._manager.view(self._manager.require(identifier)),
-            )
-            return web.Response(status=202, headers=location_headers(request, operation))
-        if request.method == "DELETE":
-            self._manager.require_group(identifier)
-            if self._manager.store.get(identifier) is None:
-                return web.Response(status=204)
-            if not resource_type.is_long_running():
-                await self._manager.delete(identifier)
-                return web.Response(status=200)
-            operation = self._manager.operations.start(
-                identifier.namespace, "westus3", identifier.subscription, self._manager.delete(identifier)
-            )
-            return web.Response(status=202, headers=location_headers(request, operation))
-        raise refuse_unknown(request)
+    async def _head(self, _request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
+        self._manager.require_group(identifier)
+        return web.Response(status=204 if self._manager.store.get(identifier) else 404)
+
+    async def _patch(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
+        resource = self._manager.patch(identifier, request.require_body())
+        if not self._manager.type_of(identifier, None).is_long_running():
+            return web.json_response(self._manager.view(await self._manager.finish(resource)))
+
+        async def finish_patch() -> None:
+            await self._manager.finish(resource)
+
+        operation = self._manager.operations.start(
+            identifier.namespace,
+            "westus3",
+            identifier.subscription,
+            finish_patch(),
+            lambda: self._manager.view(self._manager.require(identifier)),
+        )
+        return web.Response(status=202, headers=location_headers(request, operation))
+
+    async def _delete(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
+        self._manager.require_group(identifier)
+        if self._manager.store.get(identifier) is None:
+            return web.Response(status=204)
+        if not self._manager.type_of(identifier, None).is_long_running():
+            await self._manager.delete(identifier)
+            return web.Response(status=200)
+        operation = self._manager.operations.start(
+            identifier.namespace, "westus3", identifier.subscription, self._manager.delete(identifier)
+        )
+        return web.Response(status=202, headers=location_headers(request, operation))
 
     async def _put(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
         resource_type = self._manager.type_of(identifier, request.api_version)

@@ -69,7 +69,7 @@ def normal_location(location: str) -> str:
 
 
 def subscription_document() -> JsonObject:
-    """This computer as a subscription."""
+    """The subscription that this computer is."""
     return {
         "id": f"/subscriptions/{SUBSCRIPTION}",
         "subscriptionId": SUBSCRIPTION,

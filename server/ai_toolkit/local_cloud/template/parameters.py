@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.template.evaluation import Scope, evaluate, invalid_template
+from ai_toolkit.local_cloud.template.evaluation import evaluate
+from ai_toolkit.local_cloud.template.scope import Scope, invalid_template
 from ai_toolkit.local_cloud.template.text_functions import kind
 from ai_toolkit.local_cloud.template.value_functions import equals
 

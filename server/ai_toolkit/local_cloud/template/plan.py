@@ -8,18 +8,9 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, ResourceId
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
-from ai_toolkit.local_cloud.template.evaluation import (
-    LoopVariable,
-    NotYetKnownError,
-    Scope,
-    Surroundings,
-    evaluate,
-    evaluate_expression,
-    invalid_template,
-    is_known_function,
-    parse,
-)
+from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expression, is_known_function, parse
 from ai_toolkit.local_cloud.template.parameters import read_parameters
+from ai_toolkit.local_cloud.template.scope import LoopVariable, NotYetKnownError, Scope, Surroundings, invalid_template
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member
 
 Value = Any  # a JSON value
@@ -60,10 +51,12 @@ class UnknownYet:
 
     def reference(self, name: str, api_version: str | None, *, full: bool) -> Value:
         """Never: the resource may not exist yet."""
+        del api_version, full
         raise NotYetKnownError(name)
 
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """Never: the resource may not exist yet."""
+        del function, api_version, body
         raise NotYetKnownError(resource)
 
     def resource_id_of(self, symbol: str) -> str | None:
@@ -95,7 +88,7 @@ def make_plan(
     check_expressions(template, bare.functions, "template")
     values = read_parameters(template, given, bare)
     scope = replace(bare, parameters=values)
-    resources = tuple(_with_needs(list(_resources(template, scope, group)), template))
+    resources = tuple(_with_needs(list(_resources(template, scope)), template))
     _check_rings(resources)
     return Plan(template, values, resources, scope)
 
@@ -167,7 +160,7 @@ def calls(expression: Expression) -> Iterator[Call]:
             yield from calls(index)
 
 
-def _resources(template: JsonObject, scope: Scope, group: JsonObject) -> Iterator[PlannedResource]:
+def _resources(template: JsonObject, scope: Scope) -> Iterator[PlannedResource]:
     declared: JsonObject | list[JsonObject] = template["resources"]
     items = (
         [(symbol, f"resources.{symbol}", body) for symbol, body in declared.items()]
@@ -175,18 +168,18 @@ def _resources(template: JsonObject, scope: Scope, group: JsonObject) -> Iterato
         else [(f"resources[{index}]", f"resources[{index}]", body) for index, body in enumerate(declared)]
     )
     for symbol, place, body in items:
-        yield from _expanded(symbol, place, body, scope, group, ())
+        yield from _expanded(symbol, place, body, scope, ())
 
 
 def _expanded(
-    symbol: str, place: str, body: JsonObject, scope: Scope, group: JsonObject, parents: tuple[str, ...]
+    symbol: str, place: str, body: JsonObject, scope: Scope, parents: tuple[str, ...]
 ) -> Iterator[PlannedResource]:
     """The resource once, or as often as its `copy` says, with the resources nested in it."""
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         raise invalid_template("A resource needs a 'type'", place)
     loop = body.get("copy")
     if not isinstance(loop, dict):
-        yield from _one(symbol, place, body, scope, group, parents)
+        yield from _one(symbol, place, body, scope, parents)
         return
     count = evaluate(loop.get("count"), scope, f"{place}.copy.count")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 800:  # noqa: PLR2004
@@ -197,18 +190,18 @@ def _expanded(
             copy_indexes={**scope.copy_indexes, str(loop.get("name", symbol)): index},
             current_copy=index,
         )
-        yield from _one(f"{symbol}[{index}]", place, body, inner, group, parents)
+        yield from _one(f"{symbol}[{index}]", place, body, inner, parents)
 
 
 def _one(
-    symbol: str, place: str, body: JsonObject, scope: Scope, group: JsonObject, parents: tuple[str, ...]
+    symbol: str, place: str, body: JsonObject, scope: Scope, parents: tuple[str, ...]
 ) -> Iterator[PlannedResource]:
     condition = evaluate(body.get("condition", True), scope, f"{place}.condition")
     if not isinstance(condition, bool):
         raise invalid_template("A condition must be true or false", f"{place}.condition")
     if not condition:
         return
-    identifier = _identifier(body, scope, group, place, parents)
+    identifier = _identifier(body, scope, place, parents)
     version = body.get("apiVersion")
     if not isinstance(version, str):
         raise invalid_template("A resource needs an 'apiVersion'", place)
@@ -233,12 +226,11 @@ def _one(
             f"{place}.resources[{index}]",
             qualified,
             scope,
-            group,
             identifier.names,
         )
 
 
-def _identifier(body: JsonObject, scope: Scope, group: JsonObject, place: str, parents: tuple[str, ...]) -> ResourceId:
+def _identifier(body: JsonObject, scope: Scope, place: str, parents: tuple[str, ...]) -> ResourceId:
     name = evaluate(body.get("name"), scope, f"{place}.name")
     if not isinstance(name, str) or not name:
         raise invalid_template("A resource needs a 'name' that is text", f"{place}.name")
@@ -258,7 +250,7 @@ def _identifier(body: JsonObject, scope: Scope, group: JsonObject, place: str, p
             f"Template resource '{name}' of type '{body['type']}' has incorrect segment lengths", place
         )
     subscription = evaluate(body.get("subscriptionId", SUBSCRIPTION), scope, place)
-    named_group = evaluate(body.get("resourceGroup", group["name"]), scope, place)
+    named_group = evaluate(body.get("resourceGroup", scope.group["name"]), scope, place)
     return ResourceId(str(subscription), str(named_group), namespace, tuple(kinds), names)
 
 

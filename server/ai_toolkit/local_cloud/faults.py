@@ -1,0 +1,181 @@
+"""Faults on demand: which requests, resources and replicas misbehave, how often, and how.
+
+A fault is a JSON object that is posted to `/local-cloud/faults` on the Resource Manager's port, with the
+local cloud's token. It lives until it was used `count` times, is deleted, or the process ends.
+
+| field | meaning |
+|---|---|
+| `kind` | what happens, see `Kind` |
+| `port` | `management`, `files` or `ingress`; every port where it is not given |
+| `method`, `path` | regular expressions, without case, found anywhere in the request's method and path; for a \
+resource its id, for a replica its name |
+| `skip` | how many matching ones pass first: with `skip` n and nothing else, request n+1 is hit, whatever it is |
+| `count` | how many are hit then; null for all |
+| `probability`, `seed` | the chance of each, drawn from a generator with that seed |
+| `status`, `code`, `message` | of the answer of `status` and of the error of `resource-fails` |
+| `retryAfterSeconds` | the Retry-After of `status` |
+| `seconds` | the time of `latency`, `replica-slow`, and how long a replica lives before `replica-crash` |
+| `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body |
+"""
+
+import random
+import re
+import secrets
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+
+
+class Kind(StrEnum):
+    """What a fault does."""
+
+    LATENCY = "latency"  # the answer comes so many seconds later
+    STATUS = "status"  # that status, in the error shape of the port
+    CUT = "cut"  # the connection ends after so many bytes
+    EXPIRED_TOKEN = "expired-token"  # noqa: S105  # a name
+    SHARE_FULL = "share-full"  # ShareSizeLimitReached
+    NOT_FOUND = "not-found"  # 404, as right after a PUT
+    RESOURCE_FAILS = "resource-fails"  # provisioning ends with an error
+    RESOURCE_HANGS = "resource-hangs"  # provisioning never ends
+    NO_GPU_QUOTA = "no-gpu-quota"  # usages say 0, and what needs a GPU is refused
+    REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
+    REPLICA_HANGS = "replica-hang"  # its process lives and never listens
+    REPLICA_SLOW = "replica-slow"  # its command starts so many seconds later
+
+
+REQUEST_KINDS = frozenset({
+    Kind.LATENCY, Kind.STATUS, Kind.CUT, Kind.EXPIRED_TOKEN, Kind.SHARE_FULL, Kind.NOT_FOUND,
+})  # fmt: skip
+RESOURCE_KINDS = frozenset({Kind.RESOURCE_FAILS, Kind.RESOURCE_HANGS})
+REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW})
+PORTS = frozenset({"management", "files", "ingress"})
+JSON_NAMES = {"retry_after_seconds": "retryAfterSeconds"}
+
+
+@dataclass
+class Fault:
+    """One fault, and how often it was met and used."""
+
+    kind: Kind
+    port: str | None = None
+    method: str = ""
+    path: str = ""
+    skip: int = 0
+    count: int | None = 1
+    probability: float = 1.0
+    seed: int = 0
+    status: int = 500
+    code: str | None = None
+    message: str = "The local cloud was told to misbehave."
+    retry_after_seconds: int | None = None
+    seconds: float = 0.0
+    bytes: int = 0
+    of: str = "answer"
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    seen: int = 0
+    hits: int = 0
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.seed)  # noqa: S311  # repeatable on purpose
+
+    @classmethod
+    def read(cls, body: JsonObject) -> Self:
+        """The fault that a body describes; ArmError for one that means nothing."""
+        known = {JSON_NAMES.get(one.name, one.name): one for one in fields(cls)}
+        given: dict[str, Any] = {}
+        for name, value in body.items():
+            if name not in known or name in {"id", "seen", "hits"}:
+                raise _refused(name, f"A fault has no '{name}'.")
+            given[known[name].name] = value
+        if given.get("kind") not in set(Kind):
+            raise _refused("kind", f"The kind of a fault is one of {', '.join(Kind)}.")
+        fault = cls(**{**given, "kind": Kind(given["kind"])})
+        fault._check()
+        return fault
+
+    def _check(self) -> None:
+        if self.port not in {None, *PORTS}:
+            raise _refused("port", f"The port of a fault is one of {', '.join(sorted(PORTS))}.")
+        if self.of not in {"answer", "request"}:
+            raise _refused("of", "A connection is cut in the answer or in the request.")
+        for name in ("skip", "count", "status", "seconds", "bytes", "probability", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not (isinstance(value, int | float) or (name == "count" and value is None)):
+                raise _refused(name, f"The '{name}' of a fault is a number.")
+        for name in ("method", "path"):
+            try:
+                re.compile(getattr(self, name))
+            except (re.error, TypeError) as error:
+                raise _refused(name, f"The '{name}' of a fault is a regular expression.") from error
+
+    def document(self) -> JsonObject:
+        """The fault as the control route shows it."""
+        return {JSON_NAMES.get(one.name, one.name): getattr(self, one.name) for one in fields(self)}
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it was used as often as it may."""
+        return self.count is not None and self.hits >= self.count
+
+    def strikes(self, method: str, path: str) -> bool:
+        """Whether it happens to this one; counts."""
+        if not re.search(self.method, method, re.IGNORECASE) or not re.search(self.path, path, re.IGNORECASE):
+            return False
+        self.seen += 1
+        if self.is_spent or self.seen <= self.skip or self._chance.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+class Faults:
+    """All faults that were asked for."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, Fault] = {}
+
+    def add(self, fault: Fault) -> None:
+        """Let it happen from now on."""
+        self._faults[fault.id] = fault
+
+    def remove(self, identifier: str | None = None) -> None:
+        """Forget one, or all of them."""
+        if identifier is None:
+            self._faults.clear()
+        else:
+            self._faults.pop(identifier, None)
+
+    def all(self) -> list[Fault]:
+        """The oldest first."""
+        return list(self._faults.values())
+
+    def for_request(self, port: str, method: str, path: str) -> Fault | None:
+        """What happens to a request; every fault counts it."""
+        return self._first(REQUEST_KINDS, method, path, port)
+
+    def for_resource(self, identifier: str) -> Fault | None:
+        """What happens when a resource is provisioned."""
+        return self._first(RESOURCE_KINDS, "PUT", identifier, None)
+
+    def for_replica(self, name: str) -> Fault | None:
+        """What happens when a replica's process is started."""
+        return self._first(REPLICA_KINDS, "", name, None)
+
+    @property
+    def has_no_gpu_quota(self) -> bool:
+        """Whether there are no GPUs at all."""
+        return any(fault.kind is Kind.NO_GPU_QUOTA for fault in self._faults.values())
+
+    def _first(self, kinds: frozenset[Kind], method: str, path: str, port: str | None) -> Fault | None:
+        met = [
+            fault
+            for fault in self._faults.values()
+            if fault.kind in kinds and fault.port in {None, port} and fault.strikes(method, path)
+        ]
+        return met[0] if met else None
+
+
+def _refused(target: str, message: str) -> ArmError:
+    return ArmError("InvalidFault", message, target=target)
