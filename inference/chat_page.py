@@ -1,18 +1,19 @@
 """The chat page. Edit it as you like: it is an ordinary Gradio page.
 
-`completions` knows the models that are served, and answers: see `answer` below.
+`completions` knows the models that are served, and answers: see `engine/conversation.py`. The conversation lives
+in the page, not in the server: the page can be left open while the server sleeps, and goes on with another one.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.completions import Message, RequestError
+from engine.completions import RequestError
+from engine.conversation import Choice, Conversation
 from engine.generation import EngineError
-from engine.sampling import Sampling
+from engine.idle_page import idle_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,104 +21,134 @@ if TYPE_CHECKING:
     from engine.completions import Completions
 
 TITLE = "Chat with your fine-tuned model"
+WELCOME = "Ask something. The fine-tuned model answers unless you choose another one above."
 
-# System fonts and no picture from elsewhere: the page works without the internet.
-LOOK: dict[str, Any] = {
-    "theme": gr.themes.Soft(
-        primary_hue="indigo",
-        neutral_hue="slate",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    ),
-    "css": """
-.gradio-container { max-width: 58rem !important; margin: 0 auto !important }
+CSS = """
+.gradio-container { max-width: 70rem !important; margin: 0 auto !important }
 #title h1 { font-size: 1.35rem; margin: .25rem 0 0 } #title p { opacity: .7; margin: 0 }
-#chat { flex-grow: 1; min-height: 16rem; height: calc(100dvh - 22rem) !important }
-#chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .65 }
-""",
-}
+.chat { min-height: 14rem; height: calc(100dvh - 25rem) !important }
+.chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .75 }
+#models { align-items: end }
+@media (max-width: 640px) { #title p { display: none } .chat { height: calc(100dvh - 21rem) !important } }
+"""
 
 
-def chat_page(completions: Completions) -> gr.Blocks:
+def look(completions: Completions) -> dict[str, Any]:
+    """Theme, style and script of the page: system fonts, and nothing from elsewhere."""
+    return {
+        "theme": gr.themes.Soft(
+            primary_hue="indigo",
+            neutral_hue="slate",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        "css": CSS,
+        "head": idle_script(completions.page_idle_seconds),
+    }
+
+
+def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a page, from top to bottom
     """The page for the models that `completions` serves."""
-    choices = [(_label(each), each.id) for each in completions.served]
 
-    async def answer(  # noqa: PLR0913, PLR0917 - Gradio passes each input as an argument
-        question: str,
-        shown: list[dict[str, Any]],
-        told: list[Message],
-        model: str,
-        system: str | None,
-        temperature: float,
-        max_tokens: float,
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """After each piece: the input box, the conversation as shown, and as the model sees it."""
-        if not question.strip():
-            yield question, shown, told
-            return
-        told = [*told, Message("user", question)]
-        shown = [*shown, {"role": "user", "content": question}]
-        yield "", shown, told
-        prompt = [Message("system", system), *told] if system and system.strip() else told
-        text, tokens, begun = "", 0, time.monotonic()
+    def choices() -> list[tuple[str, str]]:
+        return [(each.label, each.id) for each in completions.served]
+
+    async def answer(conversation: Conversation, choice: Choice) -> AsyncIterator[Conversation]:
         try:
-            served = completions.model(model)
-            generation = completions.begin(
-                served, prompt, Sampling(max_tokens=int(max_tokens), temperature=temperature, top_p=0.95)
-            )
-            async for piece in generation.pieces():
-                text, tokens = text + piece.text, piece.answer_tokens
-                speed = tokens / max(time.monotonic() - begun, 0.001)
-                by = f"{_label(served)} · {tokens} tokens · {speed:.1f} tokens/s"
-                # The box is left alone from here on: somebody may be writing the next question.
-                yield gr.skip(), [*shown, _shown_answer(text, by)], [*told, Message("assistant", text)]
+            async for answered in conversation.answered(completions, choice):
+                yield answered
         except (RequestError, EngineError) as error:
             raise gr.Error(str(error), title="No answer", duration=None) from error
 
+    async def submit(question: str, told: Any, *chosen: Any) -> AsyncIterator[tuple[Any, ...]]:  # noqa: ANN401 - of Gradio
+        """Ask what stands in the box."""
+        conversation = Conversation.read(told)
+        if not question.strip():
+            return
+        conversation = conversation.asked(question)
+        yield "", *conversation.shown(), conversation.told()
+        async for answered in answer(conversation, Choice(*chosen)):
+            # The box is left alone from here on: somebody may be writing the next question.
+            yield gr.skip(), *answered.shown(), answered.told()
+
+    async def retry(told: Any, *chosen: Any) -> AsyncIterator[tuple[Any, ...]]:  # noqa: ANN401 - of Gradio
+        """Ask the last question again."""
+        conversation = Conversation.read(told).without_answer()
+        if conversation.turns:
+            async for answered in answer(conversation, Choice(*chosen)):
+                yield *answered.shown(), answered.told()
+
+    def undo(told: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of Gradio
+        """Take the last question back into the box."""
+        conversation, question = Conversation.read(told).without_question()
+        return question, *conversation.shown(), conversation.told()
+
+    async def ask(message: str, model: str = "", system: str = "", max_tokens: int = 512) -> str:
+        """One answer, for programs that use gradio_client; greedy."""
+        choice = Choice(model or completions.default, "", False, system, 0, 1, 0, 1, max_tokens, None)
+        text = ""
+        async for answered in answer(Conversation().asked(message), choice):
+            text = answered.turns[-1].answers[0].text
+        return text
+
+    longest = min(4096, completions.context_length)
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
-        gr.Markdown(f"# {TITLE}\nThe answer says below which model gave it.", elem_id="title")
-        model = gr.Radio(choices, value=completions.default, label="Who answers", elem_id="model", interactive=True)
-        chatbot = gr.Chatbot(
-            elem_id="chat",
-            show_label=False,
-            buttons=["copy"],
-            placeholder="Ask something. The fine-tuned model answers unless you choose the base model above.",
-        )
-        told = gr.State(list)
+        gr.Markdown(f"# {TITLE}\nEach answer says which model gave it.", elem_id="title")
+        with gr.Row(elem_id="models"):
+            model = gr.Dropdown(choices(), value=completions.default, label="Who answers", elem_id="model", scale=3)
+            other = gr.Dropdown(
+                choices(), value=_other(completions), label="Compared with", elem_id="other", visible=False, scale=3
+            )
+            compare = gr.Checkbox(label="Compare", elem_id="compare", scale=1, min_width=110)
+        with gr.Row():
+            # Hidden, not a gr.State: what it holds lives in the page.
+            told = gr.JSON([], visible=False)
+            left = gr.Chatbot(
+                show_label=False, buttons=["copy"], placeholder=WELCOME, elem_classes="chat", min_width=280
+            )
+            right = gr.Chatbot(show_label=False, buttons=["copy"], visible=False, elem_classes="chat", min_width=280)
         question = gr.Textbox(
             show_label=False,
-            placeholder="Your message",
+            placeholder="Your message (Enter sends, Shift+Enter starts a new line)",
             autofocus=True,
             lines=1,
             max_lines=8,
             submit_btn=True,
-            stop_btn=True,
             elem_id="question",
         )
-        with gr.Accordion("Settings", open=False):
+        with gr.Row():
+            stop = gr.Button("Stop", variant="stop", size="sm", min_width=80, elem_id="stop")
+            again = gr.Button("Retry", size="sm", min_width=80, elem_id="retry")
+            back = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
+            clear = gr.Button("New", size="sm", min_width=80, elem_id="new")
+        with gr.Accordion("Settings", open=False, elem_id="settings"):
             system = gr.Textbox(label="System prompt", lines=2, placeholder="What the model should know or be")
-            temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature (0: always the same answer)")
-            longest = min(4096, completions.context_length)
-            max_tokens = gr.Slider(16, longest, value=min(512, longest), step=16, label="Longest answer (tokens)")
-            clear = gr.Button("New conversation", size="sm")
-        answering = question.submit(
-            answer,
-            [question, chatbot, told, model, system, temperature, max_tokens],
-            [question, chatbot, told],
-            concurrency_limit=None,
-            show_progress="hidden",
-            api_name="chat",
+            with gr.Row():
+                temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature (0: always the same answer)")
+                top_p = gr.Slider(0.05, 1, value=0.95, step=0.05, label="Top p")
+                top_k = gr.Slider(0, 200, value=0, step=1, label="Top k (0: all)")
+            with gr.Row():
+                repetition = gr.Slider(1, 2, value=1, step=0.05, label="Repetition penalty")
+                max_tokens = gr.Slider(16, longest, value=min(512, longest), step=16, label="Longest answer (tokens)")
+                seed = gr.Number(value=None, precision=0, label="Seed (empty: another answer each time)")
+        chosen = [model, other, compare, system, temperature, top_p, top_k, repetition, max_tokens, seed]
+        shown = [left, right, told]
+        how: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+        asking = question.submit(submit, [question, told, *chosen], [question, *shown], **how)
+        retrying = again.click(retry, [told, *chosen], shown, **how)
+        answering: list[Any] = [asking, retrying]
+        stop.click(None, cancels=answering, api_visibility="private")
+        back.click(undo, told, [question, *shown], cancels=answering, api_visibility="private")
+        clear.click(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
+        compare.change(
+            lambda on: (gr.update(visible=on), gr.update(visible=on)), compare, [other, right], api_visibility="private"
         )
-        chatbot.clear(list, None, told, cancels=[answering], api_visibility="private")
-        question.stop(None, cancels=[answering])
-        clear.click(lambda: ([], []), None, [chatbot, told], cancels=[answering], api_visibility="private")
+        page.load(lambda: (gr.update(choices=choices()),) * 2, None, [model, other], api_visibility="private")
+        gr.api(ask, api_name="chat")  # type: ignore[attr-defined] # it is exported, but not by that rule
     return page
 
 
-def _label(model: Any) -> str:  # noqa: ANN401 - a ServedModel
-    return f"{model.id} (fine-tuned)" if model.parent else f"{model.id} (base model)"
-
-
-def _shown_answer(text: str, answered_by: str) -> dict[str, str]:
-    return {"role": "assistant", "content": f'{text}\n\n<span class="answered-by">{answered_by}</span>'}
+def _other(completions: Completions) -> str:
+    """What the default is most likely compared with: the base model, or whatever else there is."""
+    return next((each.id for each in reversed(completions.served) if not each.default), completions.default)

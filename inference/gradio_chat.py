@@ -29,7 +29,7 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
     """What puts the chat page into the app; called once the model is loaded: Gradio's import takes long."""
     import gradio  # noqa: PLC0415 - see above
 
-    from chat_page import LOOK, chat_page  # noqa: PLC0415 - see above
+    from chat_page import chat_page, look  # noqa: PLC0415 - see above
     from engine.page_address import PageAddress  # noqa: PLC0415 - it belongs to the page
 
     page = chat_page(completions)
@@ -37,7 +37,14 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
     def add_to(app: Any) -> Any:  # noqa: ANN401 - a FastAPI
         app.add_middleware(PageAddress)
         return gradio.mount_gradio_app(
-            app, page, path="/", footer_links=[], run_history=False, ssr_mode=False, show_error=False, **LOOK
+            app,
+            page,
+            path="/",
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            show_error=False,
+            **look(completions),
         )
 
     return add_to

@@ -43,6 +43,7 @@ class Adapter:
 class Catalog:
     """What is served; `default` is the id of the model that answers when a request names none."""
 
+    share: Path
     base: BaseModel
     adapters: tuple[Adapter, ...]
     default: str
@@ -72,7 +73,7 @@ def find_models(share: Path, settings: Settings) -> Catalog:
         check_adapter(read_adapter(adapter.folder, adapter.id), shapes, complete=False)
     if base.id in {adapter.id for adapter in adapters}:
         raise ModelError(f"An adapter and the base model have the same name, {base.id}. Rename the adapter.")
-    return Catalog(base, adapters, default.id if default else base.id)
+    return Catalog(share, base, adapters, default.id if default else base.id)
 
 
 def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
@@ -164,11 +165,6 @@ def _names(named: str, base: BaseModel) -> bool:
     parts = PureWindowsPath(named).parts if "\\" in named else PurePosixPath(named).parts
     wanted = tuple(part.lower() for part in PurePosixPath(base.id).parts)
     return tuple(part.lower() for part in parts[-len(wanted) :]) == wanted
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file in `folder`."""
-    return {file.name: file_sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def file_sha256(file: Path) -> str:

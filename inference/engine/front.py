@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_BODY_LIMIT_BYTES = 16 << 20
+_THIS_COMPUTER = {"localhost", "127.0.0.1", "[::1]"}
 _JSON, _HTML = "application/json", "text/html; charset=utf-8"
 
 
@@ -51,6 +53,9 @@ class Front:
             await _answer(send, 200 if state.ready else 503, body, _JSON, retry=not state.ready)
         elif path == "/session" and scope["method"] == "POST":
             await self._open_session(receive, send, secure=_by_https(scope, headers))
+        elif self._access.key is None and not _from_here(headers):
+            message = "Without a key this endpoint answers only this computer. Set AITK_API_KEY to answer others."
+            await _answer(send, 403, openai_error(message, kind="invalid_request_error", code="foreign_host"), _JSON)
         elif not self._access.allows(headers):
             if for_people:
                 await _answer(send, 401, login_page(), _HTML)
@@ -59,7 +64,7 @@ class Front:
                 body = openai_error(message, kind="invalid_request_error", code="invalid_api_key")
                 await _answer(send, 401, body, _JSON, {"www-authenticate": "Bearer"})
         elif self.inner is not None and state.ready:
-            await self.inner(scope, receive, send)
+            await self._pass_on(self.inner, headers, scope, receive, send)
         elif for_people:
             page = waiting_page(state.stage, state.detail, state.reason, state.progress)
             await _answer(send, 503, page, _HTML, retry=True)
@@ -67,6 +72,25 @@ class Front:
             message = f"Not ready: {state.stage}. {state.reason or state.detail}"
             body = openai_error(message, kind="server_error", code="not_ready")
             await _answer(send, 503, body, _JSON, retry=True)
+
+    async def _pass_on(self, inner: App, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
+        """To the app proper, but no body larger than a long conversation."""
+        length, received = headers.get("content-length", "0"), 0
+        if length.isdecimal() and int(length) > _BODY_LIMIT_BYTES:
+            message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."
+            body = openai_error(message, kind="invalid_request_error", code="request_too_large")
+            await _answer(send, 413, body, _JSON, {"connection": "close"})
+            return
+
+        async def limited() -> MutableMapping[str, Any]:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > _BODY_LIMIT_BYTES:  # sent in pieces, without a length: the app sees a client that left
+                return {"type": "http.disconnect"}
+            return message
+
+        await inner(scope, limited, send)
 
     async def _open_session(self, receive: Receive, send: Send, *, secure: bool) -> None:
         body, more = b"", True
@@ -80,6 +104,16 @@ class Front:
         else:
             refusal = openai_error("Not this endpoint's key, or a link that has expired.", kind="invalid_request_error")
             await _answer(send, 401, refusal, _JSON)
+
+
+def _from_here(headers: dict[str, str]) -> bool:
+    """Whether a browser on this computer asks from a page of this computer: no other page may, by any name."""
+    origin = headers.get("origin", "").partition("://")[2]
+    return all(name in _THIS_COMPUTER for name in (_host(headers.get("host", "")), _host(origin or "localhost")))
+
+
+def _host(address: str) -> str:
+    return address.partition("]")[0] + "]" if address.startswith("[") else address.partition(":")[0]
 
 
 def _by_https(scope: Scope, headers: dict[str, str]) -> bool:

@@ -34,7 +34,7 @@ class Piece:
     text: str
     answer_tokens: int  # so far
     finish_reason: FinishReason | None = None
-    logprob: TokenLogprob | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the tokens whose text is certain
 
 
 class Generation:
@@ -69,13 +69,21 @@ class Generation:
         except RuntimeError:  # the loop has closed: nobody listens
             self.cancelled = True
 
+    async def next_piece(self, limit_seconds: float | None = None) -> Piece | None:
+        """The next piece; None when none came in time. Raises `EngineError`."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                piece = await self._pieces.get()
+        except TimeoutError:
+            return None
+        if isinstance(piece, EngineError):
+            raise piece
+        return piece
+
     async def pieces(self) -> AsyncIterator[Piece]:
         """The pieces as they come, one per token. Raises `EngineError`."""
         try:
-            while True:
-                piece = await self._pieces.get()
-                if isinstance(piece, EngineError):
-                    raise piece
+            while (piece := await self.next_piece()) is not None:
                 yield piece
                 if piece.finish_reason is not None:
                     return

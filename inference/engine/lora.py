@@ -1,23 +1,24 @@
 """LoRA adapters whose rows share one batch with other adapters' rows and with the base model's.
 
-Each linear layer that an adapter changes is wrapped once. In a pass, `Rows` says which rows use which
-adapter; a wrapped layer computes the base's product for all rows and adds each adapter's low-rank product to
-that adapter's rows. An adapter may also hold whole merged weights: a batch that only it uses then costs what
+Each linear layer that an adapter changes is wrapped once. In a pass, `Rows` says which tokens use which
+adapter; a wrapped layer computes the base's product for all of them and adds each adapter's low-rank product to
+that adapter's. An adapter may also hold whole merged weights: a batch that only it uses then costs what
 the base model costs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import safetensors.torch
 import torch
-from safetensors import safe_open
 from torch.nn import functional
 
-from engine.adapter_files import ADAPTER_WEIGHTS, AdapterTensor, ModelError, check_adapter, read_adapter
+from engine.adapter_files import ADAPTER_WEIGHTS, AdapterTensor, Kind, ModelError, check_adapter, read_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,26 +53,30 @@ class LoadedAdapter:
 
 
 class Rows:
-    """Which adapter each row of the current pass uses; written before a pass, read by every wrapped layer."""
+    """Which adapter each token of the current pass uses; written before a pass, read by every wrapped layer."""
 
     def __init__(self) -> None:
-        # Each adapter with the rows that use it, [rows, 1, 1]; None: all of them.
-        self.active: list[tuple[LoadedAdapter, torch.Tensor | None]] = []
+        # Each adapter with the tokens that use it, [1, tokens, 1], and the segments that do; None: all of them.
+        self.active: list[tuple[LoadedAdapter, tuple[torch.Tensor, torch.Tensor] | None]] = []
 
-    def aim(self, adapters: Sequence[LoadedAdapter | None], device: torch.device, dtype: torch.dtype) -> None:
-        """The next pass has one row for each of `adapters`."""
-        distinct = {id(each): each for each in adapters if each is not None}
-        if len(distinct) == 1 and None not in adapters:
+    def aim(
+        self, segments: Sequence[tuple[LoadedAdapter | None, int]], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """The next pass has, for each of `segments`, so many tokens of that adapter."""
+        distinct = {id(each): each for each, _ in segments if each is not None}
+        if len(distinct) == 1 and all(each is not None for each, _ in segments):
             self.active = [(next(iter(distinct.values())), None)]
             return
-        self.active = [
-            (wanted, torch.tensor([each is wanted for each in adapters], device=device, dtype=dtype)[:, None, None])
-            for wanted in distinct.values()
-        ]
+        counts, total = torch.tensor([count for _, count in segments], device=device), sum(n for _, n in segments)
+        self.active = []
+        for wanted in distinct.values():
+            uses = torch.tensor([each is wanted for each, _ in segments], device=device, dtype=dtype)
+            tokens = uses.repeat_interleave(counts, output_size=total)
+            self.active.append((wanted, (tokens[None, :, None], uses[None, :, None])))
 
 
 class RowLinear(torch.nn.Module):
-    """A linear layer (or an embedding) whose rows may each have an adapter of their own."""
+    """A linear layer (or an embedding) whose tokens may each have an adapter of their own."""
 
     def __init__(self, base: torch.nn.Module, name: str, rows: Rows) -> None:
         super().__init__()
@@ -87,7 +92,7 @@ class RowLinear(torch.nn.Module):
             return getattr(super().__getattr__("base"), name)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The rows' outputs."""
+        """The outputs of each token."""
         active = self.rows.active
         if len(active) == 1 and active[0][1] is None:
             adapter = active[0][0]
@@ -95,14 +100,17 @@ class RowLinear(torch.nn.Module):
             if whole is not None:
                 return self._with(whole, x)
         result: torch.Tensor = self.base(x)
-        for adapter, mask in active:
+        for adapter, masks in active:
+            mask = None
+            if masks is not None:
+                # The last layer sees only the last token of each segment.
+                mask = masks[0] if masks[0].shape[1] == x.shape[1] else masks[1]
             if (part := adapter.low_rank.get(self.name)) is not None:
                 inner = x @ part.down
                 result += (inner if mask is None else inner * mask) @ part.up
             elif (whole := adapter.replaced.get(self.name)) is not None:
                 assert mask is not None
-                chosen = mask[:, :, 0].bool() if result.ndim == mask.ndim - 1 else mask.bool()
-                result = torch.where(chosen, self._with(whole, x), result)
+                result = torch.where(mask.bool(), self._with(whole, x), result)
         return result
 
     def _with(self, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -116,8 +124,8 @@ def load_adapter(model: torch.nn.Module, adapter: Adapter) -> LoadedAdapter:
     """`adapter` on the model's device; the model stays as it is. Raises `ModelError` when it does not fit."""
     described = read_adapter(adapter.folder, adapter.id)
     check_adapter(described, _shapes(model), complete=True)
-    tensors = _tensors(adapter.folder, described.tensors)
-    loaded = LoadedAdapter(adapter.id)
+    tensors, files = _tensors(adapter.folder, described.tensors)
+    loaded = LoadedAdapter(adapter.id, files)
     for (name, kind), tensor in tensors.items():
         layer = model.get_submodule(name)
         layer = layer.base if isinstance(layer, RowLinear) else layer
@@ -188,12 +196,21 @@ def _shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in found.items() if not name.endswith(".base")}
 
 
-def _tensors(folder: Path, described: Sequence[AdapterTensor]) -> dict[tuple[str, str], torch.Tensor]:
+def _tensors(
+    folder: Path, described: Sequence[AdapterTensor]
+) -> tuple[dict[tuple[str, Kind], torch.Tensor], dict[str, str]]:
+    """The tensors, and the SHA-256 of the folder's files; the weights' is of the very bytes that were loaded."""
+    files, tensors = {}, {}
     try:
-        with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
-            return {(each.layer, each.kind): file.get_tensor(each.key) for each in described}
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder / ADAPTER_WEIGHTS} cannot be read: {error}") from error
+        for file in sorted(each for each in folder.iterdir() if each.is_file()):
+            content = file.read_bytes()
+            files[file.name] = hashlib.sha256(content).hexdigest()
+            if file.name == ADAPTER_WEIGHTS:
+                named = safetensors.torch.load(content)
+                tensors = {(each.layer, each.kind): named[each.key] for each in described}
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{folder / ADAPTER_WEIGHTS} cannot be read, or was changed meanwhile: {error}") from error
+    return tensors, files
 
 
 def _scaling(config: Mapping[str, Any], layer: str, rank: int) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.adapter_files import ModelError
-from engine.cache import SlotCache
+from engine.cache import Pass, Segment, SlotCache, use_slots
 from engine.lora import LoadedAdapter, Rows, load_adapter, merge, merged_bytes, wrap_layers
 from engine.memory import free_bytes
 
@@ -44,6 +44,10 @@ class Models:
         kinds = set(getattr(self.config, "layer_types", None) or ()) - _KINDS_OF_LAYERS
         if kinds:
             raise ModelError(f"The base model has layers of a kind that is not served: {', '.join(sorted(kinds))}.")
+        try:
+            use_slots(model)
+        except ValueError as error:
+            raise ModelError(f"The base model's attention cannot be served here: {error}") from error
 
     def new_cache(self) -> SlotCache:
         """An empty cache for `forward`."""
@@ -56,7 +60,15 @@ class Models:
                 f"The base model has become {self._in_place.id} (serve_base = false): no other adapter fits. "
                 "Set serve_base = true in settings.toml."
             )
-        return load_adapter(self.model, adapter)
+        loaded = load_adapter(self.model, adapter)
+        if set(self.adapters) <= {adapter.id} and self._merge and self._serve_base and not self._quantized:
+            needed, free = merged_bytes(self.model, loaded), free_bytes(self.device)
+            if needed <= free * _LEFT_FOR_REQUESTS:
+                merge(self.model, loaded, keep_base=True)
+                logger.info("%s has a merged copy of %s MB beside the base model", loaded.id, needed // 10**6)
+            else:
+                logger.info("%s is added row by row: a merged copy needs %s MB", loaded.id, needed // 10**6)
+        return loaded
 
     def install(self, loaded: LoadedAdapter, *, only: bool = False) -> None:
         """Serve `loaded` under its id from the next pass on, in place of an earlier one of that id.
@@ -65,84 +77,43 @@ class Models:
         may take the base's place where the base itself is not served.
         """
         wrap_layers(self.model, loaded.layers, self.rows)
-        alone = not set(self.adapters) - {loaded.id}
-        for other in self.adapters.values():
-            other.merged = {}  # gives the memory back; its rows go on with the low-rank products
+        others = [each for each in self.adapters.values() if each.id != loaded.id]
+        for each in (loaded, *others) if others else ():
+            each.merged = {}  # only a single adapter has a copy; rows go on with the low-rank products
         self.adapters = {**self.adapters, loaded.id: loaded}
         if only and not self._serve_base and not self._quantized:
             merge(self.model, loaded, keep_base=False)
             self._in_place = loaded
             logger.info("%s is merged into the base model", loaded.id)
-        elif alone and self._merge and not self._quantized:
-            needed, free = merged_bytes(self.model, loaded), free_bytes(self.device)
-            if needed <= free * _LEFT_FOR_REQUESTS:
-                merge(self.model, loaded, keep_base=True)
-                logger.info("%s has a merged copy of %s MB beside the base model", loaded.id, needed // 10**6)
-            else:
-                logger.info("%s is added row by row: a merged copy needs %s MB", loaded.id, needed // 10**6)
+
+    def can_remove(self, name: str) -> bool:
+        """Whether the base model would be left."""
+        return self._in_place is None or self._in_place.id != name
 
     def remove(self, name: str) -> None:
         """No longer serve the adapter `name`; rows that use it go on."""
         self.adapters = {each: loaded for each, loaded in self.adapters.items() if each != name}
 
-    @torch.inference_mode()
-    def forward(
-        self,
-        cache: SlotCache,
-        first: int,
-        tokens: Sequence[Sequence[int]],
-        starts: Sequence[int],
-        adapters: Sequence[LoadedAdapter | None],
-    ) -> torch.Tensor:
-        """The logits after the last token of each row, `[rows, vocabulary]`.
+    def warm(self) -> None:
+        """One token: what libraries prepare at their first use is then done."""
+        self.forward(self.new_cache(), [Segment(0, 0, [min(self.end_tokens, default=0)])])
 
-        The rows are the cache's slots `first …`; row *i* continues at position `starts[i]` with `tokens[i]`.
-        """
-        longest = max(len(each) for each in tokens)
-        # A shorter row is filled up in front, so that every row's last column is its last token. The filling
-        # pretends to come after the row's tokens: it is written behind them, where nothing looks and where
-        # the row's next tokens overwrite it.
-        padding = [longest - len(each) for each in tokens]
-        ids = torch.tensor([[0] * pad + [*each] for pad, each in zip(padding, tokens, strict=True)])
-        positions = torch.tensor(
-            [
-                [*range(start + len(each), start + longest), *range(start, start + len(each))]
-                for start, each in zip(starts, tokens, strict=True)
-            ]
-        ).to(self.device)
-        length = max(starts) + longest
-        cache.aim(first, positions, length)
-        self.rows.aim(adapters, self.device, self.dtype)
+    @torch.inference_mode()
+    def forward(self, cache: SlotCache, segments: Sequence[Segment]) -> torch.Tensor:
+        """The logits after the last token of each segment, `[segments, vocabulary]`."""
+        current = Pass(segments, self.device)
+        cache.aim(current)
+        self.rows.aim([(each.adapter, len(each.tokens)) for each in segments], self.device, self.dtype)
         output = self.model(
-            input_ids=ids.to(self.device),
-            position_ids=positions,
-            attention_mask=self._masks(positions, length),
+            input_ids=torch.tensor([[token for each in segments for token in each.tokens]], device=self.device),
+            position_ids=current.positions[None],
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=torch.tensor(current.ends, device=self.device) - 1,
+            slot_cache=cache,
         )
-        logits: torch.Tensor = output.logits[:, -1]
+        logits: torch.Tensor = output.logits[0]
         return logits
-
-    def _masks(self, positions: torch.Tensor, length: int) -> Any:  # noqa: ANN401 - a mask, or one per kind of layer
-        """What each token may attend to, finished: the library's own masks know only rows of one length."""
-        keys = torch.arange(length, device=self.device)
-        visible = keys <= positions[:, :, None]
-        window = getattr(self.config, "sliding_window", None)
-        kinds = set(getattr(self.config, "layer_types", None) or ())
-        if not window or getattr(self.config, "use_sliding_window", True) is False:
-            return self._finished(visible)
-        sliding = visible & (keys > positions[:, :, None] - window)
-        if len(kinds) > 1:
-            return {"full_attention": self._finished(visible), "sliding_attention": self._finished(sliding)}
-        return self._finished(visible if kinds == {"full_attention"} else sliding)
-
-    def _finished(self, visible: torch.Tensor) -> torch.Tensor:
-        visible = visible[:, None]
-        if self.config._attn_implementation != "eager":  # noqa: SLF001 - there is no public name
-            return visible
-        lowest = torch.finfo(self.dtype).min
-        return torch.zeros_like(visible, dtype=self.dtype).masked_fill(~visible, lowest)
 
 
 def _made_for(config: Any) -> int:  # noqa: ANN401 - of transformers

@@ -1,8 +1,8 @@
 """Answers requests in one running batch that they join and leave at every step.
 
-One thread owns model and cache. In each step it takes waiting requests into free slots, puts some prompts
-(or a piece of a long one) through the model together, and moves every running request one token further in
-one forward pass, whichever adapter each one uses.
+One thread owns model and cache. In each step it takes waiting requests into free slots; then one forward pass
+moves every running request one token further and reads some of the waiting prompts, or a piece of a long one,
+whichever adapter each one uses.
 
 The rows of the batch are the slots of the cache: first those that are answering, then those whose prompt is
 still being read.
@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from engine.cache import Segment
 from engine.generation import EngineError, Generation, Piece, QueueFullError
+from engine.memory import free_bytes
 from engine.sampling import Chooser, Sampling, next_tokens
 from engine.text import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from engine.generation import FinishReason
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from engine.sampling import TokenLogprob
 
 logger = logging.getLogger(__name__)
-
-_MOST_FILLING = 1.5  # times the prompts' own tokens
 
 
 class _Row:
@@ -50,6 +50,7 @@ class _Row:
         self.length = 0  # tokens in the cache
         self.last = 0  # the newest token, not yet in the cache
         self.answer_tokens = 0
+        self.logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
 
     @property
     def unread(self) -> int:
@@ -65,27 +66,31 @@ class Load:
     waiting: int
     batch_limit: int
     cached_tokens: int
+    cache_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whom the engine's thread tells what happens."""
+
+    ended: Callable[[Generation, str], None] = lambda _, __: None
+    stopped: Callable[[str], None] = lambda _: None
+    restarted: Callable[[], None] = lambda: None
+    failed: Callable[[str], None] = lambda _: None
 
 
 class Scheduler:
     """The engine: submit requests, get their pieces."""
 
-    def __init__(  # noqa: PLR0913 - limits, and whom to tell
-        self,
-        models: Models,
-        *,
-        max_batch: int,
-        max_queue: int,
-        prompt_tokens: int = 2048,
-        stopped: Callable[[str], None] = lambda _: None,
-        restarted: Callable[[], None] = lambda: None,
+    def __init__(
+        self, models: Models, *, max_batch: int, max_queue: int, prompt_tokens: int, watcher: Watcher | None = None
     ) -> None:
         self._models = models
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._prompt_tokens = prompt_tokens  # that go through the model in one pass, filling included
-        self._stopped = stopped
-        self._restarted = restarted
+        self._watcher = watcher or Watcher()
         self._cache = models.new_cache()
         self._rows: list[_Row] = []
         self._answering = 0  # how many of the rows, from the front, have read their prompt
@@ -125,7 +130,14 @@ class Scheduler:
     def load(self) -> Load:
         """How busy it is at this moment."""
         rows = list(self._rows)
-        return Load(len(rows), len(self._waiting), self._max_batch, sum(row.length for row in rows))
+        return Load(
+            running=len(rows),
+            waiting=len(self._waiting),
+            batch_limit=self._max_batch,
+            cached_tokens=sum(row.length for row in rows),
+            cache_bytes=self._cache.nbytes,
+            free_bytes=free_bytes(self._models.device),
+        )
 
     def _run(self) -> None:
         with torch.inference_mode():
@@ -138,9 +150,8 @@ class Scheduler:
                         return
                 try:
                     self._act_between()
-                    self._remove([row for row in self._rows if row.generation.cancelled])
+                    self._let_go()
                     self._admit()
-                    self._read_prompts()
                     self._step()
                 except Exception as error:  # the thread's edge: nobody may wait for an answer that never comes
                     logger.exception("The engine stopped with %s requests", len(self._rows))
@@ -149,30 +160,38 @@ class Scheduler:
 
     def _restart(self, error: Exception) -> bool:
         """Drop the batch and try a token with a new cache; whether that went well."""
-        self._stopped(f"{type(error).__name__}: {error}")
+        self._watcher.stopped(f"{type(error).__name__}: {error}")
         for row in self._rows:
-            row.generation.deliver(EngineError(f"The engine stopped and is being started again: {error}"))
+            self._fail(row.generation, f"The engine stopped and is being started again: {error}", 503)
         self._rows, self._answering = [], 0
         try:
             self._cache = self._models.new_cache()
-            self._models.forward(self._models.new_cache(), 0, [[0]], [0], [None])
+            self._models.warm()
         except Exception:  # the same edge
             logger.exception("The engine could not be started again")
+            self._watcher.failed(f"The engine stopped and could not be started again: {error}")
             with self._changed:
                 self._closing = True
                 self._drop_all(f"The engine stopped: {error}")
             return False
-        self._restarted()
+        self._watcher.restarted()
         return True
 
     def _drop_all(self, why: str) -> None:
         for generation in (*(row.generation for row in self._rows), *self._waiting):
-            generation.deliver(EngineError(why))
+            self._fail(generation, why, 503)
         self._rows, self._answering = [], 0
         self._waiting.clear()
         for _, done in self._between:
             done.cancel()
         self._between.clear()
+
+    def _let_go(self) -> None:
+        """Free the places of those who left."""
+        left = [row for row in self._rows if row.generation.cancelled]
+        self._remove(left)
+        for row in left:
+            self._watcher.ended(row.generation, "cancelled")
 
     def _act_between(self) -> None:
         while self._between:
@@ -197,68 +216,65 @@ class Scheduler:
                 generation = self._waiting.popleft()
             adapter = self._models.adapters.get(generation.adapter) if generation.adapter else None
             if generation.adapter and adapter is None:
-                generation.deliver(EngineError(f"The adapter {generation.adapter} was unloaded.", status=404))
+                self._fail(generation, f"The adapter {generation.adapter} was unloaded.", 404)
                 continue
             self._rows.append(_Row(generation, adapter, self._models))
 
-    def _read_prompts(self) -> None:
-        """One pass over the first prompts that are not read: several short ones, or a piece of a long one."""
-        group = self._next_prompts(self._rows[self._answering :])
-        if not group:
-            return
-        pieces = [row.generation.prompt[row.length : row.length + self._prompt_tokens] for row in group]
-        try:
-            logits = self._pass(self._answering, group, pieces)
-        except torch.OutOfMemoryError as error:
-            self._shrink(group[-1], error)
-            return
-        for row, piece in zip(group, pieces, strict=True):
-            row.length += len(piece)
-        if not group[0].unread:  # a piece of a long prompt is alone
-            self._answering += len(group)
-            self._advance(group, logits)
-
-    def _next_prompts(self, unread: Sequence[_Row]) -> list[_Row]:
-        group: list[_Row] = []
-        for row in unread:
-            wanted = [each.unread for each in (*group, row)]
-            filled = len(wanted) * max(wanted)
-            if group and (filled > self._prompt_tokens or filled > _MOST_FILLING * sum(wanted)):
-                break
-            group.append(row)
-        return group
-
     def _step(self) -> None:
-        """One token for every row that is answering."""
-        rows = self._rows[: self._answering]
-        if not rows:
+        """One pass: a token for every row that is answering, and as much of the prompts as fits beside them."""
+        answering = self._rows[: self._answering]
+        reading = self._next_prompts()
+        segments = [
+            *(Segment(slot, row.length, [row.last], row.adapter) for slot, row in enumerate(answering)),
+            *(
+                Segment(self._answering + index, row.length, piece, row.adapter)
+                for index, (row, piece) in enumerate(reading)
+            ),
+        ]
+        if not segments:
             return
         try:
-            logits = self._pass(0, rows, [[row.last] for row in rows])
+            logits = self._models.forward(self._cache, segments)
         except torch.OutOfMemoryError as error:
-            self._shrink(max(rows, key=lambda row: row.generation.begun), error)
+            youngest = reading[-1][0] if reading else max(answering, key=lambda row: row.generation.begun)
+            self._shrink(youngest, error)
             return
-        for row in rows:
-            row.length += 1
-        self._advance(rows, logits)
+        rows = [*answering, *(row for row, _ in reading)]
+        for row, segment in zip(rows, segments, strict=True):
+            row.length += len(segment.tokens)
+        if rows[-1].unread > 0:  # a piece of a long prompt; only the last can be one
+            rows.pop()
+        self._answering = len(rows)
+        if rows:
+            self._advance(rows, logits[: len(rows)])
 
-    def _pass(self, first: int, rows: Sequence[_Row], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-        return self._models.forward(
-            self._cache, first, tokens, [row.length for row in rows], [row.adapter for row in rows]
-        )
+    def _next_prompts(self) -> list[tuple[_Row, list[int]]]:
+        """The first rows that have not read their prompt, each with what it reads now."""
+        left, pieces = self._prompt_tokens, []
+        for row in self._rows[self._answering :]:
+            if left <= 0:
+                break
+            piece = row.generation.prompt[row.length : row.length + left]
+            left -= len(piece)
+            pieces.append((row, piece))
+        return pieces
 
     def _shrink(self, row: _Row, error: torch.OutOfMemoryError) -> None:
         """Out of memory: end one request, and take no more than remain at the same time from now on."""
         self._max_batch = max(1, len(self._rows) - 1)
         logger.warning("Out of memory; at most %s requests at a time from now on: %s", self._max_batch, error)
         self._remove([row])
-        row.generation.deliver(
-            EngineError("There is not enough memory for this request now. Try again, or make it shorter.", status=503)
+        self._fail(
+            row.generation, "There is not enough memory for this request now. Try again, or make it shorter.", 503
         )
         if not self._rows:
             self._cache = self._models.new_cache()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def _fail(self, generation: Generation, why: str, status: int) -> None:
+        self._watcher.ended(generation, "error")
+        generation.deliver(EngineError(why, status))
 
     def _advance(self, rows: list[_Row], logits: torch.Tensor) -> None:
         """Choose the rows' next tokens, hand their text over, and let the finished ones go."""
@@ -271,6 +287,8 @@ class Scheduler:
         self._remove([row for row, piece in taken if piece.finish_reason])
         # After the removal: whoever hears of an answer's end finds its place free.
         for row, piece in taken:
+            if piece.finish_reason:
+                self._watcher.ended(row.generation, piece.finish_reason)
             row.generation.deliver(piece)
 
     def _take(self, row: _Row, token: int, logprob: TokenLogprob | None) -> Piece:
@@ -291,7 +309,12 @@ class Scheduler:
                 finish = "length"
         if finish and not row.text.stopped:
             text += row.text.finish()
-        return Piece(text, row.answer_tokens, finish, None if finish == "stop" else logprob)
+        if logprob is not None and finish != "stop":
+            row.logprobs.append(logprob)
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if row.logprobs and not row.text.holding and not row.text.stopped:
+            logprobs, row.logprobs = tuple(row.logprobs), []
+        return Piece(text, row.answer_tokens, finish, logprobs)
 
     def _remove(self, rows: list[_Row]) -> None:
         """Free the rows' slots: the last answering row moves into the hole, and the last row into its place."""

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
+import platform
 import shutil
 import threading
 from contextlib import AsyncExitStack
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STREAMS_MAY_END_SECONDS = 3
-_PACKAGES = ("torch", "transformers", "peft", "gradio", "fastapi")
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gradio", "fastapi", "uvicorn")
+# Read in one pass beside the answers that are under way: on a processor every token costs the others time.
+_PROMPT_TOKENS = {False: 128, True: 2048}
 
 
 class Service:
@@ -92,23 +95,39 @@ class Service:
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.
         self._readiness.report("preparing", "Loading PyTorch and transformers.")
-        loading = importlib.import_module("engine.load")
-        prompt = importlib.import_module("engine.prompt")
-        models = loading.load_models(catalog, settings, self._readiness)
-        self._readiness.report("warming", "The model says its first word.")
-        models.forward(models.new_cache(), 0, [[min(models.end_tokens, default=0)]], [0], [None])
-        scheduler = importlib.import_module("engine.scheduler").Scheduler(
-            models, max_batch=settings.max_batch, max_queue=settings.max_queue
+        load, scheduler, prompt = (
+            importlib.import_module(f"engine.{name}") for name in ("load", "scheduler", "prompt")
         )
-        self._cleanup.callback(scheduler.close)
+        models = load.load_models(catalog, settings, self._readiness)
+        self._readiness.report("warming", "The model says its first word.")
+        models.warm()
+        metrics = importlib.import_module("engine.metrics").Metrics()
+        engine = scheduler.Scheduler(
+            models,
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            prompt_tokens=_PROMPT_TOKENS[models.device.type != "cpu"],
+            watcher=scheduler.Watcher(
+                ended=metrics.ended,
+                stopped=lambda why: self._readiness.report("warming", f"The engine stopped and starts again: {why}"),
+                restarted=lambda: self._readiness.report("ready"),
+                failed=self._readiness.fail,
+            ),
+        )
+        metrics.watch(engine)
+        self._cleanup.callback(engine.close)
         try:
-            completions = importlib.import_module("engine.completions").Completions(
-                catalog, models, scheduler, settings
-            )
+            completions = importlib.import_module("engine.completions").Completions(catalog, models, engine, settings)
         except prompt.PromptError as error:
             raise ModelError(str(error)) from error
         self._readiness.report("warming", "Building the chat page.")
-        inner = importlib.import_module("engine.api").build_api(completions, self._version(catalog))
+        fixed = self._version(catalog)
+        inner = importlib.import_module("engine.api").build_api(
+            completions,
+            lambda: {**fixed, "adapters": completions.loaded},
+            metrics,
+            importlib.import_module("engine.answers").Limits(whole=settings.unstreamed_seconds),
+        )
         page = self._build_page(completions)
         return page(inner)
 
@@ -132,18 +151,8 @@ class Service:
                 "path": str(catalog.base.folder),
                 "files": catalog_module.weight_headers(catalog.base.folder),
             },
-            "adapters": [
-                {
-                    "id": each.id,
-                    "path": each.folder.relative_to(self._share).as_posix()
-                    if each.folder.is_relative_to(self._share)
-                    else str(each.folder),
-                    "files": catalog_module.file_hashes(each.folder),
-                }
-                for each in catalog.adapters
-            ],
             "code": code,
-            "packages": {name: metadata.version(name) for name in _PACKAGES},
+            "packages": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         }
 
 

@@ -40,6 +40,12 @@ class Settings:
     max_batch: int = _setting(32, "requests answered at the same time", minimum=1, maximum=1024)
     max_queue: int = _setting(256, "requests that may wait", minimum=0, maximum=100_000)
     max_new_tokens: int = _setting(1024, "longest answer when a request does not say, in tokens", minimum=1)
+    unstreamed_seconds: int = _setting(
+        230, "longest time for an answer that is not streamed, in seconds", minimum=1, maximum=86_400
+    )
+    page_idle_seconds: int = _setting(
+        600, "after how long an unused chat page lets go of the server, in seconds", minimum=1, maximum=86_400
+    )
     trust_remote_code: bool = _setting(False, "whether code that comes with a model may run")
 
 

@@ -20,6 +20,11 @@ class TextStream:
         self._held = ""
         self.stopped = False
 
+    @property
+    def holding(self) -> bool:
+        """Whether text is held back."""
+        return bool(self._held)
+
     def push(self, token: int) -> str:
         """The text that is certain after `token`; sets `stopped` when a stop text came."""
         self._held += self._decoder.step(self._tokenizer, token) or ""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ai_toolkit.errors import LocalCloudFailed, ResourceMissing
+from ai_toolkit.errors import LocalCloudFailed
 from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Target
 
@@ -66,8 +66,6 @@ class Cloud:
             share = await stack.enter_async_context(
                 FileShare.open(endpoint, target.storage_account, key, target.file_share)
             )
-            if not await share.exists():
-                raise ResourceMissing("file share", target.file_share, f"storage account {target.storage_account}")
             yield share
 
 

@@ -102,14 +102,35 @@ def provision(  # noqa: PLR0913  (click passes each option)
 
 @main.command()
 @_yes_option
+@click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
+@click.option("--previous", is_flag=True, help="Bring the code of the deploy before back, from the share.")
+@click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
+@click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
+@click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
+@click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
 @_common
-def deploy(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
-    """Synchronise the newest files with the endpoint and restart its replica."""
+def deploy(  # noqa: PLR0913  (click passes each option)
+    *,
+    yes: bool,
+    dry_run: bool,
+    previous: bool,
+    restart: bool,
+    wake: bool,
+    conflicts: str | None,
+    base_models: str | None,
+    workspace: Workspace,
+    as_json: bool,
+) -> None:
+    """Synchronise the newest files with the endpoint and take the cheapest action that is enough."""
+    if dry_run and previous:
+        raise click.UsageError("--dry-run and --previous exclude each other.")
 
     async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.deploy import Options, preview  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415
 
-        return await use_case(workspace, ui)
+        options = Options(previous, restart, wake, conflicts, base_models)
+        return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ai_toolkit.choose_target import Answers
 from ai_toolkit.create_project import create_project
-from ai_toolkit.deploy import deploy
+from ai_toolkit.deploy import Options, deploy
 from ai_toolkit.endpoint import Endpoint, signed_link
 from ai_toolkit.inspect_target import endpoint_key
 from ai_toolkit.local_cloud import control
@@ -36,7 +36,7 @@ async def demo(ui: Ui, directory: Path | None, *, once: bool, browser: bool) -> 
     try:
         await create_project(folder, ui, sample=True)
         await provision(workspace, ui, Answers(subscription=LOCAL_SUBSCRIPTION, agreed=True))
-        deployed = await deploy(workspace, ui, wake=True)
+        deployed = await deploy(workspace, ui, Options(wake=True))
         key = await endpoint_key(workspace)
         async with Endpoint.open(deployed.endpoint, key) as endpoint:
             models = await endpoint.models()

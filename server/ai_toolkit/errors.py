@@ -14,7 +14,10 @@ AiToolkitError
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
-│   └── ShareConflict
+│   ├── ShareConflict
+│   ├── DeployRunning
+│   ├── FileChanged
+│   └── PreviousMissing
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
 │   ├── RevisionFailed
@@ -30,6 +33,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
+
+from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
 
 class AiToolkitError(Exception):
@@ -124,9 +129,11 @@ class DeploymentFailed(CloudError):
 
     def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
         self.reason_code = reason_code
+        cause = cause_of_code(reason_code)
+        likely = f" {cause.says}" if cause else ""
         super().__init__(
-            f"The deployment {deployment} failed: {reason} ({reason_code}).",
-            "What was created stays; a second run goes on from there.",
+            f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
+            f"{cause.advice if cause else ''} What was created stays; a second run goes on from there.".strip(),
         )
 
 
@@ -158,6 +165,33 @@ class ShareConflict(ShareError):
         )
 
 
+class DeployRunning(ShareError):
+    code = "deploy_running"
+
+    def __init__(self, owner: str, since: str) -> None:
+        super().__init__(
+            f"{owner} is deploying to this share since {since}.",
+            "Wait for it, or run the command again in a few minutes: a deploy that died is recognised after two.",
+        )
+
+
+class FileChanged(ShareError):
+    code = "file_changed"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} changed while it was being sent.",
+            "Run the command again when it is finished; what runs now was not touched.",
+        )
+
+
+class PreviousMissing(ShareError):
+    code = "previous_missing"
+
+    def __init__(self) -> None:
+        super().__init__("The share keeps no deploy before this one.", "Deploy the files that you want instead.")
+
+
 class EndpointError(AiToolkitError):
     code = "endpoint"
 
@@ -171,10 +205,9 @@ class ReplicaFailed(EndpointError):
         self.log = tuple(log)
         lines = "".join(f"\n    {line}" for line in self.log)
         tail = f" Its last log lines:{lines}\n" if lines else ""
-        super().__init__(
-            f"The replica did not start: {reason}{tail}",
-            "Correct the cause and deploy again; the files are on the share already.",
-        )
+        cause = cause_in_log([*self.log, reason])
+        likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
+        super().__init__(f"The replica did not start: {reason}{tail}", f"{likely} The files are on the share already.")
 
 
 class RevisionFailed(EndpointError):

@@ -37,9 +37,15 @@ class Endpoint:
         """Status, headers and body of a GET request."""
         if signed_in:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(self.url + path, headers=headers)
+        return self.ask("GET", path, **headers)
+
+    def ask(self, method, path, body=None, **headers):
+        """The same of any request; a body is sent as JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        headers |= {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import openai
@@ -77,6 +78,89 @@ def test_a_seed_repeats_a_random_answer(client):
     assert drawn(2) != first
 
 
+def test_sampling_parameters_beyond_openais_are_taken(client):
+    """top_k, min_p, repetition_penalty and stop_token_ids; a top_k of 1 is greedy at any temperature."""
+    greedy = ask(client, max_tokens=8).choices[0].message.content
+    more = {"top_k": 1, "min_p": 0.1, "repetition_penalty": 1.0, "stop_token_ids": [0]}
+
+    assert ask(client, temperature=1.9, max_tokens=8, extra_body=more).choices[0].message.content == greedy
+
+
+def test_logprobs_come_with_the_tokens(client):
+    """Each token with its probability and the alternatives, streamed and not; greedy takes the best."""
+    whole = ask(client, max_tokens=6, logprobs=True, top_logprobs=2).choices[0]
+    chunks = [each.choices[0] for each in ask(client, max_tokens=6, logprobs=True, top_logprobs=2, stream=True)]
+    streamed = [entry for chunk in chunks if chunk.logprobs for entry in chunk.logprobs.content]
+
+    entries = whole.logprobs.content
+    assert "".join(each.token for each in entries) == whole.message.content
+    assert [each.token for each in streamed] == [each.token for each in entries]
+    for each in entries:
+        assert each.logprob <= 0
+        assert each.top_logprobs[0].token == each.token
+        assert bytes(each.bytes).decode() == each.token
+
+
+def test_a_text_is_continued(client):
+    """`/v1/completions` takes text or token ids, streamed and not, with usage and logprobs."""
+    given = {"model": BASE, "prompt": "The capital of France is", "temperature": 0, "max_tokens": 4}
+    whole = client.completions.create(**given, logprobs=1)
+    chunks = client.completions.create(**given, stream=True, stream_options={"include_usage": True})
+    texts, usages = zip(*((each.choices[0].text if each.choices else "", each.usage) for each in chunks), strict=True)
+
+    assert "Paris" in whole.choices[0].text
+    assert "".join(texts) == whole.choices[0].text
+    assert usages[-1] == whole.usage
+    assert whole.usage.completion_tokens == len(whole.choices[0].logprobs.tokens) == 4
+    assert client.completions.create(**given | {"prompt": [504, 3575]}).usage.prompt_tokens == 2
+    with pytest.raises(openai.BadRequestError, match="prompt"):
+        client.completions.create(**given | {"prompt": ["a", "b"]})
+
+
+def measured(endpoint, name):
+    """A number at /metrics, summed over its labels."""
+    lines = endpoint.get("/metrics", signed_in=True)[2].decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
+
+
+def test_a_client_that_leaves_frees_its_place(endpoint, client):
+    """Leaving in the middle ends the request within a step, streamed or not: nothing more is computed for it."""
+    before = measured(endpoint, "aitk_answer_tokens_total")
+    with ask(client, POEM, model=BASE, stream=True, max_tokens=2000) as stream:
+        for _, _chunk in zip(range(3), stream, strict=False):
+            pass
+    with pytest.raises(openai.APITimeoutError):
+        ask(client, POEM, model=BASE, max_tokens=2000, timeout=1.0)
+
+    end = time.monotonic() + 30
+    while measured(endpoint, "aitk_requests_running") and time.monotonic() < end:
+        pass
+    assert measured(endpoint, "aitk_requests_running") == 0
+    assert measured(endpoint, "aitk_answer_tokens_total") - before < 1000
+    assert b'reason="cancelled"' in endpoint.get("/metrics", signed_in=True)[2]
+
+
+def test_metrics_count_what_was_answered(endpoint, client):
+    """Requests, tokens of prompt and answer, and the time to the first token grow with a request."""
+    names = ("aitk_requests_total", "aitk_answer_tokens_total", "aitk_first_token_seconds_count")
+    before = [measured(endpoint, name) for name in names]
+    ask(client, max_tokens=5)
+
+    assert [measured(endpoint, name) for name in names] == [before[0] + 1, before[1] + 5, before[2] + 1]
+
+
+def test_the_api_describes_itself_without_another_host(endpoint):
+    """The page lists every route and parameter from the description that programs read, with no script."""
+    described = json.loads(endpoint.get("/openapi.json", signed_in=True)[2])
+    page = endpoint.get("/docs", signed_in=True)[2].decode()
+
+    for path in described["paths"]:
+        assert path in page
+    assert "repetition_penalty" in page
+    assert "<script" not in page
+    assert "http" not in page.partition("</head>")[0]
+
+
 def test_the_default_model_is_the_adapter(endpoint, client):
     """A request that names no model gets the fine-tuned one, and the answer says so."""
     answer = client.post(
@@ -118,6 +202,10 @@ def test_version_says_what_is_loaded_by_hash(endpoint, sample_workspace):
         ({"messages": []}, "messages"),
         ({"n": 2}, "n"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"tools": []}, "tools"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"messages": [{"role": "user", "content": "long " * 9000}]}, "messages"),
     ],
 )
@@ -138,12 +226,14 @@ def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
     routes = [line.split() for line in listing.stdout.splitlines() if line.startswith("route ")]
     paths = {path for _, path in routes}
     assert len(paths) > 30
-    assert {"/v1/chat/completions", "/version", "/docs", "/openapi.json"} <= paths
+    assert {"/v1/chat/completions", "/v1/load_lora_adapter", "/version", "/metrics", "/docs", "/openapi.json"} <= paths
     assert {"/config", "/gradio_api/call/{api_name}", "/gradio_api/queue/join", "/gradio_api/upload"} <= paths
 
     for path in sorted(paths):
         filled = path.replace("{", "").replace("}", "").replace(":path", "")
-        assert endpoint.get(filled)[0] == 401, path
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ODD"):
+            if (method, path) != ("POST", "/session"):
+                assert endpoint.ask(method, filled)[0] == 401, (method, path)
     assert endpoint.get("/", Accept="text/html")[0] == 401
     assert endpoint.get("/", Authorization="Bearer wrong")[0] == 401
     assert endpoint.get("/health")[0] == 200
@@ -157,8 +247,8 @@ from engine.api import build_api
 from gradio_chat import build_page
 from engine.completions import ServedModel
 served = (ServedModel("a", "b", True),)
-fake = SimpleNamespace(served=served, default="a", context_length=64)
-app = build_page(fake)(build_api(fake, {}))
+fake = SimpleNamespace(served=served, default="a", context_length=64, page_idle_seconds=60)
+app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):
     for route in routes:
         path = prefix + getattr(route, "path", "")

@@ -12,7 +12,7 @@ import torch
 
 from engine.generation import EngineError, QueueFullError
 from engine.sampling import Chooser, Sampling, next_tokens
-from engine.scheduler import Scheduler
+from engine.scheduler import Scheduler, Watcher
 from engine.text import TextStream
 
 VOCABULARY = 97
@@ -29,7 +29,7 @@ def start(tiny):
     started = []
 
     def begin(models=tiny.models, **more):
-        started.append(Scheduler(models, **({"max_batch": 4, "max_queue": 2} | more)))
+        started.append(Scheduler(models, **({"max_batch": 4, "max_queue": 2, "prompt_tokens": 2048} | more)))
         return started[-1]
 
     yield begin
@@ -136,7 +136,7 @@ async def test_out_of_memory_drops_one_request_and_shrinks_the_batch(tiny, start
     """With room for two rows, the third request ends with 503 and the others' answers are whole."""
 
     def no_room(_module, _arguments, given):
-        if given["input_ids"].shape[0] > 2:
+        if given["input_ids"].shape[1] > 2:
             raise torch.OutOfMemoryError("no room for three rows")
 
     hook = tiny.models.model.register_forward_pre_hook(no_room, with_kwargs=True)
@@ -164,7 +164,7 @@ async def test_an_engine_that_dies_is_started_again(tiny, start):
         if next(broken, False):
             raise RuntimeError("a broken kernel")
 
-    scheduler = start(stopped=told.append, restarted=lambda: told.append("restarted"))
+    scheduler = start(watcher=Watcher(stopped=told.append, restarted=lambda: told.append("restarted")))
     hook = tiny.models.model.register_forward_pre_hook(fail_once)
     try:
         with pytest.raises(EngineError, match="a broken kernel"):

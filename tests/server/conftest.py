@@ -1,5 +1,20 @@
+import pytest
+from azure_files import put
 from hypothesis import settings
 
 # Two runs try the same values: a failure is met again, and a slow machine is no failure.
 settings.register_profile("same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("same every time")
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    folder = tmp_path / "workspace"
+    put(folder, **{"inference/start.py": "start 1", "inference/settings.toml": ""})
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Hashes are remembered in the user's cache folder: each test has its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

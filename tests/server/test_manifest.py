@@ -6,20 +6,25 @@ from datetime import UTC, datetime
 import pytest
 
 from ai_toolkit.errors import ShareError
-from ai_toolkit.manifest import Entry, Manifest
+from ai_toolkit.manifest import Entry, Manifest, Origin
 
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-MANIFEST = Manifest({"models/a/adapter_config.json": Entry(7, "a" * 64), "inference/start.py": Entry(0, SHA256)})
+WRITTEN = "2026-01-01T00:00:00.123+00:00"
+MANIFEST = Manifest(
+    {"models/a/adapter_config.json": Entry(7, "a" * 64, WRITTEN), "inference/start.py": Entry(0, SHA256)},
+    Origin.now("ai-toolkit-server 1", "abc"),
+    {"inference/start.py": Entry(3, "b" * 64), "inference/new.py": None},
+)
 
 
 def test_written_manifest_is_read_back():
     """What one deploy writes, the next one reads."""
-    assert Manifest.parse(MANIFEST.to_json("ai-toolkit-server 1", None)) == MANIFEST
+    assert Manifest.parse(MANIFEST.to_json()) == MANIFEST
 
 
 def test_manifest_has_the_agreed_form():
     """The app's start reads these keys without our code."""
-    document = json.loads(MANIFEST.to_json("ai-toolkit-server 1", "abc"))
+    document = json.loads(MANIFEST.to_json())
     deployed = datetime.fromisoformat(document.pop("deployed"))
 
     assert abs((datetime.now(UTC) - deployed).total_seconds()) < 60
@@ -29,8 +34,9 @@ def test_manifest_has_the_agreed_form():
         "commit": "abc",
         "files": {
             "inference/start.py": {"size": 0, "sha256": SHA256},
-            "models/a/adapter_config.json": {"size": 7, "sha256": "a" * 64},
+            "models/a/adapter_config.json": {"size": 7, "sha256": "a" * 64, "written": WRITTEN},
         },
+        "undo": {"inference/start.py": {"size": 3, "sha256": "b" * 64}, "inference/new.py": None},
     }
 
 

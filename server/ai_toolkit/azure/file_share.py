@@ -1,17 +1,36 @@
-"""One Azure file share: directories, whole files, atomic renames."""
+"""One Azure file share: directories, listings, resumable uploads, atomic renames."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import hashlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.fileshare.aio import ShareClient
+from azure.storage.fileshare import FileProperties
+from azure.storage.fileshare.aio import ShareClient, ShareFileClient
 
-_RANGES_AT_A_TIME: Final = 2
-"""4 MiB ranges of one file in flight; several files go side by side as well."""
+from ai_toolkit.errors import ResourceMissing
+
+RANGE_BYTES: Final = 4 * 1024 * 1024
+"""The most that the service takes in one request."""
+_RANGES_AT_A_TIME: Final = 8
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on the share: size in bytes, and when it was last written, to the millisecond (ISO 8601, UTC)."""
+
+    size: int
+    written: str
 
 
 class FileShare:
@@ -21,6 +40,7 @@ class FileShare:
         self._client = client
         self._directories: set[PurePosixPath] = {PurePosixPath()}
         self._making = asyncio.Lock()
+        self._ranges = asyncio.Semaphore(_RANGES_AT_A_TIME)
 
     @classmethod
     @asynccontextmanager
@@ -34,63 +54,116 @@ class FileShare:
         async with client:
             yield cls(client)
 
-    async def exists(self) -> bool:
-        try:
-            await self._client.get_share_properties()
-        except ResourceNotFoundError:
-            return False
-        return True
-
     async def read(self, path: PurePosixPath) -> bytes | None:
-        """The file's content, for small files; None when it does not exist."""
+        """The file's content, for small files; None when it does not exist. Raises ResourceMissing for the share."""
         try:
-            download = await self._client.get_file_client(str(path)).download_file()
+            download = await self.file(path).download_file()
             content: bytes = await download.readall()
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) == "ShareNotFound":
+                raise ResourceMissing("file share", self._client.share_name, f"{self._client.account_name}") from error
             return None
         return content
 
-    async def size(self, path: PurePosixPath) -> int | None:
-        """The file's size in bytes; None when it does not exist."""
+    async def sha256(self, path: PurePosixPath, length: int | None = None) -> str:
+        """The SHA-256 of the file's content, or of its first `length` bytes, read in pieces."""
+        digest = hashlib.sha256()
+        download = await self.file(path).download_file(offset=0, length=length)
+        async for piece in download.chunks():
+            digest.update(piece)
+        return digest.hexdigest()
+
+    async def list_directory(self, path: PurePosixPath) -> Mapping[str, RemoteFile | None]:
+        """The directory's entries by name: a file, or None for a directory. Empty when it does not exist."""
+        directory = self._client.get_directory_client("" if path == PurePosixPath() else str(path))
+        entries: dict[str, RemoteFile | None] = {}
         try:
-            found = await self._client.get_file_client(str(path)).get_file_properties()
+            async for item in directory.list_directories_and_files(include=["timestamps"]):
+                entries[item.name] = (
+                    RemoteFile(int(item.size), _moment(item.last_write_time))
+                    if isinstance(item, FileProperties)
+                    else None
+                )
         except ResourceNotFoundError:
-            return None
-        return int(found.size)
+            return {}
+        return entries
 
-    async def write(self, path: PurePosixPath, content: bytes) -> None:
-        """Puts a small file, replacing one of that name."""
-        await self.make_directory(path.parent)
-        await self._client.get_file_client(str(path)).upload_file(content, length=len(content))
+    async def write(self, path: PurePosixPath, content: bytes) -> str:
+        """Puts a small file, replacing one of that name; returns its last-write time."""
+        file = self.file(path)
+        answer = await self._in_directory(
+            path.parent, lambda: file.upload_file(content, length=len(content), validate_content=True)
+        )
+        return _moment(answer.get("file_last_write_time"))
 
-    async def upload(self, source: Path, path: PurePosixPath, sent: Callable[[int], None]) -> None:
-        """Puts a local file of any size in 4 MiB ranges; `sent` hears how many bytes have gone so far."""
-        await self.make_directory(path.parent)
-        size = (await asyncio.to_thread(source.stat)).st_size
+    async def upload(self, source: Path, path: PurePosixPath, size: int, sent: Callable[[int], None]) -> str:
+        """Puts a large local file in 4 MiB ranges, each with its MD5; `sent` hears each range's bytes.
 
-        async def progress(current: int, _total: int | None) -> None:
-            sent(current)
-
+        Ranges that an interrupted upload of the same file left there are not sent again. Returns the last-write time.
+        """
+        file = self.file(path)
+        there = await self._ranges_there(path, size)
+        for offset in there:
+            sent(min(RANGE_BYTES, size - offset))
+        written = [""]
         with source.open("rb") as stream:  # not in a thread: its result would be lost, open, on cancellation
-            await self._client.get_file_client(str(path)).upload_file(
-                stream,
-                length=size,
-                max_concurrency=_RANGES_AT_A_TIME,
-                validate_content=True,
-                progress_hook=progress,
-            )
+            async with asyncio.TaskGroup() as ranges:
+                for offset in range(0, size, RANGE_BYTES):
+                    if offset not in there:
+                        await self._ranges.acquire()
+                        ranges.create_task(self._put_range(file, stream, offset, sent, written))
+        return written[0] or _moment((await file.get_file_properties()).last_write_time)
+
+    async def _ranges_there(self, path: PurePosixPath, size: int) -> set[int]:
+        """Offsets of the whole 4 MiB ranges that are on the share already; makes the file when it is not there."""
+        file = self.file(path)
+        try:
+            found = await file.get_file_properties()
+        except ResourceNotFoundError:
+            found = None
+        if found is None or found.size != size:
+            await self._in_directory(path.parent, lambda: file.create_file(size))
+            return set()
+        there: set[int] = set()
+        async for span in file.list_ranges():
+            first = -(-span.start // RANGE_BYTES) * RANGE_BYTES
+            for offset in range(first, span.end + 1, RANGE_BYTES):
+                if min(offset + RANGE_BYTES, size) - 1 <= span.end:
+                    there.add(offset)
+        return there
+
+    async def _put_range(
+        self, file: ShareFileClient, stream: BinaryIO, offset: int, sent: Callable[[int], None], written: list[str]
+    ) -> None:
+        try:
+            piece = await asyncio.to_thread(_read_at, stream, offset)
+            answer = await file.upload_range(piece, offset, len(piece), validate_content=True)
+            written[0] = max(written[0], _moment(answer.get("file_last_write_time")))
+        finally:
+            self._ranges.release()
+        sent(len(piece))
 
     async def rename(self, source: PurePosixPath, target: PurePosixPath) -> None:
-        """Moves one file in one step, replacing what is at `target`."""
-        await self.make_directory(target.parent)
-        await self._client.get_file_client(str(source)).rename_file(str(target), overwrite=True)
+        """Moves one file in one step, replacing what is at `target`. Raises ResourceNotFoundError."""
+        file = self.file(source)
+        await self._in_directory(target.parent, lambda: file.rename_file(str(target), overwrite=True))
 
     async def delete(self, path: PurePosixPath) -> None:
         """Deletes one file; one that is not there is no error."""
         with suppress(ResourceNotFoundError):
-            await self._client.get_file_client(str(path)).delete_file()
+            await self.file(path).delete_file()
 
-    async def make_directory(self, path: PurePosixPath) -> None:
+    async def _in_directory(self, directory: PurePosixPath, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The work's answer; a directory that it lacks is made first, once it is known to be missing."""
+        try:
+            return await work()
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) != "ParentNotFound":
+                raise
+        await self._make_directory(directory)
+        return await work()
+
+    async def _make_directory(self, path: PurePosixPath) -> None:
         """Makes the directory and those above it; existing ones are no error."""
         async with self._making:
             for directory in [*reversed(path.parents), path]:
@@ -98,3 +171,18 @@ class FileShare:
                     with suppress(ResourceExistsError):
                         await self._client.create_directory(str(directory))
                     self._directories.add(directory)
+
+    def file(self, path: PurePosixPath) -> ShareFileClient:
+        """The SDK's client of one file."""
+        return self._client.get_file_client(str(path))
+
+
+def _read_at(stream: BinaryIO, offset: int) -> bytes:
+    return os.pread(stream.fileno(), RANGE_BYTES, offset)
+
+
+def _moment(value: Any) -> str:  # noqa: ANN401  (the SDK gives a datetime in listings, a string in headers)
+    if value is None:
+        return ""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,135 @@
+"""One deploy at a time: a lease on a file of the share, with its owner and a heartbeat in the file's metadata.
+
+A file lease never expires by itself, so that a killed deploy leaves it behind; the heartbeat tells that it is dead.
+"""
+
+import asyncio
+import getpass
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.storage.fileshare.aio import ShareFileClient, ShareLeaseClient
+
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.errors import DeployRunning
+
+log = logging.getLogger(__name__)
+
+LOCK_PATH: Final = PurePosixPath(".aitk/lock")
+HEARTBEAT: Final = timedelta(seconds=30)
+DEAD_AFTER: Final = timedelta(minutes=2)
+_CONFLICT: Final = 409
+_LEASE_LOST: Final = frozenset({409, 412})
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock, since when, and how long ago it last said so (by the service's own clock)."""
+
+    owner: str
+    since: str
+    silent: timedelta
+
+
+class ShareLock:
+    """A lock that is held. Until it is claimed it only keeps others out for the moment that a plan takes."""
+
+    def __init__(self, file: ShareFileClient, lease: ShareLeaseClient) -> None:
+        self._file = file
+        self._lease = lease
+        self._identity = {
+            "owner": f"{getpass.getuser()}@{socket.gethostname()}",
+            "since": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+        self._beating: asyncio.Task[None] | None = None
+
+    async def claim(self) -> None:
+        """Says who holds the lock, now and every 30 s, before anything is changed.
+
+        Raises DeployRunning when somebody has taken the lock for dead meanwhile.
+        """
+        if self._beating is None:
+            await self._say()
+            self._beating = asyncio.create_task(self._beat())
+
+    async def release(self) -> None:
+        """Lets go of the lock; one that was taken away already is no error."""
+        if self._beating is not None:
+            self._beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._beating
+        try:
+            await self._lease.release()
+        except AzureError as error:
+            log.warning("The lock on the share was not released: %s", error)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+            try:
+                await self._say()
+            except DeployRunning:
+                return
+            except AzureError as error:  # the next beat may get through; two minutes of silence end the lock
+                log.info("A heartbeat did not get through: %s", error)
+
+    async def _say(self) -> None:
+        beat = {**self._identity, "heartbeat": datetime.now(UTC).isoformat("T", "seconds")}
+        try:
+            await self._file.set_file_metadata(beat, lease=self._lease)
+        except HttpResponseError as error:
+            if error.status_code not in _LEASE_LOST:
+                raise
+            holder = await _holder(self._file)
+            raise DeployRunning(holder.owner, holder.since) from error
+
+
+@asynccontextmanager
+async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[ShareLock]:
+    """Holds the share's lock. Raises DeployRunning naming who has it.
+
+    A lock whose heartbeat is two minutes old is broken, which `broken` hears.
+    """
+    file = share.file(LOCK_PATH)
+    lock = ShareLock(file, await _acquire(share, file, broken))
+    try:
+        yield lock
+    finally:
+        await asyncio.shield(lock.release())
+
+
+async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Holder], None]) -> ShareLeaseClient:
+    try:
+        return await file.acquire_lease()
+    except ResourceNotFoundError:
+        await share.write(LOCK_PATH, b"")
+        return await file.acquire_lease()
+    except HttpResponseError as error:
+        if error.status_code != _CONFLICT:
+            raise
+    holder = await _holder(file)
+    if holder.silent < DEAD_AFTER:
+        raise DeployRunning(holder.owner, holder.since)
+    broken(holder)
+    await ShareLeaseClient(file).break_lease()
+    return await file.acquire_lease()
+
+
+async def _holder(file: ShareFileClient) -> Holder:
+    now: list[datetime] = []
+
+    def note(response: Any) -> None:  # noqa: ANN401  (the SDK's pipeline response)
+        now.append(parsedate_to_datetime(response.http_response.headers["Date"]))
+
+    found = await file.get_file_properties(raw_response_hook=note)
+    metadata = found.metadata or {}
+    silent = now[-1] - found.last_modified if found.last_modified and now else timedelta()
+    return Holder(metadata.get("owner") or "somebody", metadata.get("since") or "an unknown time", silent)

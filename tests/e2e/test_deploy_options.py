@@ -1,0 +1,113 @@
+"""Deploy on the command line: what it shows before, the cheapest action, the way back."""
+
+import pytest
+from road import Road, environment
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A workspace whose app is a few lines, on a local cloud of its own."""
+    base = tmp_path_factory.mktemp("small")
+    other = Road(base / "workspace", environment(base / "cloud"))
+    other.folder.mkdir()
+    other.run("init")
+    inference = other.folder / "inference"
+    for file in sorted(inference.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    (inference / "start.py").write_text(APP)
+    (inference / "words.txt").write_text("first")
+    other.run("provision", "--local", "--yes")
+    try:
+        yield other
+    finally:
+        other.run("local-cloud", "stop")
+
+
+APP = """
+import http.server, json, os, pathlib
+words = pathlib.Path(__file__).with_name("words.txt").read_text()
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"ready": True, "stage": "ready", "detail": words}).encode()
+        self.send_response(200 if self.path in ("/health", "/ready") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *about):
+        print("asked for", self.path, flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
+"""
+
+
+def test_deploy_shows_acts_and_goes_back(small):
+    """Dry run, deploy, nothing, restart, change, previous: each says what it did, and the replica shows it."""
+    planned = small.json("deploy", "--dry-run")
+    first = small.json("deploy")
+    nothing = small.json("deploy")
+    forced = small.json("deploy", "--restart")
+    (small.folder / "inference/words.txt").write_text("second")
+    (small.folder / "inference/more.txt").write_text("more")
+    second_plan = small.json("deploy", "--dry-run")
+    second = small.json("deploy")
+    says_second = small.run("status").stdout
+    back = small.json("deploy", "--previous")
+
+    assert planned == {
+        "added": ["inference/start.py", "inference/words.txt"],
+        "changed": [],
+        "removed": [],
+        "conflicting": [],
+        "unchanged": 0,
+        "bytes": len(APP) + 5,
+        "action": "restart",
+    }
+    assert [first["action"], nothing["action"], forced["action"], second["action"], back["action"]] == [
+        "restart",
+        "nothing",
+        "restart",
+        "restart",
+        "restart",
+    ]
+    assert (first["uploaded"], nothing["uploaded"], forced["uploaded"], second["uploaded"]) == (2, 0, 0, 2)
+    assert (second_plan["added"], second_plan["changed"]) == (["inference/more.txt"], ["inference/words.txt"])
+    assert says_second.strip().endswith("ready")
+    share = next(small.home.glob("shares/*/*"))
+    assert (share / "inference/words.txt").read_text() == "first"
+    assert not (share / "inference/more.txt").exists()
+
+
+def test_removing_most_files_asks(small):
+    """Without a terminal and without --yes it is a usage error, and the files stay."""
+    for number in range(6):
+        (small.folder / f"inference/part{number}.txt").write_text("x")
+    small.run("deploy")
+    for number in range(6):
+        (small.folder / f"inference/part{number}.txt").unlink()
+    asked = small.run("deploy", check=False)
+    share = next(small.home.glob("shares/*/*"))
+
+    assert asked.returncode == 2
+    assert "would be removed" in asked.stderr
+    assert (share / "inference/part0.txt").exists()
+    assert small.json("deploy", "--yes")["action"] == "restart"
+    assert not (share / "inference/part0.txt").exists()
+
+
+def test_conflict_is_never_overwritten_by_yes(small):
+    """A file that somebody else put there is shown and asked for, also with --yes."""
+    share = next(small.home.glob("shares/*/*"))
+    (share / "models/a").mkdir(parents=True)
+    (share / "models/a/adapter_config.json").write_text('{"theirs": 1}')
+    (small.folder / "models/a").mkdir(parents=True)
+    (small.folder / "models/a/adapter_config.json").write_text('{"mine": 1}')
+    asked = small.run("deploy", "--yes", check=False)
+    kept = small.json("deploy", "--conflicts", "keep")
+    theirs = (share / "models/a/adapter_config.json").read_text()
+    small.json("deploy", "--conflicts", "replace")
+
+    assert asked.returncode == 2
+    assert "models/a/adapter_config.json" in asked.stderr
+    assert "--conflicts" in asked.stderr
+    assert theirs == '{"theirs": 1}'
+    assert kept["uploaded"] == 0
+    assert (share / "models/a/adapter_config.json").read_text() == '{"mine": 1}'

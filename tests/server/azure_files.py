@@ -1,0 +1,103 @@
+"""The local cloud's Azure Files in this process, asked over HTTP by the real SDK; its way can be cut or watched."""
+
+import base64
+import hashlib
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.local_cloud.files.service import FileService
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
+from ai_toolkit.local_cloud.files.side_data import SideData
+from ai_toolkit.local_files import local_files
+from ai_toolkit.manifest import MANIFEST_PATH, Origin
+from ai_toolkit.plan_sync import plan_sync
+from ai_toolkit.synchronise import synchronise
+
+KEY = b"a key of sixty-four bytes, which is as long as Azure's own keys "
+ORIGIN = Origin("2026-01-01T00:00:00+00:00", "test", None)
+
+
+def put(folder, **files):
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+
+
+async def deploy(azure_files, workspace):
+    async with azure_files.opened() as share:
+        plan = await plan_sync(share, local_files(workspace))
+        if not plan.up_to_date:
+            await synchronise(share, plan, ORIGIN, lambda _count: None)
+    return plan
+
+
+class AzureFiles:
+    """One share on disk; `requests_until_refusal` cuts the way after that many changes, `after_change` hears each."""
+
+    def __init__(self, home):
+        self.folder = home / "account" / "share"
+        self.folder.mkdir(parents=True)
+        self.requests_until_refusal = None
+        self.requests = []
+        self.changes = 0
+        self.after_change = lambda: None
+        self.clock_offset_seconds = 0
+        self._service = FileService(
+            Shares(home, SideData(home / "facts")),
+            lambda _account: [KEY],
+            ShareRecords(lambda *_: 100, lambda *_: None, lambda *_: None),
+        )
+
+    async def answer(self, request):
+        if request.method not in {"GET", "HEAD"}:
+            if self.changes == self.requests_until_refusal:
+                return web.Response(status=403, headers={"x-ms-error-code": "AuthorizationFailure"})
+            self.changes += 1
+        self.requests.append(f"{request.method} {request.path_qs}")
+        answer = await self._service.answer(request)
+        now = datetime.now(UTC) + timedelta(seconds=self.clock_offset_seconds)
+        if not answer.prepared:
+            answer.headers["Date"] = format_datetime(now, usegmt=True)
+        if request.method not in {"GET", "HEAD"}:
+            self.after_change()
+        return answer
+
+    @asynccontextmanager
+    async def opened(self):
+        """The share as a deploy opens it."""
+        app = web.Application(client_max_size=0)
+        app.router.add_route("*", "/{path:.*}", self.answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
+            async with FileShare.open(url, "account", base64.b64encode(KEY).decode(), "share") as share:
+                yield share
+        finally:
+            await runner.cleanup()
+
+    def content(self, path):
+        return (self.folder / path).read_text()
+
+    def paths(self):
+        """What lies on the share, but for our own bookkeeping."""
+        found = [path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file()]
+        return {path.as_posix() for path in found if path.parts[0] != ".aitk"}
+
+    def as_a_replica_starts(self):
+        """The deployed code: what the manifest names, at its place or among the replaced files."""
+        files = json.loads(self.content(MANIFEST_PATH))["files"]
+        return {path: self._by_hash(path, entry["sha256"]) for path, entry in files.items()}
+
+    def _by_hash(self, path, sha256):
+        for candidate in (self.folder / path, self.folder / ".aitk" / "replaced" / sha256):
+            if candidate.is_file() and hashlib.sha256(candidate.read_bytes()).hexdigest() == sha256:
+                return candidate.read_text()
+        raise AssertionError(f"{path} is nowhere as the manifest names it")

@@ -1,0 +1,48 @@
+"""What lies behind a failure is told where it is known, and not guessed where it is not."""
+
+import pytest
+
+from ai_toolkit.errors import DeploymentFailed, ReplicaFailed
+from ai_toolkit.known_causes import cause_in_log, cause_of_code
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("ModuleNotFoundError: No module named 'einops'", "einops"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.", "GPU's memory"),
+        ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "gated"),
+        ("RuntimeError: size mismatch for base_model.model.lm_head.lora_A.weight", "another base model"),
+        ("/bin/bash: line 7: cd: /mount/infer: No such file or directory", "/mount/infer"),
+        ("python3: can't open file '/mount/inference/run.py': [Errno 2] No such file or directory", "run.py"),
+        ('Failed to pull image "docker.io/x/y": manifest unknown', "image"),
+        ("No adapter was found below models/.", "adapter"),
+    ],
+)
+def test_telling_log_line_is_understood(line, told):
+    """The usual failures of a start are put into words, with what to do."""
+    cause = cause_in_log(["Traceback (most recent call last):", line, "", "exit 1"])
+
+    assert cause is not None
+    assert told in cause.says
+    assert cause.advice
+
+
+def test_log_that_tells_nothing_is_not_explained():
+    """No cause is better than a wrong one."""
+    assert cause_in_log(["starting", "Segmentation fault"]) is None
+
+
+def test_azures_codes_are_known_in_any_case():
+    """Azure's own codes for quota, policy and names."""
+    assert "quota" in cause_of_code("maxregionalquotaexceeded").says
+    assert cause_of_code("SomethingNew") is None
+
+
+def test_errors_carry_the_cause():
+    """Deploy and Provision end in the cause and the way on, not in a code alone."""
+    failed = DeploymentFailed("d", "RequestDisallowedByPolicy", "no")
+    replica = ReplicaFailed("its process ended.", ["ModuleNotFoundError: No module named 'einops'"])
+
+    assert "policy" in failed.message
+    assert "requirements.txt" in replica.advice

@@ -1,0 +1,93 @@
+"""One deploy at a time, told by who and since when; a dead one's lock is broken."""
+
+import asyncio
+
+import pytest
+from azure_files import AzureFiles
+
+from ai_toolkit.azure import share_lock as lock_module
+from ai_toolkit.azure.share_lock import LOCK_PATH, share_lock
+from ai_toolkit.errors import DeployRunning
+
+
+@pytest.fixture
+def azure_files(tmp_path):
+    return AzureFiles(tmp_path / "shares")
+
+
+def nobody_died(holder):
+    pytest.fail(f"the lock of {holder} was broken")
+
+
+async def test_second_deploy_is_told_who_and_since_when(azure_files):
+    """It changes nothing and names the one that runs."""
+    async with azure_files.opened() as mine, share_lock(mine, nobody_died) as lock:
+        await lock.claim()
+        async with azure_files.opened() as other:
+            with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
+                async with share_lock(other, nobody_died):
+                    pytest.fail("two deploys at once")
+
+
+async def test_lock_is_free_afterwards_also_after_a_failure(azure_files):
+    """A deploy that ends, however it ends, leaves no lock."""
+
+    class Boom(Exception):
+        pass
+
+    async with azure_files.opened() as share:
+        with pytest.raises(Boom):  # noqa: PT012  (the block is what is ended)
+            async with share_lock(share, nobody_died) as lock:
+                await lock.claim()
+                raise Boom
+        async with share_lock(share, nobody_died) as lock:
+            await lock.claim()
+
+
+async def test_cancelled_deploy_leaves_no_lock(azure_files):
+    """Cancel releases it before it ends."""
+    async with azure_files.opened() as share:
+        held = asyncio.Event()
+
+        async def hold():
+            async with share_lock(share, nobody_died) as lock:
+                await lock.claim()
+                held.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(hold())
+        await asyncio.wait_for(held.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with share_lock(share, nobody_died):
+            pass
+
+
+async def test_lock_of_a_dead_deploy_is_broken_and_said_so(azure_files):
+    """A heartbeat that is two minutes old belongs to nobody; who it was is told."""
+    dead = []
+    async with azure_files.opened() as share:
+        await share.write(LOCK_PATH, b"")
+        lease = await share.file(LOCK_PATH).acquire_lease()
+        await share.file(LOCK_PATH).set_file_metadata({"owner": "ann@laptop", "since": "noon"}, lease=lease)
+        azure_files.clock_offset_seconds = 121
+        async with share_lock(share, dead.append) as lock:
+            await lock.claim()
+
+    assert [(holder.owner, holder.since) for holder in dead] == [("ann@laptop", "noon")]
+
+
+async def test_deploy_whose_lock_was_taken_away_stops_before_it_writes(azure_files):
+    """Somebody who was taken for dead finds out when it says that it is alive."""
+    async with azure_files.opened() as share, share_lock(share, nobody_died) as slow:
+        azure_files.clock_offset_seconds = 121
+        async with azure_files.opened() as other, share_lock(other, lambda _holder: None) as lock:
+            await lock.claim()
+            with pytest.raises(DeployRunning):
+                await slow.claim()
+
+
+def test_heartbeat_comes_often_enough_to_miss_two():
+    """One lost request does not make a deploy look dead."""
+    assert lock_module.HEARTBEAT * 3 < lock_module.DEAD_AFTER
