@@ -43,6 +43,7 @@ class AzureFiles:
         self.folder = home / "account" / "share"
         self.folder.mkdir(parents=True)
         self.requests_until_refusal = None
+        self.refusal = (403, "AuthorizationFailure")
         self.requests = []
         self.changes = 0
         self.after_change = lambda: None
@@ -56,7 +57,7 @@ class AzureFiles:
     async def answer(self, request):
         if request.method not in {"GET", "HEAD"}:
             if self.changes == self.requests_until_refusal:
-                return web.Response(status=403, headers={"x-ms-error-code": "AuthorizationFailure"})
+                return web.Response(status=self.refusal[0], headers={"x-ms-error-code": self.refusal[1]})
             self.changes += 1
         self.requests.append(f"{request.method} {request.path_qs}")
         answer = await self._service.answer(request)
@@ -77,7 +78,7 @@ class AzureFiles:
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
+            self.url = url = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
             async with FileShare.open(url, "account", base64.b64encode(KEY).decode(), "share") as share:
                 yield share
         finally:

@@ -141,8 +141,14 @@ async def test_code_that_was_put_there_by_hand_is_replaced(azure_files, workspac
     assert azure_files.content("inference/start.py") == "start 1"
 
 
-async def test_cut_deploy_leaves_the_old_one_or_the_new_and_is_mended_by_the_next(azure_files, workspace):
+@pytest.mark.parametrize(
+    "refusal",
+    [(403, "AuthenticationFailed"), (403, "AuthorizationFailure"), (409, "ShareSizeLimitReached"), (400, "InvalidMd5")],
+    ids=["expired key", "no longer allowed", "full share", "content damaged on its way"],
+)
+async def test_cut_deploy_leaves_the_old_one_or_the_new_and_is_mended_by_the_next(azure_files, workspace, refusal):
     """After each single change to the share the way is cut: a replica starts with one whole deploy, never a mixture."""
+    azure_files.refusal = refusal
     put(workspace, **{"inference/old.py": "old"})
     await deploy(azure_files, workspace)
     whole = [azure_files.as_a_replica_starts()]
