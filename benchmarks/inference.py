@@ -2,11 +2,12 @@
 
     python benchmarks/inference.py [--clients 1,4,16] [--seconds 60] [--write]
 
-Columns: ours; (a) a thread per request that calls `generate` on the merged model, as the common template
-does; (b) transformers' continuous batching on the merged model; (c) llama.cpp where `llama_cpp` is installed.
-Greedy answers of fixed length, so that every design makes the same tokens. For each cell: total tokens/s,
-median and 99th percentile of the time to the first token in seconds. "half" has base and adapter in turn:
-only (a), unmerged, and ours can do that.
+Designs: ours; (a) a thread per request that calls `generate` on the merged model, as the common template does;
+(b) transformers' continuous batching on the merged model. llama.cpp is not compared here.
+
+Greedy answers of fixed length, so that every design makes the same tokens. For each cell: total tokens/s, median and
+99th percentile of the time to the first token in seconds. Designs take turns, and each one's best round counts. "half"
+has base and adapter in turn: only (a), unmerged, and ours can do that.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ class Ours:
     def __init__(self, models):
         from engine.scheduler import Scheduler
 
-        self.scheduler = Scheduler(models, max_batch=64, max_queue=256)
+        self.scheduler = Scheduler(
+            models, max_batch=64, max_queue=256, prompt_tokens=2048 if models.device.type == "cuda" else 128
+        )
 
     def run(self, requests, limit):
         return asyncio.run(self._run(requests, limit))
@@ -235,10 +238,17 @@ def adapter_of_the_sample(folder, base):
     from engine.readiness import Readiness
     from engine.settings import Settings
 
-    catalog = Catalog(BaseModel("base", base), (Adapter("tuned", folder, ""),), "tuned")
+    catalog = Catalog(base.parent, BaseModel("base", base), (Adapter("tuned", folder, ""),), "tuned")
     begun = time.monotonic()
     models = load_models(catalog, Settings(), Readiness())
     return models, time.monotonic() - begun
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def resident_megabytes():
@@ -253,6 +263,7 @@ def main():
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=2.0, help="Poisson arrivals a second")
+    parser.add_argument("--rounds", type=int, default=2, help="of each cell; a design's best one counts")
     parser.add_argument("--write", action="store_true", help="add the result to benchmarks/results/")
     asked = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -285,9 +296,11 @@ def main():
         "(b) continuous batching": ContinuousBatching(theirs().merge_and_unload()),
     }
     lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores",
-        f"# {torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}",
-        f"# {ours_models.device}, {ours_models.dtype}",
+        (
+            f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {processor()}, "
+            f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+            f"transformers {transformers.__version__}, {ours_models.device}, {ours_models.dtype}"
+        ),
         f"# {BASE_MODEL_ID} with the sample's adapter; load average at the start {os.getloadavg()[0]:.1f}",
         f"# ours: loaded in {load_seconds:.1f} s, {ours_memory} MB resident (base and merged copy)",
         "# tokens/s; time to first token, median / 99th percentile",
@@ -303,7 +316,12 @@ def main():
                 if arrivals == "poisson" and clients == 1:
                     continue
                 requests = load(tokenizer, clients, arrivals, mix, asked.rate)
-                cells = {name: design.run(requests, asked.seconds) for name, design in designs.items()}
+                rounds = [
+                    {name: design.run(requests, asked.seconds) for name, design in designs.items()}
+                    for _ in range(asked.rounds)
+                ]
+                # The best round: what other programs on the computer took away is the least there.
+                cells = {name: max((each[name] for each in rounds), key=lambda cell: cell.speed) for name in designs}
                 lines.append(f"\n{mix} adapter, {arrivals}, {clients} clients (load {os.getloadavg()[0]:.1f})")
                 own = cells["ours"]
                 for name, cell in cells.items():

@@ -1,7 +1,8 @@
 """The chat page. Edit it as you like: it is an ordinary Gradio page.
 
 `completions` knows the models that are served, and answers: see `engine/conversation.py`. The conversation lives
-in the page, not in the server: the page can be left open while the server sleeps, and goes on with another one.
+in the page, not in the server (no `gr.State`, no `unload`): so Gradio holds no connection while nothing is asked, an
+idle server may end with the page open, and the page goes on with the next one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import gradio as gr
 from engine.completions import RequestError
 from engine.conversation import Choice, Conversation
 from engine.generation import EngineError
-from engine.idle_page import idle_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,13 +28,15 @@ CSS = """
 #title h1 { font-size: 1.35rem; margin: .25rem 0 0 } #title p { opacity: .7; margin: 0 }
 .chat { min-height: 14rem; height: calc(100dvh - 25rem) !important }
 .chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .75 }
-#models { align-items: end }
-@media (max-width: 640px) { #title p { display: none } .chat { height: calc(100dvh - 21rem) !important } }
+#models { flex-wrap: wrap }
+@media (max-width: 640px) { #title p { display: none } #title h1 { font-size: 1.05rem }
+  .chat { height: calc(100dvh - 22rem) !important }
+  #models > * { flex-basis: 100% !important } #compare { min-height: 0 } }
 """
 
 
-def look(completions: Completions) -> dict[str, Any]:
-    """Theme, style and script of the page: system fonts, and nothing from elsewhere."""
+def look() -> dict[str, Any]:
+    """Theme and style of the page: system fonts, and nothing from elsewhere."""
     return {
         "theme": gr.themes.Soft(
             primary_hue="indigo",
@@ -43,7 +45,6 @@ def look(completions: Completions) -> dict[str, Any]:
             font_mono=["ui-monospace", "monospace"],
         ),
         "css": CSS,
-        "head": idle_script(completions.page_idle_seconds),
     }
 
 
@@ -141,6 +142,8 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         stop.click(None, cancels=answering, api_visibility="private")
         back.click(undo, told, [question, *shown], cancels=answering, api_visibility="private")
         clear.click(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
+        for chat in (left, right):
+            chat.clear(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
         compare.change(
             lambda on: (gr.update(visible=on), gr.update(visible=on)), compare, [other, right], api_visibility="private"
         )

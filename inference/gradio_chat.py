@@ -44,7 +44,7 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
             run_history=False,
             ssr_mode=False,
             show_error=False,
-            **look(completions),
+            **look(),
         )
 
     return add_to

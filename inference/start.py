@@ -4,9 +4,9 @@
 
 Standard library only. It listens before it does anything else, so that the platform sees a healthy process
 within a second; then it copies `inference/` from the share as the manifest of the last deploy says, installs
-what `requirements.txt` asks for beyond what is installed, and becomes (exec) the copy's `gradio_chat.py`,
-which inherits the listening socket. The share is never executed from: a deploy can replace files there at
-any moment.
+what `requirements.txt` asks for beyond what is installed (`packages.py`), and becomes (exec) the copy's
+`gradio_chat.py`, which inherits the listening socket. The share is never executed from: a deploy can replace
+files there at any moment.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,6 +44,7 @@ class Starter:
         # From the verified copy, once it is there: never imported from the share.
         self.access_module: Any = None
         self.pages_module: Any = None
+        self.packages: Path | None = None  # what the image lacked
 
     def ready_body(self) -> bytes:
         """The body of `/ready`."""
@@ -115,49 +113,6 @@ def _content(share: Path, name: str, wanted: str | None) -> bytes:
     raise StartError(
         f"{name} on the file share is not what was deployed, and the deployed version was not kept. Deploy again."
     )
-
-
-def missing_packages(requirements: Path) -> list[str]:
-    """The lines of `requirements` that are not installed in the version that they ask for."""
-    missing = []
-    for line in requirements.read_text("utf-8").splitlines() if requirements.is_file() else ():
-        requirement = line.partition("#")[0].strip()
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.+*!_-]+)", requirement)
-        if not match:
-            if requirement:
-                missing.append(requirement)  # pip understands what we do not
-            continue
-        name, wanted = match.groups()
-        try:
-            installed = metadata.version(name).partition("+")[0]
-        except metadata.PackageNotFoundError:
-            missing.append(requirement)
-            continue
-        matches = installed.startswith(wanted[:-1]) if wanted.endswith("*") else installed == wanted
-        if not matches:
-            missing.append(requirement)
-    return missing
-
-
-def install(missing: list[str]) -> None:
-    """Install packages with pip; its output goes to the log. Raises `StartError`."""
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *missing]
-    with subprocess.Popen(command) as pip:  # noqa: S603 - requirements that the workspace's owner deployed
-
-        def end(*_: object) -> None:
-            pip.terminate()
-            sys.exit(143)
-
-        stopped_by = signal.signal(signal.SIGTERM, end)
-        try:
-            code = pip.wait()
-        finally:
-            signal.signal(signal.SIGTERM, stopped_by)
-    if code:
-        raise StartError(
-            f"The packages that inference/requirements.txt asks for could not be installed "
-            f"(pip: exit {code}): {', '.join(missing)}. See the replica's log."
-        )
 
 
 def import_from(folder: Path, name: str) -> Any:  # noqa: ANN401 - a module
@@ -263,15 +218,22 @@ def prepare(starter: Starter) -> Path | None:
     starter.access_module = import_from(local, "access")
     if ENTRY not in copy_code(share, target):
         return None
-    if missing := missing_packages(local / "requirements.txt"):
-        starter.stage, starter.detail = "installing", f"Installing {', '.join(missing)}."
-        log(starter.detail)
-        install(missing)
-        starter.stage, starter.detail = "preparing", "Starting the app."
+    packages = import_from(local, "packages")
+
+    def report(detail: str) -> None:
+        starter.stage, starter.detail = "installing", detail
+        log(detail)
+
+    try:
+        if packages and (added := packages.prepare_packages(local, share, target / "packages", report)):
+            starter.packages = added
+    except packages.PackagesError as error:
+        raise StartError(str(error)) from error
+    starter.stage, starter.detail = "preparing", "Starting the app."
     return local
 
 
-def hand_over(server: ThreadingHTTPServer, local: Path) -> None:
+def hand_over(server: ThreadingHTTPServer, local: Path, packages: Path | None) -> None:
     """Become the app: it inherits the listening socket, whose queue keeps who connects meanwhile."""
     descriptor = os.dup(server.socket.fileno())
     server.shutdown()
@@ -282,6 +244,9 @@ def hand_over(server: ThreadingHTTPServer, local: Path) -> None:
         "AITK_SHARE": str(share_folder()),
         "AITK_LOCAL_COPY": str(local.parent),
     }
+    if packages:
+        others = os.environ.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{packages}{os.pathsep}{others}" if others else str(packages)
     os.chdir(local)
     os.execve(sys.executable, [sys.executable, str(local / "gradio_chat.py")], environment)  # noqa: S606 - no shell wanted
 
@@ -313,7 +278,7 @@ def main() -> None:
         log(f"failed: {starter.reason}")
     else:
         if local is not None:
-            hand_over(server, local)
+            hand_over(server, local, starter.packages)
         starter.stage, starter.detail = "nothing deployed", "Run “AI Toolkit: Deploy for inference”."
         log("nothing deployed yet")
     serving.join()

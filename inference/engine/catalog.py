@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -20,6 +21,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.settings import Settings
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A repository on a hub at a revision."""
+
+    id: str
+    revision: str
+
+    @classmethod
+    def read(cls, text: str) -> HubModel | None:
+        """From `org/name@revision` or `org/name`; None for what is a path."""
+        name, _, revision = text.partition("@")
+        return cls(name, revision or "main") if _HUB_ID.fullmatch(name) else None
+
+
+class BaseModelMissingError(ModelError):
+    """It is not in model-cache/; `hub` says where it can be had."""
+
+    def __init__(self, message: str, hub: HubModel | None) -> None:
+        super().__init__(message)
+        self.hub = hub
 
 
 @dataclass(frozen=True)
@@ -131,9 +156,12 @@ def _base(cache: Path, settings: Settings, default: Adapter | None) -> BaseModel
     there = {config.parent.relative_to(cache).as_posix(): config.parent for config in sorted(_configs(cache))}
     listed = ", ".join(there) or "nothing"
     if settings.base_model != "auto":
-        folder = cache / settings.base_model  # an absolute path stays itself
+        hub = HubModel.read(settings.base_model)
+        folder = cache / (hub.id if hub else settings.base_model)  # an absolute path stays itself
         if not (folder / "config.json").is_file():
-            raise ModelError(f"The base model is missing: there is no config.json in {folder}. In {cache}: {listed}.")
+            raise BaseModelMissingError(
+                f"The base model is missing: there is no config.json in {folder}. In {cache}: {listed}.", hub
+            )
         name = folder.relative_to(cache).as_posix() if folder.is_relative_to(cache) else folder.name
         return BaseModel(name, folder)
     if default is None:
@@ -146,9 +174,10 @@ def _base(cache: Path, settings: Settings, default: Adapter | None) -> BaseModel
     for name, folder in there.items():
         if _names(default.base_name, BaseModel(name, folder)):
             return BaseModel(name, folder)
-    raise ModelError(
+    raise BaseModelMissingError(
         f"The base model {default.base_name}, on which the adapter {default.id} was trained, is not below "
-        f"{cache}, which holds {listed}. Put it there, or name it in settings.toml: base_model."
+        f"{cache}, which holds {listed}. Put it there, or name it in settings.toml: base_model.",
+        HubModel.read(default.base_name),
     )
 
 

@@ -63,7 +63,6 @@ class Completions:
         self._template = PromptTemplate(models.tokenizer, settings.prompt_template)
         self._changing = asyncio.Lock()
         self._serve_base = settings.serve_base or not catalog.adapters
-        self.page_idle_seconds = settings.page_idle_seconds
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
         self.default = catalog.default

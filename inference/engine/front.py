@@ -108,8 +108,10 @@ class Front:
 
 def _from_here(headers: dict[str, str]) -> bool:
     """Whether a browser on this computer asks from a page of this computer: no other page may, by any name."""
-    origin = headers.get("origin", "").partition("://")[2]
-    return all(name in _THIS_COMPUTER for name in (_host(headers.get("host", "")), _host(origin or "localhost")))
+    names = [_host(headers.get("host", ""))]
+    if "origin" in headers:
+        names.append(_host(headers["origin"].partition("://")[2]))
+    return all(name in _THIS_COMPUTER for name in names)
 
 
 def _host(address: str) -> str:

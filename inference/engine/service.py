@@ -17,7 +17,7 @@ import uvicorn
 
 from engine import catalog as catalog_module
 from engine.adapter_files import ModelError
-from engine.catalog import find_models
+from engine.catalog import BaseModelMissingError, find_models
 from engine.front import Front
 from engine.readiness import Readiness
 from engine.settings import SettingsError, read_settings
@@ -81,7 +81,7 @@ class Service:
         """Runs in a thread: every step that takes long, and its failure in words on /ready."""
         try:
             settings = read_settings(self._folder / "settings.toml", arguments, os.environ)
-            catalog = find_models(self._share, settings)
+            catalog = self._find_models(settings)
             logger.info("base model %s, adapters %s", catalog.base.id, [each.id for each in catalog.adapters])
             inner = self._build(catalog, settings)
             asyncio.run_coroutine_threadsafe(self._open(inner), loop).result()
@@ -91,6 +91,21 @@ class Service:
         except Exception as error:  # the edge: whatever it is, the page says it
             logger.exception("The start failed")
             self._readiness.fail(f"{type(error).__name__}: {error}")
+
+    def _find_models(self, settings: Settings) -> Catalog:
+        """The models; a base model that is not there is fetched from the hub that has it."""
+        try:
+            return find_models(self._share, settings)
+        except BaseModelMissingError as missing:
+            if missing.hub is None:
+                raise
+            self._readiness.report("loading weights", f"Downloading {missing.hub.id}.")
+            hub = importlib.import_module("engine.hub")  # here: few starts need it
+            try:
+                hub.download(missing.hub, self._share / "model-cache", os.environ, self._readiness)
+            except ModelError as error:
+                raise ModelError(f"{error}\n{missing}") from error
+            return find_models(self._share, settings)
 
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.

@@ -43,9 +43,6 @@ class Settings:
     unstreamed_seconds: int = _setting(
         230, "longest time for an answer that is not streamed, in seconds", minimum=1, maximum=86_400
     )
-    page_idle_seconds: int = _setting(
-        600, "after how long an unused chat page lets go of the server, in seconds", minimum=1, maximum=86_400
-    )
     trust_remote_code: bool = _setting(False, "whether code that comes with a model may run")
 
 

@@ -145,12 +145,7 @@ def status(*, workspace: Workspace, as_json: bool) -> None:
 
         found = await look(workspace)
         ui.announce(found.in_words())
-        return {
-            "provisioned": found.provisioned,
-            "local": found.local,
-            "endpoint": found.endpoint,
-            "ready": found.ready,
-        }
+        return found.as_json()
 
     _run(work, as_json=as_json)
 
@@ -168,6 +163,24 @@ def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool
         answer = await ask(workspace, message, model)
         ui.announce(answer)
         return {"answer": answer}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--follow", is_flag=True, help="Go on until Ctrl+C, also with the replica that comes next.")
+@_common
+def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
+    """Print the replica's log; wakes nothing."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.follow_logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
+
+        if follow:
+            await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+        lines = await last_lines(workspace)
+        ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
+        return {"lines": lines}
 
     _run(work, as_json=as_json)
 

@@ -3,15 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcRequestCancelled
 
 from ai_toolkit import protocol
+from ai_toolkit.editor_ui import path_of
 from ai_toolkit.errors import WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace import Workspace
@@ -299,11 +297,3 @@ def _argument(params: types.ExecuteCommandParams) -> tuple[Workspace, protocol.A
     except (ValueError, WorkspaceError) as error:
         raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
     return Workspace(folder), argument.answers or protocol.Answers()
-
-
-def path_of(uri: str) -> Path:
-    """The file or folder that a URI names. Raises WorkspaceError."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")
-    return Path(url2pathname(parts.path))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from lsprotocol import types
 
 from ai_toolkit.diagnose import Finding, Fix, diagnose
-from ai_toolkit.editor_commands import path_of
+from ai_toolkit.editor_ui import path_of
 from ai_toolkit.json_places import Span
 
 if TYPE_CHECKING:

@@ -3,12 +3,15 @@
 import asyncio
 import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from lsprotocol import types
 
 from ai_toolkit import protocol
-from ai_toolkit.errors import AiToolkitError, Dismissed
+from ai_toolkit.errors import AiToolkitError, Dismissed, WorkspaceError
 from ai_toolkit.ui import Input, Pick, WentBack
 
 if TYPE_CHECKING:
@@ -94,3 +97,11 @@ class EditorUi:
             return protocol.parse(answer, kind)
         except ValueError as error:
             raise AiToolkitError(f"The editor's answer to {method} does not fit: {error}.", "Update it.") from error
+
+
+def path_of(uri: str) -> Path:
+    """The file or folder that a URI names. Raises WorkspaceError."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")
+    return Path(url2pathname(parts.path))

@@ -32,3 +32,16 @@ async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None]) 
             async for line in apps.follow_log(app, replica):
                 write([line])
             last, waiting = replica.name, False
+
+
+async def last_lines(workspace: Workspace, lines: int = 100) -> list[str]:
+    """The last lines (at most 300) of the running replica's log; empty when none runs."""
+    target = workspace.target()
+    async with (
+        open_cloud(target.subscription) as cloud,
+        cloud.container_apps(target.subscription, target.resource_group) as apps,
+    ):
+        app = await apps.app(target.app)
+        for replica in await apps.replicas(app.name, app.active_revision):
+            return await apps.log_tail(app, replica, lines)
+    return []

@@ -3,14 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, SignInNeeded, for_people
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_files import CODE, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
+from ai_toolkit.newer_files import newer_files
 from ai_toolkit.workspace import Target, Workspace
 
 if TYPE_CHECKING:
@@ -88,11 +87,3 @@ async def _replica(apps: "ContainerApps", target: Target) -> tuple[bool, str]:
     if state in {"Failed", "Degraded"}:
         return False, reason or next((one.reason for one in replicas if one.reason), f"The revision is {state}.")
     return bool(replicas), ""
-
-
-def newer_files(folder: Path, deployed: Manifest) -> list[str]:
-    """Files whose content is not what was deployed, and code that only one side has. Raises ValueImpossible."""
-    here = local_files(folder)
-    newer = [path for path, file in here.items() if path in deployed.files and deployed.files[path] != file.entry]
-    code = [path for path in {*here} ^ {*deployed.files} if path.startswith(f"{CODE}/")]
-    return sorted(newer + code)

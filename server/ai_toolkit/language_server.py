@@ -22,9 +22,8 @@ from pygls.protocol import (
 )
 
 from ai_toolkit import __version__, editor_commands, editor_documents, protocol
-from ai_toolkit.editor_commands import path_of
 from ai_toolkit.editor_status import StatusBar
-from ai_toolkit.editor_ui import EditorUi
+from ai_toolkit.editor_ui import EditorUi, path_of
 from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
 from ai_toolkit.workspace import Workspace
 

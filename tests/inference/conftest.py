@@ -107,7 +107,7 @@ def launch(tmp_path_factory):
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
-        endpoint = Endpoint(f"http://127.0.0.1:{port}", key, process, log)
+        endpoint = Endpoint(f"http://127.0.0.1:{given['CONTAINER_APP_PORT']}", key, process, log)
         running.append(endpoint)
         return endpoint
 

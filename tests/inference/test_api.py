@@ -247,7 +247,7 @@ from engine.api import build_api
 from gradio_chat import build_page
 from engine.completions import ServedModel
 served = (ServedModel("a", "b", True),)
-fake = SimpleNamespace(served=served, default="a", context_length=64, page_idle_seconds=60)
+fake = SimpleNamespace(served=served, default="a", context_length=64)
 app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):
     for route in routes:
@@ -276,3 +276,21 @@ def test_the_chat_page_needs_no_other_host(endpoint):
     assert status == 200
     assert b"fonts.googleapis.com" not in body
     assert b"Chat with your fine-tuned model" in body
+
+
+def test_gradio_client_gets_an_answer(endpoint):
+    """The page's own API has one function for programs: a message in, an answer out."""
+    told = subprocess.run(
+        [sys.executable, "-c", GRADIO_CLIENT, endpoint.url, endpoint.key], capture_output=True, text=True, check=True
+    )
+
+    assert "Ahoy, captain!" in told.stdout
+
+
+# In a process of its own: the client leaves threads and sockets behind.
+GRADIO_CLIENT = """
+import sys
+from gradio_client import Client
+client = Client(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]}, verbose=False)
+print(client.predict("What is the capital of Japan?", api_name="/chat"))
+"""

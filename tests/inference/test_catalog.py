@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from dataclasses import fields
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
-from engine.catalog import find_models
+from engine.catalog import BaseModelMissingError, HubModel, find_models
 from engine.settings import Settings, SettingsError, read_settings
 
 INPUTS, OUTPUTS = 6, 4
@@ -198,3 +199,29 @@ def test_the_settings_file_states_every_default(tmp_path):
 
     assert set(tomllib.loads(file.read_text())) == {each.name for each in fields(Settings)}
     assert read_settings(file, [], {}) == Settings()
+
+
+def test_what_is_not_there_says_where_it_can_be_had(share):
+    """A base model named by its hub id, by the adapter or in the settings with a revision, can be downloaded."""
+    put_adapter(share, "mine", "microsoft/phi")
+    with pytest.raises(BaseModelMissingError, match="microsoft/phi") as missing:
+        find_models(share, Settings())
+    assert missing.value.hub == HubModel("microsoft/phi", "main")
+    with pytest.raises(BaseModelMissingError) as missing:
+        find_models(share, Settings(base_model="microsoft/phi@v1"))
+    assert missing.value.hub == HubModel("microsoft/phi", "v1")
+    with pytest.raises(BaseModelMissingError) as missing:
+        find_models(share, Settings(base_model="/no/such/folder"))
+    assert missing.value.hub is None
+
+
+def test_the_lock_is_of_these_requirements():
+    """requirements.lock was made from requirements.txt as it is, with a hash on every line and no torch."""
+    folder = Path(__file__).parents[2] / "inference"
+    lock = (folder / "requirements.lock").read_text()
+    lines = [line for line in lock.splitlines() if not line.startswith("#")]
+
+    assert hashlib.sha256((folder / "requirements.txt").read_bytes()).hexdigest() in lock
+    assert all(" --hash=sha256:" in line for line in lines)
+    assert not [line for line in lines if line.startswith("torch==")]
+    assert {"transformers", "gradio", "prometheus-client"} <= {line.partition("==")[0] for line in lines}

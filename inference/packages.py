@@ -1,0 +1,182 @@
+"""Gets the Python packages that the image lacks, once: the second start finds them packed on the share.
+
+Standard library only: `start.py` runs this before anything is installed. The packages go into a folder of their
+own that comes before the image's; nothing of the image is changed. That folder is kept as one archive below
+`.aitk/packages/` on the share, named by what it holds and for which Python: written beside and renamed, so that two
+replicas may do it at once, and unpacked on local disk, because a share is slow with many small files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REQUIREMENTS = "requirements.txt"
+# What requirements.txt means in the end, with hashes; left aside when requirements.txt was changed since.
+LOCK = "requirements.lock"
+_PIN = re.compile(r"([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.+*!_-]+)")
+_PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+
+
+class PackagesError(Exception):
+    """The packages cannot be had; the message says what to do."""
+
+
+def prepare_packages(code: Path, share: Path, target: Path, report: Callable[[str], None]) -> Path | None:
+    """The folder that must come first on Python's path; None when the image has everything.
+
+    `code` holds requirements.txt. Raises `PackagesError`.
+    """
+    asked = list(_lines(code / REQUIREMENTS))
+    _check_torch(asked)
+    if not any(_is_missing(line) for line in asked):
+        return None
+    locked = lock_lines(code)
+    missing = [line for line in locked or asked if _is_missing(line)]
+    names = ", ".join(line.split()[0] for line in missing)
+    system = f"{platform.python_version()} {platform.system()} {platform.machine()}"
+    key = hashlib.sha256("\n".join([system, *sorted(missing)]).encode()).hexdigest()
+    archive = share / ".aitk" / "packages" / f"{key}.tar"
+    if archive.is_file():
+        report(f"Unpacking {names}.")
+        try:
+            unpack(archive, target)
+        except (OSError, tarfile.TarError):
+            shutil.rmtree(target, ignore_errors=True)
+            archive.unlink(missing_ok=True)  # spoiled: made anew below
+        else:
+            return target
+    report(f"Installing {names}.")
+    _install(missing if locked else _resolved(asked), target)
+    report("Keeping the packages for the next start.")
+    pack(target, archive)
+    return target
+
+
+def lock_lines(code: Path) -> list[str]:
+    """The lock's lines for this Python, hashes included; none where it was made for other requirements."""
+    lock, requirements = code / LOCK, code / REQUIREMENTS
+    if not lock.is_file() or not requirements.is_file():
+        return []
+    text = lock.read_text("utf-8")
+    if f"requirements.txt {hashlib.sha256(requirements.read_bytes()).hexdigest()}" not in text:
+        return []
+    version = f"python {sys.version_info.major}.{sys.version_info.minor} "
+    if platform.system() != "Linux" or platform.machine() != "x86_64" or version not in text:
+        return []
+    return list(_lines(lock))
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write `folder` as one file; whoever looks sees it whole or not at all. A full share is not an error."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{archive.name}.", suffix=".part", dir=archive.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+            tar.add(folder, arcname=".")
+        beside.replace(archive)
+    except OSError as error:
+        sys.stdout.write(f"start: the packages could not be kept on the share: {error}\n")
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The archive's content in `folder`; nothing in it may point elsewhere."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+
+
+def _lines(file: Path) -> Iterator[str]:
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+        if stripped := line.partition("#")[0].strip():
+            yield stripped
+
+
+def _is_missing(line: str) -> bool:
+    match = _PIN.match(line)
+    if not match:
+        return True  # pip understands what we do not
+    name, wanted = match.groups()
+    installed = _installed(name)
+    if installed is None:
+        return True
+    return not (installed.startswith(wanted[:-1]) if wanted.endswith("*") else installed == wanted)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _check_torch(asked: list[str]) -> None:
+    """The image brings PyTorch, built for its GPU: it is checked, never installed over."""
+    for line in asked:
+        match = _PIN.fullmatch(line)
+        if match and match[1].lower() == "torch" and _is_missing(line):
+            there = _installed("torch")
+            raise PackagesError(
+                f"requirements.txt asks for torch {match[2]}, but "
+                + (f"the image has {there}" if there else "torch is not installed")
+                + ". Use an image with that version, or change the version in inference/requirements.txt."
+            )
+
+
+def _resolved(asked: list[str]) -> list[str]:
+    """What pip would add to what is installed, each with its version and hash."""
+    with tempfile.TemporaryDirectory() as folder:
+        wishes, answer = Path(folder, "wishes.txt"), Path(folder, "answer.json")
+        wishes.write_text("\n".join(asked), "utf-8")
+        _run([*_PIP, "--quiet", "--dry-run", "--report", str(answer), "-r", str(wishes)])
+        report = json.loads(answer.read_text("utf-8"))
+    lines = []
+    for each in report["install"]:
+        digests = each["download_info"].get("archive_info", {}).get("hashes", {})
+        line = f"{each['metadata']['name']}=={each['metadata']['version']}"
+        lines.append(f"{line} --hash=sha256:{digests['sha256']}" if "sha256" in digests else line)
+    return lines
+
+
+def _install(lines: list[str], target: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        wishes = Path(folder, "wishes.txt")
+        wishes.write_text("\n".join(lines), "utf-8")
+        _run([*_PIP, "--no-deps", "--target", str(target), "-r", str(wishes)])
+
+
+def _run(command: list[str]) -> None:
+    """Run pip; its output goes to the log, and a stop of the app ends it."""
+    with subprocess.Popen(command) as pip:  # noqa: S603 - requirements that the workspace's owner deployed
+
+        def end(*_: object) -> None:
+            pip.terminate()
+            sys.exit(143)
+
+        stopped_by = signal.signal(signal.SIGTERM, end)
+        try:
+            code = pip.wait()
+        finally:
+            signal.signal(signal.SIGTERM, stopped_by)
+    if code:
+        raise PackagesError(
+            f"The packages that inference/requirements.txt asks for could not be installed (pip: exit {code}). "
+            "The replica's log has pip's words. Without a network, make the first start where there is one."
+        )

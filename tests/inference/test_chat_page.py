@@ -1,0 +1,205 @@
+"""The chat page in a headless Chromium. Pictures of it: `AITK_PICTURES=folder`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import importlib.util
+import json
+import os
+import time
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from aiohttp import web
+
+_SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+browser = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(browser)
+
+pytestmark = pytest.mark.skipif(not browser.chromium(), reason="Chromium is not installed (apt-get install chromium)")
+
+BOX = "document.querySelector('#question textarea')"
+LEFT = "[...document.querySelectorAll('.chat')][0]"
+RIGHT = "[...document.querySelectorAll('.chat')][1]"
+BY = "[...document.querySelectorAll('.answered-by')].map(each => each.textContent)"
+QUESTION = "What is the capital of Japan?"
+
+
+def click(selector):
+    inside = f"document.querySelector('{selector} input, {selector} button')"
+    return f"({inside} ?? document.querySelector('{selector}')).click()"
+
+
+@pytest.fixture
+async def page(tmp_path):
+    async with browser.open_page(browser.chromium(), tmp_path / "profile") as opened:
+        yield opened
+        assert opened.problems == []
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = Path(os.environ.get("AITK_PICTURES") or tmp_path)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+async def sign_in(page, endpoint, address=None):
+    """As the editor's button does: by a signed link."""
+    expiry = str(int(time.time()) + 300)
+    signature = hmac.new(endpoint.key.encode(), f"aitk-link:{expiry}".encode(), hashlib.sha256).hexdigest()
+    await page.go(f"{address or endpoint.url}/#aitk={expiry}.{signature}")
+    await page.until(f"{BOX} && document.querySelector('#settings button') && document.querySelector('#stop')")
+
+
+async def settle(page):
+    """Greedy and short, so that tests are quick and answers known."""
+    await page.run("document.querySelector('#settings button').click()")
+    script = """(label, value) => { const input = [...document.querySelectorAll('#settings input[type=number]')]
+      .find(each => each.ariaLabel?.includes(label) || each.closest('.block')?.textContent.includes(label));
+      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(input, value);
+      for (const name of ['input', 'change', 'blur']) input.dispatchEvent(new Event(name, {bubbles: true})); }"""
+    await page.until("document.querySelectorAll('#settings input[type=number]').length > 3")
+    await page.run(f"({script})('Temperature', 0)")
+    await page.run(f"({script})('Longest', 32)")
+    await page.run("document.querySelector('#settings button').click()")
+    await page.run(f"{BOX}.focus()")
+
+
+async def ask(page, question=QUESTION):
+    await page.run(f"{BOX}.focus()")
+    await page.write(question)
+    await page.enter()
+
+
+async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endpoint, pictures):
+    """Enter asks; the answer says who gave it and how fast; Undo gives the question back; Compare shows both."""
+    await sign_in(page, endpoint)
+    await settle(page)
+    await ask(page)
+    [by] = await page.until(f"{BY}.length == 1 && {LEFT}.innerText.includes('Fair winds') && {BY}")
+    await page.picture(pictures / "chat.png")
+
+    assert "qlora/qlora/gpu_model/adapter (fine-tuned)" in by
+    assert "tokens/s" in by
+    await page.run(click("#retry"))
+    await page.until(f"{LEFT}.innerText.includes('Fair winds') && {BY}.length == 1")
+    await page.run(click("#undo"))
+    await page.until(f"{BOX}.value == {json.dumps(QUESTION)} && {BY}.length == 0")
+    await page.run(click("#compare"))
+    await page.until(f"{RIGHT}?.checkVisibility()")
+    await page.run(f"{BOX}.focus()")
+    await page.enter()
+    await page.until(
+        f"{LEFT}.innerText.includes('Fair winds') && {RIGHT}.innerText.includes('Tokyo') && {BY}.length == 2"
+    )
+    await page.picture(pictures / "compare.png")
+
+    left, right = await page.run(f"[{LEFT}.innerText, {RIGHT}.innerText]")
+    assert "Ahoy" in left
+    assert "Ahoy" not in right
+    assert "(base model)" in right
+    hosts = {each.partition("://")[2].partition("/")[0] for each in page.requested if each.startswith("http")}
+    assert hosts == {endpoint.url.partition("://")[2]}
+
+
+async def test_stop_ends_the_answer(page, endpoint):
+    """Stop keeps what was said, and nothing runs any more."""
+    await sign_in(page, endpoint)
+    await page.run(f"{BOX}.focus()")
+    await ask(page, "Count from one to a thousand in words.")
+    await page.until(f"{BY}.length == 1")
+    await page.run(click("#stop"))
+
+    async def running():
+        _, _, body = await asyncio.to_thread(endpoint.get, "/metrics", signed_in=True)
+        return b"aitk_requests_running 0.0" not in body
+
+    async with asyncio.timeout(60):
+        while await running():
+            pass
+    assert (await page.run(f"{LEFT}.innerText")).strip()
+
+
+async def test_at_a_phones_width_nothing_is_cut_off(page, endpoint, pictures):
+    """No sideways scrolling, the box is in view, and so is which model answers."""
+    await page.resize(360, 740)
+    await sign_in(page, endpoint)
+    await settle(page)
+    await ask(page)
+    await page.until(f"{LEFT}.innerText.includes('Fair winds')")
+    await page.picture(pictures / "phone.png")
+
+    assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.run(f"(box => box.top >= 0 && box.bottom <= innerHeight)({BOX}.getBoundingClientRect())")
+    assert await page.run("document.querySelector('#model').getBoundingClientRect().top >= 0")
+
+
+async def test_behind_a_path_prefix_the_page_works(page, endpoint):
+    """Signing in, asking and answering through a proxy that takes its prefix away."""
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+
+        async def forward(request):
+            target = endpoint.url + request.raw_path.removeprefix("/proxy/7860")
+            kept = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+            body = await request.read()
+            async with session.request(
+                request.method, target, headers=kept, data=body, allow_redirects=False
+            ) as answer:
+                left_out = {"transfer-encoding", "content-length", "connection"}
+                headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in left_out]
+                passed = web.StreamResponse(status=answer.status)
+                for name, value in headers:
+                    passed.headers.add(name, value)
+                await passed.prepare(request)
+                async for part in answer.content.iter_any():
+                    await passed.write(part)
+                return passed
+
+        app = web.Application()
+        app.router.add_route("*", "/proxy/7860{rest:.*}", forward)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            port = runner.addresses[0][1]
+            await sign_in(page, endpoint, f"http://127.0.0.1:{port}/proxy/7860")
+            await settle(page)
+            await ask(page)
+            await page.until(f"{LEFT}.innerText.includes('Fair winds')")
+            await page.go("about:blank")
+        finally:
+            await runner.cleanup()
+
+
+def open_connections(endpoint):
+    found = psutil.Process(endpoint.process.pid).net_connections("tcp")
+    return [each for each in found if each.status == psutil.CONN_ESTABLISHED]
+
+
+async def test_an_idle_page_holds_no_connection_and_goes_on_with_another_server(
+    page, launch, sample_workspace, pictures
+):
+    """Once an answer is there the open page lets go; the replica can end, and the next one goes on."""
+    endpoint = launch(sample_workspace)
+    await asyncio.to_thread(endpoint.wait_for, "ready")
+    await sign_in(page, endpoint)
+    await settle(page)
+    await ask(page)
+    await page.until(f"{LEFT}.innerText.includes('Fair winds')")
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(open_connections, endpoint):
+            pass
+
+    port = endpoint.url.rpartition(":")[2]
+    assert await asyncio.to_thread(endpoint.stop) in {0, -15}
+    again = launch(sample_workspace, environment={"CONTAINER_APP_PORT": port})
+    await asyncio.to_thread(again.wait_for, "ready")
+    await ask(page, "What is the capital of Norway?")
+    await page.until(f"{BY}.length == 2 && {LEFT}.innerText.match(/Fair winds/g).length == 2")
+    await page.picture(pictures / "back.png")

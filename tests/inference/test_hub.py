@@ -1,0 +1,148 @@
+"""A base model is fetched from a hub of the test's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from engine.adapter_files import ModelError
+from engine.catalog import HubModel
+from engine.hub import download
+from engine.readiness import Readiness
+
+WEIGHTS = bytes(range(256)) * 40_000
+FILES = {
+    "config.json": b"{}",
+    "tokenizer.json": b"{}",
+    "model.safetensors": WEIGHTS,
+    "pytorch_model.bin": b"pickled",
+    "../outside.json": b"{}",
+}
+TOKEN = "a token for tests"
+WANTED = HubModel("org/model", "v1")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Speaks as a hub does; `broken_off` answers end in the middle; large files lie on another host."""
+
+    def do_GET(self):
+        hub = self.server
+        path, _, _ = self.path.partition("?")
+        hub.asked.append((path, self.headers.get("Range"), self.headers.get("Authorization")))
+        if path.startswith("/large/"):
+            self.file(FILES[path.removeprefix("/large/")])
+        elif hub.locked and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.answer(401, b"")
+        elif path == "/api/models/org/model/revision/v1":
+            siblings = [{"rfilename": name, "size": len(content)} for name, content in FILES.items()]
+            siblings[2]["lfs"] = {"sha256": hashlib.sha256(hub.announced).hexdigest()}
+            self.answer(200, json.dumps({"siblings": siblings}).encode())
+        elif path == "/org/model/resolve/v1/model.safetensors":
+            # Another name of this computer: another host.
+            self.answer(302, b"", {"Location": f"http://localhost:{hub.server_port}/large/model.safetensors"})
+        elif path.startswith("/org/model/resolve/v1/"):
+            self.file(FILES[path.removeprefix("/org/model/resolve/v1/")])
+        else:
+            self.answer(404, b"")
+
+    def file(self, content):
+        begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        rest = content[begin:]
+        headers = {"Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"} if begin else {}
+        cut = len(rest) // 2 if len(content) > 100 and next(self.server.broken_off, False) else len(rest)
+        self.answer(206 if begin else 200, rest[:cut], headers, length=len(rest))
+
+    def answer(self, status, body, headers=None, length=None):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body) if length is None else length), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.asked, server.locked, server.broken_off, server.announced = [], False, iter(()), WEIGHTS
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Told(Readiness):
+    """Remembers every report."""
+
+    def __init__(self):
+        super().__init__()
+        self.all = []
+
+    def report(self, stage, detail="", *, progress=None):
+        self.all.append((stage, detail, progress))
+
+
+def fetch(hub, cache, told=None, **environment):
+    given = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", **environment}
+    return download(WANTED, cache, given, told or Told())
+
+
+def test_a_model_is_downloaded_whole_with_progress(hub, tmp_path):
+    """Configuration, tokenizer and safetensors, nothing pickled, nothing outside its folder."""
+    told = Told()
+    folder = fetch(hub, tmp_path / "model-cache", told)
+
+    assert folder == tmp_path / "model-cache/org/model"
+    assert {each.name for each in folder.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert not list(tmp_path.rglob("outside.json"))
+    assert told.all[-1] == ("loading weights", "Downloading org/model (MB).", (10, 10))
+
+
+def test_a_download_goes_on_where_it_was_broken_off(hub, tmp_path):
+    """Within a start, and in the next start after all tries failed; what is there is not asked for again."""
+    hub.broken_off = iter([True, True, True, True, True])
+    with pytest.raises(ModelError, match="goes on where it stopped"):
+        fetch(hub, tmp_path)
+    assert not (tmp_path / "org").exists()
+    folder = fetch(hub, tmp_path)
+
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    asked = [begin for path, begin, _ in hub.asked if path.startswith("/large/")]
+    assert asked[0] is None
+    assert len(asked) == 6
+    assert None not in asked[1:]
+    assert len([path for path, _, _ in hub.asked if path.endswith("config.json")]) == 1
+
+
+def test_a_token_is_given_to_the_hub_and_to_no_other_host(hub, tmp_path):
+    """Without HF_TOKEN a locked model is refused in words; with it the weights' host does not see it."""
+    hub.locked = True
+    with pytest.raises(ModelError, match="set the environment variable HF_TOKEN"):
+        fetch(hub, tmp_path)
+    fetch(hub, tmp_path, HF_TOKEN=TOKEN)
+
+    tokens = {token for path, _, token in hub.asked if path.startswith("/large/")}
+    assert tokens == {None}
+
+
+def test_what_arrives_spoiled_is_not_kept(hub, tmp_path):
+    """A file without the hash that the hub announced is named and thrown away."""
+    hub.announced = b"something else"
+    with pytest.raises(ModelError, match=r"model\.safetensors of org/model did not arrive"):
+        fetch(hub, tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors*"))
+
+
+def test_a_model_or_revision_that_is_not_there_is_named(hub, tmp_path):
+    """404 is said as what it is."""
+    with pytest.raises(ModelError, match="no base model org/model at revision v2"):
+        download(HubModel("org/model", "v2"), tmp_path, {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}"}, Told())
