@@ -2,16 +2,35 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ai_toolkit.local_cloud.home import HomeFolder
-from ai_toolkit.local_cloud.server import AlreadyServedError, serve
-from ai_toolkit.local_cloud.state import StateVersionError
 
 FIRST_INHERITED, LAST_INHERITED = 3, 256  # descriptors that a careless parent may have left open
+
+
+@contextlib.contextmanager
+def _no_authorities() -> Iterator[None]:
+    """While aiohttp is imported it reads every authority that this computer trusts: a fifth of our start.
+
+    The local cloud calls only its own replicas, without TLS, so there is nothing to trust.
+    """
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in before.items():  # replicas get the user's own
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def main() -> int:
@@ -21,6 +40,9 @@ def main() -> int:
     parser.add_argument("--tls", action="store_true", help="answer by https, too, with a certificate of its own")
     arguments = parser.parse_args()
     os.closerange(FIRST_INHERITED, LAST_INHERITED)
+    with _no_authorities():
+        from ai_toolkit.local_cloud.server import AlreadyServedError, serve  # noqa: PLC0415  # costly, see there
+        from ai_toolkit.local_cloud.state import StateVersionError  # noqa: PLC0415
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(serve(HomeFolder(arguments.home.absolute()), tls=arguments.tls))
