@@ -15,7 +15,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-APP_PACKAGES = ("torch", "transformers", "peft", "gradio")
+APP_PACKAGES = ("torch", "transformers", "gradio", "fastapi")
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 PIP = '#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n'
 
