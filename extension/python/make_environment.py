@@ -50,6 +50,8 @@ MESSAGES = {
 
 working: "list[subprocess.Popen[str]]" = []
 """What runs, or has run, for the environment that is being made."""
+ending = threading.Event()
+"""Our input has closed."""
 
 
 class CannotMake(Exception):
@@ -105,6 +107,8 @@ def run(command: "list[str]", failure: str, each_line=None) -> None:  # type: ig
         env=environment,
     )
     working.append(process)
+    if ending.is_set():
+        process.kill()
     words = []
     for line in process.stdout or ():
         sys.stderr.write(line)
@@ -141,6 +145,7 @@ def make(folder: Path, wheel: Path, requirements: Path) -> None:
     run([*pip, *checked, f"--requirement={requirements}"], "unknown", collected)
     say(step="Installing the server", percentage=95)
     run([*pip, "--no-deps", "--no-index", str(wheel)], "unknown")
+    run([python, "-m", "pip", "check"], "unknown")  # a package that the list forgot
     run([python, "-c", "import ai_toolkit.language_server"], "unknown")
     (folder / COMPLETE).write_text(sys.executable + "\n", encoding="utf-8")
 
@@ -158,6 +163,7 @@ def end_with_input(folder: Path) -> None:
     """Ends everything when the extension closes our input."""
     while os.read(0, 1024):  # not sys.stdin, whose lock would be held when the interpreter ends
         pass
+    ending.set()
     for process in working:
         process.kill()
         process.wait()
@@ -184,6 +190,8 @@ def main() -> int:
                 remove_unused(folder)
     except CannotMake as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if ending.is_set():
+            return 130
         say(failed=error.code, message=str(error))
         return 1
     except OSError as error:
