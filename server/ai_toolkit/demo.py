@@ -1,5 +1,7 @@
 """Use-case: the whole road on this computer, from nothing to the fine-tuned model's answer."""
 
+import shlex
+import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +59,15 @@ async def demo(ui: Ui, directory: Path | None, *, once: bool, browser: bool) -> 
 
 def _say_what_runs(ui: Ui, workspace: Workspace, link: str, *, browser: bool) -> None:
     ui.announce(f"Chat with it, signed in for 12 hours (the link is valid for 5 minutes): {link}")
-    ui.announce(f"The workspace is {workspace.folder}; open it in VS Code, or go there and try: aitk chat 'Hello!'")
-    ui.announce("Stop everything: aitk local-cloud stop")
+    command = _own_command()
+    ui.announce(f"The workspace is {workspace.folder}: open it in VS Code, or ask it here:")
+    ui.announce(f"    {command} chat 'Hello!' --workspace {shlex.quote(str(workspace.folder))}")
+    ui.announce(f"Stop everything: {command} local-cloud stop")
     if browser:
         webbrowser.open(link)
+
+
+def _own_command() -> str:
+    """How this program was called, so that what is printed can be typed: `scripts/demo` leaves no `aitk` on the PATH."""
+    called = Path(sys.argv[0])
+    return "aitk" if called.is_absolute() or called.name != "aitk" else shlex.quote(str(called))

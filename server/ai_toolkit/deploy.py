@@ -228,5 +228,5 @@ def _planned(plan: Plan, action: str, ui: Ui) -> Planned:
     for mark, paths in marks:
         for path in paths:
             ui.announce(f"{mark} {path}")
-    ui.announce(f"{in_words(plan)} Then: {action}. Nothing was changed (dry run).")
+    ui.announce(f"{in_words(plan)} Then: {action}. This was a dry run: nothing was done.")
     return Planned(plan.added, plan.changed, plan.removed, plan.conflicting, plan.unchanged, plan.bytes, action)
