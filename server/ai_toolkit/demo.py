@@ -68,6 +68,6 @@ def _say_what_runs(ui: Ui, workspace: Workspace, link: str, *, browser: bool) ->
 
 
 def _own_command() -> str:
-    """How this program was called, so that what is printed can be typed: `scripts/demo` leaves no `aitk` on the PATH."""
+    """How this program was called, for what is printed to be typed: `scripts/demo` leaves no `aitk` on the PATH."""
     called = Path(sys.argv[0])
     return "aitk" if called.is_absolute() or called.name != "aitk" else shlex.quote(str(called))
