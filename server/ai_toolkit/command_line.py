@@ -218,15 +218,16 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
 
 @main.command("local-cloud")
 @click.argument("action", type=click.Choice(["start", "stop", "status", "reset"]))
+@click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
 @_common
-def local_cloud(action: str, *, workspace: Workspace, as_json: bool) -> None:
+def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
     """Start, stop, look at or empty the local cloud."""
     del workspace
 
     async def work(ui: TerminalUi) -> object:
         home = control.home()
         if action == "start":
-            await control.start(home)
+            await control.start(home, tls=tls)
         elif action == "stop":
             ui.announce("Stopped." if await control.stop(home) else "The local cloud was not running.")
         elif action == "reset":
