@@ -10,7 +10,7 @@ import pytest
 from packing import INSTALL_SECONDS, cannot_be_had, npm_packages, packed_extension, run
 
 SCENARIOS = Path(__file__).parent / "vscode"
-SCENARIO_SECONDS = 400
+SCENARIO_SECONDS = 600
 
 
 @pytest.fixture(scope="module")

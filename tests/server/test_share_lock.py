@@ -1,6 +1,10 @@
 """One deploy at a time, told by who and since when; a dead one's lock is broken."""
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 from azure_files import AzureFiles
@@ -76,6 +80,28 @@ async def test_lock_of_a_dead_deploy_is_broken_and_said_so(azure_files):
             await lock.claim()
 
     assert [(holder.owner, holder.since) for holder in dead] == [("ann@laptop", "noon")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is looked for in the POSIX way")
+async def test_lock_of_a_process_of_this_computer_that_has_ended_is_broken_at_once(azure_files):
+    """An editor whose server was killed need not wait; another computer's process cannot be judged."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = f"ann@{socket.gethostname()}"
+    async with azure_files.opened() as share:
+        await share.write(LOCK_PATH, b"")
+        lease = await share.file(LOCK_PATH).acquire_lease()
+        beat = {"owner": "ann@laptop", "since": "noon", "process": str(ended.pid)}
+        await share.file(LOCK_PATH).set_file_metadata(beat, lease=lease)
+        with pytest.raises(DeployRunning):
+            async with share_lock(share, nobody_died):
+                pytest.fail("two deploys at once")
+        await share.file(LOCK_PATH).set_file_metadata({**beat, "owner": here}, lease=lease)
+        dead = []
+        async with share_lock(share, dead.append) as lock:
+            await lock.claim()
+
+    assert [holder.owner for holder in dead] == [here]
 
 
 async def test_deploy_whose_lock_was_taken_away_stops_before_it_writes(azure_files):

@@ -6,8 +6,9 @@ A file lease never expires by itself, so that a killed deploy leaves it behind; 
 import asyncio
 import getpass
 import logging
+import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,11 +33,15 @@ _LEASE_LOST: Final = frozenset({409, 412})
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lock, since when, and how long ago it last said so (by the service's own clock)."""
+    """Who holds the lock, since when, and how long ago it last said so (by the service's own clock).
+
+    `gone` when it was a process of this computer that has ended without letting go.
+    """
 
     owner: str
     since: str
     silent: timedelta
+    gone: bool
 
 
 class ShareLock:
@@ -48,6 +53,7 @@ class ShareLock:
         self._identity = {
             "owner": f"{getpass.getuser()}@{socket.gethostname()}",
             "since": datetime.now(UTC).isoformat("T", "seconds"),
+            "process": str(os.getpid()),
         }
         self._beating: asyncio.Task[None] | None = None
 
@@ -116,7 +122,7 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
         if error.status_code != _CONFLICT:
             raise
     holder = await _holder(file)
-    if holder.silent < DEAD_AFTER:
+    if holder.silent < DEAD_AFTER and not holder.gone:
         raise DeployRunning(holder.owner, holder.since)
     broken(holder)
     await ShareLeaseClient(file).break_lease()
@@ -132,4 +138,19 @@ async def _holder(file: ShareFileClient) -> Holder:
     found = await file.get_file_properties(raw_response_hook=note)
     metadata = found.metadata or {}
     silent = now[-1] - found.last_modified if found.last_modified and now else timedelta()
-    return Holder(metadata.get("owner") or "somebody", metadata.get("since") or "an unknown time", silent)
+    owner = metadata.get("owner") or "somebody"
+    return Holder(owner, metadata.get("since") or "an unknown time", silent, _has_ended(owner, metadata))
+
+
+def _has_ended(owner: str, metadata: Mapping[str, str]) -> bool:
+    """Whether the lock was this computer's, and its process is no more; a number used again counts as alive."""
+    process = metadata.get("process", "")
+    if os.name != "posix" or owner.rpartition("@")[2] != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        return False
+    return False

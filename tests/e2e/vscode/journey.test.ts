@@ -66,10 +66,10 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
   test("the first command makes the server's environment, and goes on", async () => {
     await editor.command(provision);
     await editor.notification("Setting up AI Toolkit").waitFor();
-    await editor.notification(/Fetching|Installing/).waitFor({ timeout: 60_000 });
+    await editor.notification(/Fetching|Installing/).waitFor({ timeout: 120_000 });
     await editor.screenshot("setting-up");
 
-    await editor.row("This computer").waitFor({ timeout: 120_000 });
+    await editor.row("This computer").waitFor({ timeout: 240_000 });
     await editor.notification("Setting up AI Toolkit").waitFor({ state: "hidden" });
     await editor.screenshot("where");
   });
@@ -133,7 +133,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.notification("Deploy for inference").waitFor();
     const deployed = editor.notification("Go to Inference Endpoint");
     const open = deployed.locator(".monaco-button", { hasText: "Go to Inference Endpoint" });
-    await open.waitFor({ timeout: 120_000 });
+    await open.waitFor({ timeout: 240_000 });
     await editor.status("Inference: live").waitFor();
     await editor.picture("notification");
 

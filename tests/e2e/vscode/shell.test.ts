@@ -191,9 +191,21 @@ test("with several folders the person is asked for one", async () => {
   );
 });
 
-test("in a folder that is not trusted the command explains and offers to manage trust", async () => {
+test("in a folder that is not trusted files are judged; a command explains and offers to manage trust", async () => {
   await using set = await stage();
-  await using editor = await Editor.open({ workspace: set.folder, trusted: false });
+  await mkdir(join(set.folder, "infra"));
+  await writeFile(join(set.folder, "infra/inference.config.json"), '{ "ACA_APP_NAMES": null }\n');
+  await using editor = await Editor.open({
+    workspace: set.folder,
+    trusted: false,
+    settings: { "aiToolkit.server.environment": python },
+  });
+  await editor.status("Inference: not provisioned").waitFor({ timeout: 60_000 });
+  await editor.command("Go to File...");
+  await editor.box.fill("inference.config.json");
+  await editor.row("inference.config.json").first().click();
+  await editor.page.locator(".squiggly-error").first().waitFor();
+  await editor.screenshot("restricted");
   await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
   await editor.press("the folder must be trusted first", "Manage workspace trust");
 
