@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 
 import pytest
@@ -85,8 +84,8 @@ async def test_lock_of_a_dead_deploy_is_broken_and_said_so(azure_files):
 @pytest.mark.skipif(os.name != "posix", reason="a process is looked for in the POSIX way")
 async def test_lock_of_a_process_of_this_computer_that_has_ended_is_broken_at_once(azure_files):
     """An editor whose server was killed need not wait; another computer's process cannot be judged."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
     here = f"ann@{socket.gethostname()}"
     async with azure_files.opened() as share:
         await share.write(LOCK_PATH, b"")
