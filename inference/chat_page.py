@@ -24,14 +24,14 @@ TITLE = "Chat with your fine-tuned model"
 WELCOME = "Ask something. The fine-tuned model answers unless you choose another one above."
 
 CSS = """
-.gradio-container { max-width: 70rem !important; margin: 0 auto !important }
+.gradio-container { width: 100% !important; max-width: 70rem !important; margin: 0 auto !important }
+.gradio-container main { width: 100% !important; max-width: none !important }
 #title h1 { font-size: 1.35rem; margin: .25rem 0 0 } #title p { opacity: .7; margin: 0 }
-.chat { min-height: 14rem; height: calc(100dvh - 25rem) !important }
+.chat { min-height: 14rem; height: calc(100dvh - 27.5rem) !important }
 .chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .75 }
-#models { flex-wrap: wrap }
+#compare { padding: 0 .5rem }
 @media (max-width: 640px) { #title p { display: none } #title h1 { font-size: 1.05rem }
-  .chat { height: calc(100dvh - 22rem) !important }
-  #models > * { flex-basis: 100% !important } #compare { min-height: 0 } }
+  .chat { height: calc(100dvh - 23rem) !important } }
 """
 
 
@@ -101,7 +101,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
             other = gr.Dropdown(
                 choices(), value=_other(completions), label="Compared with", elem_id="other", visible=False, scale=3
             )
-            compare = gr.Checkbox(label="Compare", elem_id="compare", scale=1, min_width=110)
+        compare = gr.Checkbox(label="Compare two models", elem_id="compare", container=False)
         with gr.Row():
             # Hidden, not a gr.State: what it holds lives in the page.
             told = gr.JSON([], visible=False)
@@ -119,10 +119,10 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
             elem_id="question",
         )
         with gr.Row():
-            stop = gr.Button("Stop", variant="stop", size="sm", min_width=80, elem_id="stop")
-            again = gr.Button("Retry", size="sm", min_width=80, elem_id="retry")
-            back = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
-            clear = gr.Button("New", size="sm", min_width=80, elem_id="new")
+            stop = gr.Button("Stop", variant="stop", size="sm", min_width=60, elem_id="stop")
+            again = gr.Button("Retry", size="sm", min_width=60, elem_id="retry")
+            back = gr.Button("Undo", size="sm", min_width=60, elem_id="undo")
+            clear = gr.Button("New", size="sm", min_width=60, elem_id="new")
         with gr.Accordion("Settings", open=False, elem_id="settings"):
             system = gr.Textbox(label="System prompt", lines=2, placeholder="What the model should know or be")
             with gr.Row():

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
-LIMIT_SECONDS = 90
+LIMIT_SECONDS = 60
 
 
 def chromium():

@@ -149,15 +149,8 @@ class ContainerApps:
         """The last lines (at most 300) of the replica's log; empty when they cannot be had."""
         if not replica.log_stream:
             return []
-        token = await self._client.container_apps.get_auth_token(self._group, app.name)
-        bearer = _at(token.as_dict(), "properties", "token") or ""
-        separator = "&" if urlsplit(replica.log_stream).query else "?"
-        url = f"{replica.log_stream}{separator}follow=false&tailLines={lines}&output=text"
         try:
-            async with (
-                aiohttp.ClientSession(timeout=_LOG_TIMEOUT) as session,
-                session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
-            ):
+            async with self._log(app, replica, lines, follow=False) as answer:
                 text = await answer.text(errors="replace") if answer.ok else ""
         except (aiohttp.ClientError, TimeoutError):
             return []
@@ -165,20 +158,27 @@ class ContainerApps:
 
     async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
         """The last lines of the replica's log and every new one, until the replica ends. Raises CloudUnreachable."""
-        token = await self._client.container_apps.get_auth_token(self._group, app.name)
-        bearer = _at(token.as_dict(), "properties", "token") or ""
-        separator = "&" if urlsplit(replica.log_stream).query else "?"
-        url = f"{replica.log_stream}{separator}follow=true&tailLines={lines}&output=text"
         try:
-            async with (
-                aiohttp.ClientSession(timeout=_FOLLOW_TIMEOUT) as session,
-                session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
-            ):
+            async with self._log(app, replica, lines, follow=True) as answer:
                 answer.raise_for_status()
                 async for line in answer.content:
                     yield line.decode(errors="replace").rstrip()
         except aiohttp.ClientError as error:
             raise CloudUnreachable("The log stream", str(error) or type(error).__name__) from error
+
+    @asynccontextmanager
+    async def _log(
+        self, app: ContainerApp, replica: Replica, lines: int, *, follow: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        token = await self._client.container_apps.get_auth_token(self._group, app.name)
+        bearer = _at(token.as_dict(), "properties", "token") or ""
+        separator = "&" if urlsplit(replica.log_stream).query else "?"
+        url = f"{replica.log_stream}{separator}follow={str(follow).lower()}&tailLines={lines}&output=text"
+        async with (
+            aiohttp.ClientSession(timeout=_FOLLOW_TIMEOUT if follow else _LOG_TIMEOUT) as session,
+            session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
+        ):
+            yield answer
 
     async def environment(self, name: str) -> ManagedEnvironment | None:
         """The environment with its profiles and storage definitions, or None when it does not exist."""
