@@ -208,8 +208,10 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
     async def work(ui: TerminalUi) -> object:
         from ai_toolkit.endpoint import signed_link  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.inspect_target import endpoint_key  # noqa: PLC0415
+        from ai_toolkit.own_endpoint import own_endpoint  # noqa: PLC0415
 
-        url = signed_link(workspace.target().endpoint, await endpoint_key(workspace))
+        endpoint, _key = await own_endpoint(workspace)
+        url = signed_link(endpoint, await endpoint_key(workspace))
         ui.announce(url)
         return {"link": url}
 

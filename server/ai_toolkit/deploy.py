@@ -15,11 +15,12 @@ from ai_toolkit.git import head_commit
 from ai_toolkit.loaded import loaded_is, only_adapters_changed, stale_adapters
 from ai_toolkit.local_files import ADAPTERS, LocalFile, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest, Origin
+from ai_toolkit.own_endpoint import check_own
 from ai_toolkit.plan_sync import Plan, plan_sync
 from ai_toolkit.synchronise import bring_back_previous, synchronise
 from ai_toolkit.transfer_rate import TransferRate
 from ai_toolkit.ui import Ui
-from ai_toolkit.workspace import Target, Workspace
+from ai_toolkit.workspace import Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
@@ -95,7 +96,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
         open_cloud(target.subscription) as cloud,
         cloud.container_apps(target.subscription, target.resource_group) as apps,
     ):
-        running = await _what_runs(apps, target, ui)
+        running = await _what_runs(apps, workspace, cloud.endpoint_scheme, ui)
         async with cloud.file_share(target) as share:
             if options.previous:
                 manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
@@ -118,14 +119,16 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
         cloud.container_apps(target.subscription, target.resource_group) as apps,
         cloud.file_share(target) as share,
     ):
-        running = await _what_runs(apps, target, ui)
+        running = await _what_runs(apps, workspace, cloud.endpoint_scheme, ui)
         plan = await plan_sync(share, files)
     return _planned(plan, _action(plan, running, options), ui)
 
 
-async def _what_runs(apps: "ContainerApps", target: Target, ui: Ui) -> Running:
+async def _what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str, ui: Ui) -> Running:
     """The app as it is now. A sleeping one is not asked, so that looking wakes nothing."""
+    target = workspace.target()
     app = await apps.app(target.app)
+    check_own(workspace, f"{scheme}://{app.host}")  # the key is for this host alone
     names = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
     state, problem = await apps.revision(app.name, app.active_revision)
     if problem and not names:

@@ -236,7 +236,7 @@ class EndpointForeign(EndpointError):
 
     def __init__(self, path: Path, named: str, own: str) -> None:
         super().__init__(
-            f"{path} names the endpoint {named}, but the container app answers at {own}. It was not opened.",
+            f"{path} names the endpoint {named}, but the container app answers at {own}. Nothing was sent there.",
             f"Write {own} to ACA_APP_ENDPOINT.",
         )
 

@@ -5,11 +5,10 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
-from ai_toolkit.cloud import open_cloud
 from ai_toolkit.endpoint import Endpoint, signed_link
-from ai_toolkit.errors import EndpointForeign, EndpointNotReady
+from ai_toolkit.errors import EndpointNotReady
+from ai_toolkit.own_endpoint import own_endpoint
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import Workspace
 
@@ -24,23 +23,6 @@ class Opened:
 
     endpoint: str
     page: str
-
-
-async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
-    """The endpoint as the management plane knows it, and its key.
-
-    Raises EndpointForeign when `inference.config.json` names another host: a folder from elsewhere may.
-    """
-    target = workspace.target()
-    async with (
-        open_cloud(target.subscription) as cloud,
-        cloud.container_apps(target.subscription, target.resource_group) as apps,
-    ):
-        app = await apps.app(target.app)
-        own = f"{cloud.endpoint_scheme}://{app.host}"
-        if urlsplit(target.endpoint).netloc.lower() != app.host.lower():
-            raise EndpointForeign(workspace.target_path, target.endpoint, own)
-        return own, await apps.key(target.app)
 
 
 async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:

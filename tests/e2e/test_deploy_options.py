@@ -1,5 +1,8 @@
 """Deploy on the command line: what it shows before, the cheapest action, the way back."""
 
+import json
+import socket
+
 import pytest
 from road import Road, environment
 
@@ -111,3 +114,22 @@ def test_conflict_is_never_overwritten_by_yes(small):
     assert theirs == '{"theirs": 1}'
     assert kept["uploaded"] == 0
     assert (share / "models/a/adapter_config.json").read_text() == '{"mine": 1}'
+
+
+def test_key_is_never_sent_to_another_host(small):
+    """A config file that came from elsewhere may name any host: it is refused by name, and hears nothing."""
+    path = small.folder / "infra/inference.config.json"
+    own = path.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.setblocking(False)
+        config = json.loads(own) | {"ACA_APP_ENDPOINT": f"http://127.0.0.1:{stranger.getsockname()[1]}"}
+        path.write_text(json.dumps(config))
+        try:
+            commands = (("deploy",), ("deploy", "--dry-run"), ("chat", "Hello"), ("link",), ("status",))
+            codes = [small.json(*command)["error"]["code"] for command in commands]
+        finally:
+            path.write_text(own)
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+
+    assert codes == ["endpoint_foreign"] * 5

@@ -1,0 +1,30 @@
+"""The endpoint as the management plane knows it: the only host that may hear the key.
+
+`inference.config.json` comes with a folder, and a folder may come from anywhere.
+"""
+
+from urllib.parse import urlsplit
+
+from ai_toolkit.cloud import open_cloud
+from ai_toolkit.errors import EndpointForeign
+from ai_toolkit.workspace import Workspace
+
+
+async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
+    """The endpoint's URL, and its key if it has one. Raises EndpointForeign when the config file names another host."""
+    target = workspace.target()
+    async with (
+        open_cloud(target.subscription) as cloud,
+        cloud.container_apps(target.subscription, target.resource_group) as apps,
+    ):
+        app = await apps.app(target.app)
+        check_own(workspace, f"{cloud.endpoint_scheme}://{app.host}")
+        return target.endpoint, await apps.key(target.app)
+
+
+def check_own(workspace: Workspace, own: str) -> None:
+    """Raises EndpointForeign when `inference.config.json` names another endpoint than the app's own."""
+    named = workspace.target().endpoint
+    given, expected = urlsplit(named), urlsplit(own)
+    if (given.scheme, given.netloc.lower()) != (expected.scheme, expected.netloc.lower()):
+        raise EndpointForeign(workspace.target_path, named, own)
