@@ -9,7 +9,7 @@ from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import Workspace
 
 _SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
-"""Measured with torch 2.13; another version or package index may differ."""
+"""An estimate from the sizes of torch 2.13's packages; another version or package index may differ."""
 
 
 async def agree_to_download(workspace: Workspace, ui: Ui) -> None:

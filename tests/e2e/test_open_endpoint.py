@@ -56,7 +56,7 @@ async def test_an_endpoint_that_is_not_the_apps_own_is_not_opened(workspace, for
     path = workspace.target_path
     path.write_text(json.dumps(json.loads(path.read_text()) | {"ACA_APP_ENDPOINT": foreign}))
 
-    with pytest.raises(EndpointForeign, match="not opened"):
+    with pytest.raises(EndpointForeign, match="Nothing was sent there"):
         await open_endpoint(workspace, Person())
 
 
