@@ -1,6 +1,7 @@
 """Use-case: the whole road on this computer, from nothing to the fine-tuned model's answer."""
 
 import shlex
+import shutil
 import sys
 import webbrowser
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ def _say_what_runs(ui: Ui, workspace: Workspace, link: str, *, browser: bool) ->
 
 
 def _own_command() -> str:
-    """How this program was called, for what is printed to be typed: `scripts/demo` leaves no `aitk` on the PATH."""
-    called = Path(sys.argv[0])
-    return "aitk" if called.is_absolute() or called.name != "aitk" else shlex.quote(str(called))
+    """What to type for this program from the current folder: `scripts/demo` leaves no `aitk` on the PATH."""
+    beside = Path(sys.executable).with_name("aitk")
+    if beside.is_relative_to(Path.cwd()):
+        return shlex.quote(str(beside.relative_to(Path.cwd())))
+    return "aitk" if shutil.which("aitk") else shlex.quote(str(beside))
