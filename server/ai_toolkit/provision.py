@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.resource_manager import Deployment, Operation, ResourceManager
     from ai_toolkit.choose_target import Answers, Place
 
+_DEPLOYMENT_PREFIX: Final = "ai-toolkit-inference-"
 _DEFAULT_PROFILE_TYPE: Final = "Consumption-GPU-NC24-A100"
 
 
@@ -82,7 +83,8 @@ async def provision(workspace: Workspace, ui: Ui, answers: "Answers") -> Provisi
         name = _deployment_name(template, values)
 
         past = await manager.deployment(place.resource_group, name)
-        if past is not None and past.succeeded and existing.complete:
+        newest = await manager.latest_deployment(place.resource_group, _DEPLOYMENT_PREFIX)
+        if past is not None and past.succeeded and existing.complete and newest == name:
             target = _write_target(workspace, cloud, past)
             ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
             ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
@@ -176,7 +178,7 @@ def _deployment_name(template: Template, values: Mapping[str, Any]) -> str:
     """One name per content, so that a second run finds the first; what happens to exist is not content."""
     content = {key: value for key, value in values.items() if key not in parameters.OURS}
     text = json.dumps([template.sha256, content], sort_keys=True)
-    return f"ai-toolkit-inference-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{_DEPLOYMENT_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _progress(ui: Ui) -> "Callable[[list[Operation]], None]":

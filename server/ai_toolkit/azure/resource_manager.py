@@ -143,6 +143,15 @@ class ResourceManager:
             return None
         return _deployment(found)
 
+    async def latest_deployment(self, group: str, prefix: str) -> str | None:
+        """Name of the group's newest deployment whose name begins so; None when there is none."""
+        found = [
+            (item.properties.timestamp, str(item.name))
+            async for item in self._deployments.deployments.list_by_resource_group(group)
+            if item.properties is not None and item.properties.timestamp and str(item.name).startswith(prefix)
+        ]
+        return max(found)[1] if found else None
+
     async def deploy(  # noqa: PLR0913  (what a deployment is made of)
         self,
         group: str,
