@@ -30,9 +30,9 @@ def share_of_time(request):
     """Says how long the judges took: installed already, they have 8 minutes of CI's time."""
     began = time.monotonic()
     yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"\nforeign clients judged the local cloud for {time.monotonic() - began:.0f} s (of 480)")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stderr.write(f"\nforeign clients judged the local cloud for {time.monotonic() - began:.0f} s (of 480)\n")
 
 
 def run(*command, **options):
