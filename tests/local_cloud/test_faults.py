@@ -8,14 +8,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
 from ai_toolkit.local_cloud.faults import Fault
-
-
-@pytest.fixture
-def faults(clients):
-    with FaultInjection(clients.status.home) as injection:
-        yield injection
 
 
 async def groups(clients):
