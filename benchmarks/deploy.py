@@ -85,7 +85,7 @@ async def synchronise(url: str, share: str, folder: Path) -> None:
         plan = await plan_sync(opened, files)
         if not plan.up_to_date:
             await lock.claim()
-            await carry_out(opened, plan, Origin.now("benchmark", None), lambda _count: None)
+            await carry_out(opened, plan, Origin.now("benchmark", None), lambda _bytes, _files: None)
     tell(began)
 
 

@@ -32,7 +32,7 @@ async def deploy(azure_files, workspace):
     async with azure_files.opened() as share:
         plan = await plan_sync(share, local_files(workspace))
         if not plan.up_to_date:
-            await synchronise(share, plan, ORIGIN, lambda _count: None)
+            await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
     return plan
 
 

@@ -25,7 +25,7 @@ async def main(url, key, folder):
     async with FileShare.open(url, "account", key, "share") as share, share_lock(share, lambda holder: None) as lock:
         plan = await plan_sync(share, local_files(Path(folder)))
         await lock.claim()
-        await synchronise(share, plan, Origin.now("test", None), lambda count: None)
+        await synchronise(share, plan, Origin.now("test", None), lambda sent, files: None)
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -160,10 +160,10 @@ class FileShare:
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) != "ParentNotFound":
                 raise
-        await self._make_directory(directory)
+        await self.make_directory(directory)
         return await work()
 
-    async def _make_directory(self, path: PurePosixPath) -> None:
+    async def make_directory(self, path: PurePosixPath) -> None:
         """Makes the directory and those above it; existing ones are no error."""
         async with self._making:
             for directory in [*reversed(path.parents), path]:
