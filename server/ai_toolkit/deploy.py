@@ -143,14 +143,13 @@ async def _synchronise(
 ) -> tuple[Plan, Manifest]:
     from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
 
-    async with share_lock(share, _lock_broken(ui)) as lock:
+    async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
         files = await choose_base_models(ui, share, files, options.base_models)
         plan = await plan_sync(share, files)
         ui.announce(in_words(plan))
         if plan.up_to_date and not plan.conflicting:
             return plan, plan.manifest
-        await lock.claim()
         plan = await agree_to(ui, plan, options.conflicts)
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
@@ -158,9 +157,8 @@ async def _synchronise(
 async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
     from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
 
-    async with share_lock(share, _lock_broken(ui)) as lock:
+    async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
-        await lock.claim()
         manifest = await bring_back_previous(share, now, origin)
     when = now.origin.deployed if now.origin else "the last deploy"
     ui.announce(f"The code of before {when} is back on the share; the workspace here is as it was.")

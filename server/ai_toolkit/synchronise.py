@@ -45,7 +45,7 @@ async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Call
     if plan.before.origin is None:
         await share.make_directory(REPLACED)  # once, so that no later deploy has to find out that it lacks
     await _each(plan.replaced, lambda path: _move_aside(share, path, plan.replaced[path]))
-    await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path)))
+    await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path), written[path]))
     files = {path: replace(e, written=written.get(path, e.written)) for path, e in plan.manifest.files.items()}
     manifest = Manifest(files, origin, plan.manifest.undo)
     await _write_manifest(share, manifest)
@@ -105,8 +105,7 @@ async def _move_aside(share: "FileShare", path: str, old: Entry) -> None:
 
 async def _write_manifest(share: "FileShare", manifest: Manifest) -> None:
     beside = INCOMING / "manifest.json"
-    await share.write(beside, manifest.to_json())
-    await share.rename(beside, MANIFEST_PATH)
+    await share.rename(beside, MANIFEST_PATH, await share.write(beside, manifest.to_json()))
 
 
 async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:

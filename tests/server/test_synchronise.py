@@ -122,10 +122,9 @@ async def test_requests_are_few(azure_files, workspace):
 
     async def requests_of_a_deploy():
         azure_files.requests.clear()
-        async with azure_files.opened() as share, share_lock(share, print) as lock:
+        async with azure_files.opened() as share, share_lock(share, print):
             plan = await plan_sync(share, local_files(workspace))
             if not plan.up_to_date:
-                await lock.claim()
                 await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
         return len(azure_files.requests)
 
