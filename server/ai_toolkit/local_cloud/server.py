@@ -38,6 +38,7 @@ from ai_toolkit.local_cloud.resource_manager.managed_environments import (
 )
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.providers import Providers
 from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
@@ -104,6 +105,7 @@ class LocalCloud:
         )
         self._routes = Routes()
         subscriptions.add_routes(self._routes)
+        Providers(self._manager, self._faults).add_routes(self._routes)
         groups.add_routes(self._routes)
         self._deployments.add_routes(self._routes)
         Quotas(self._manager, environments, self._accounts, ground).add_routes(self._routes)
