@@ -142,12 +142,10 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
 
 def _quota(quotas: "list[Quota] | None", profile: Profile, existing: Existing) -> Check:
     name = "GPU quota left"
-    words = _QUOTA_WORDS.get(profile.type)
-    found = [one for one in quotas or () if words and all(word in one.name.lower() for word in words)]
-    if not found:
+    quota = quota_of(profile, quotas)
+    if quota is None:
         advice = "The subscription's usage page (Microsoft.App) in the portal tells."
         return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)
-    quota = max(found, key=lambda one: one.limit)
     says = f"{quota.used} of {quota.limit} used ({quota.name})"
     if quota.limit == 0:
         advice = "Ask for quota on the subscription's usage page (Microsoft.App), or choose another region or GPU."
@@ -156,6 +154,13 @@ def _quota(quotas: "list[Quota] | None", profile: Profile, existing: Existing) -
         advice = "The replica waits until another one gives its GPU back; ask for more quota, or stop the other."
         return Check(name, Outcome.WARNING, f"{says}.", advice)
     return Check(name, Outcome.PASS, says)
+
+
+def quota_of(profile: Profile, quotas: "list[Quota] | None") -> "Quota | None":
+    """The quota of the profile's GPU; None when Azure lists none. It has no fixed name: the largest that fits."""
+    words = _QUOTA_WORDS.get(profile.type)
+    found = [one for one in quotas or () if words and all(word in one.name.lower() for word in words)]
+    return max(found, key=lambda one: one.limit, default=None)
 
 
 def _shared_key(facts: Facts, existing: Existing) -> Check:

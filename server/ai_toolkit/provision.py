@@ -12,6 +12,7 @@ from ai_toolkit import parameters
 from ai_toolkit.cloud import Cloud, open_cloud
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.fine_tuning import FineTuning, fine_tuning_of
+from ai_toolkit.make_room import room_for_revision
 from ai_toolkit.microsoft_template import offer_ours
 from ai_toolkit.only_my_address import only_my_address
 from ai_toolkit.plan_provision import Found, Plan, Site, Wanted, check_and_preview, finished_before, look, make_plan
@@ -216,8 +217,9 @@ async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is t
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)))
-        await site.deployments.send(plan.name, template.content, passed)
-        return await site.deployments.follow(plan.name, progress.observe)
+        async with room_for_revision(site, plan, preview, ui):
+            await site.deployments.send(plan.name, template.content, passed)
+            return await site.deployments.follow(plan.name, progress.observe)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise

@@ -119,6 +119,10 @@ class ContainerApps:
         """Ends the revision's replicas, which gives their GPUs back."""
         await self._client.container_apps_revisions.deactivate_revision(self._group, app, revision)
 
+    async def activate(self, app: str, revision: str) -> None:
+        """Lets a revision run again that was deactivated."""
+        await self._client.container_apps_revisions.activate_revision(self._group, app, revision)
+
     async def restart(self, app: str, revision: str) -> None:
         await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
 
