@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import Workspace, read_parameters, write_atomically
 
 # Source: github.com/microsoft/windows-ai-studio-templates, configs/*/infra/provision/inference.bicep, as published.
-_KNOWN: Final = frozenset(
+PUBLISHED: Final = frozenset(
     {
         "f66d39513efb94440aa5020dcddc46a7abf345786c2c3f6aaf5e43a3042b3918",
         "c795e10ade44ab2c9238275aab4f7357eda8538a99a6961294d3704b8213cfba",
@@ -40,10 +41,10 @@ _PARAMETER: Final = re.compile(r"^param\s+(\w+)\s", re.MULTILINE)
 _ASIDE: Final = "microsoft"
 
 
-def is_microsofts(bicep: bytes) -> bool:
+def is_microsofts(bicep: bytes, published: Collection[str] = PUBLISHED) -> bool:
     """Whether it is Microsoft's template, as published or lightly edited: then its parameters tell."""
     plain = bicep.replace(b"\r\n", b"\n")
-    if hashlib.sha256(plain).hexdigest() in _KNOWN:
+    if hashlib.sha256(plain).hexdigest() in published:
         return True
     declared = set(_PARAMETER.findall(plain.decode(errors="replace")))
     return declared >= _ITS_PARAMETERS and "createEnvironment" not in declared
