@@ -1,11 +1,15 @@
 """A local cloud and a sample workspace of the tests' own."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from provisioning import Ground, make_ground
 from road import Road, environment
 from small_app import APP
+
+from ai_toolkit.local_cloud import control
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +55,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         yield road
     finally:
         road.run("local-cloud", "stop")
+
+
+@pytest.fixture(scope="session")
+def cloud_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A running local cloud, shared by the tests that provision in process, each in its own resource group."""
+    home = tmp_path_factory.mktemp("provision-cloud")
+    asyncio.run(control.start(home))
+    yield home
+    asyncio.run(control.stop(home))
+
+
+@pytest.fixture
+def ground(tmp_path: Path, cloud_home: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """A workspace with the templates, and a resource group of its own that does not exist yet."""
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_HOME", str(cloud_home))
+    return make_ground(tmp_path, cloud_home)

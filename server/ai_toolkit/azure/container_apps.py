@@ -159,13 +159,13 @@ class ContainerApps:
                 return int(usage.limit - usage.current_value)
         return None
 
-    async def activate(self, app: str, revision: str) -> None:
-        """Lets the revision serve again."""
-        await self._client.container_apps_revisions.activate_revision(self._group, app, revision)
-
     async def deactivate(self, app: str, revision: str) -> None:
         """Ends the revision's replicas, which gives their GPUs back."""
         await self._client.container_apps_revisions.deactivate_revision(self._group, app, revision)
+
+    async def activate(self, app: str, revision: str) -> None:
+        """Lets a revision run again that was deactivated."""
+        await self._client.container_apps_revisions.activate_revision(self._group, app, revision)
 
     async def restart(self, app: str, revision: str) -> None:
         await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
