@@ -74,6 +74,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json:
 @click.option("--subscription", metavar="ID", help="The Azure subscription.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
+@click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
 @_yes_option
 @_common
 def provision(  # noqa: PLR0913  (click passes each option)
@@ -82,6 +83,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
     subscription: str | None,
     resource_group: str | None,
     location: str | None,
+    what_if: bool,
     yes: bool,
     workspace: Workspace,
     as_json: bool,
@@ -93,8 +95,11 @@ def provision(  # noqa: PLR0913  (click passes each option)
     async def work(ui: TerminalUi) -> object:
         from ai_toolkit.choose_target import Answers  # noqa: PLC0415  (loads the Azure SDK)
         from ai_toolkit.provision import provision as use_case  # noqa: PLC0415
+        from ai_toolkit.provision import what_if as preview  # noqa: PLC0415
 
         answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        if what_if:
+            return (await preview(workspace, ui, answers)).as_json()
         return await use_case(workspace, ui, answers)
 
     _run(work, as_json=as_json, agreed=yes)
@@ -108,6 +113,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
 @click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
 @click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
+@click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
 @_common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -118,6 +124,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     wake: bool,
     conflicts: str | None,
     base_models: str | None,
+    key: str | None,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
@@ -129,7 +136,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy import Options, preview  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models)
+        options = Options(previous, restart, wake, conflicts, base_models, key)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)
@@ -286,7 +293,7 @@ def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agre
     except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
         log.debug("The command failed", exc_info=error)
         told = for_people(error)
-        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED}
+        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
         _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
     else:
         if as_json:

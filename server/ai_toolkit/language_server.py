@@ -25,6 +25,7 @@ from ai_toolkit import __version__, editor_commands, editor_documents, protocol
 from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi, path_of
 from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
+from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,9 @@ class Server(LanguageServer):
             ended = "cancelled"
             ui.announce(f"{title}: cancelled.")
             raise JsonRpcRequestCancelled(str(Interrupted())) from error
-        except Dismissed as error:
+        except (Dismissed, Interrupted) as error:
             ended = "cancelled"
+            ui.announce(str(error))
             raise JsonRpcRequestCancelled(error.message) from error
         except Exception as error:
             log.debug("%s failed", title, exc_info=error)
@@ -124,7 +126,7 @@ class Server(LanguageServer):
     async def end_commands(self) -> None:
         """Cancels what runs and waits for its clean-up."""
         for task in self._tasks:
-            task.cancel()
+            task.cancel(CLOSING)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Awaitable[Any]) -> asyncio.Task[Any]:

@@ -23,6 +23,7 @@ from ai_toolkit.local_cloud.resource_manager.managed_environments import (
 )
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.providers import Providers
 from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
@@ -83,6 +84,7 @@ class Services:
         )
         self._routes = Routes()
         subscriptions.add_routes(self._routes)
+        Providers(manager, faults).add_routes(self._routes)
         groups.add_routes(self._routes)
         self._deployments.add_routes(self._routes)
         Quotas(manager, environments, accounts, ground).add_routes(self._routes)

@@ -15,6 +15,7 @@ from ai_toolkit.local_cloud.arm_error import (
 from ai_toolkit.local_cloud.faults import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.registration import check_registered
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
@@ -29,7 +30,7 @@ class ResourceManager:
     def __init__(
         self, store: ResourceStore, operations: Operations, faults: Faults, types: Iterable[ResourceType]
     ) -> None:
-        self._faults = faults
+        self.faults = faults
         self.store = store
         self.operations = operations
         operations.view = lambda identifier: self.view(self.require(identifier))
@@ -62,11 +63,26 @@ class ResourceManager:
         """The resource's type; ArmError when the PUT is wrong whatever the state is."""
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
+        check_registered(self.store, identifier.namespace)
+        self._check_policy(identifier, body)
         resource_type.check(identifier, body)
         check_body(identifier.type, _as_sent(body))
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type
+
+    def _check_policy(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse what a policy forbids, in the words of Azure Policy."""
+        is_account = identifier.type.lower() == "microsoft.storage/storageaccounts"
+        if is_account and self.faults.forbids_shared_key and properties(body).get("allowSharedKeyAccess") is not False:
+            policy = "Storage accounts should prevent shared key access"
+            raise ArmError(
+                "RequestDisallowedByPolicy",
+                f"Resource '{identifier.name}' was disallowed by policy. Error Type: PolicyViolation, "
+                f"Policy Definition Name : {policy}, Policy Assignment Name : local.",
+                status=403,
+                target=identifier.name,
+            )
 
     def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
         """The resource as stored before it is provisioned, and whether it is new."""
@@ -117,7 +133,7 @@ class ResourceManager:
 
     async def _suffer(self, resource: StoredResource) -> None:
         """Let a fault happen that was asked for."""
-        fault = self._faults.for_resource(str(resource.id))
+        fault = self.faults.for_resource(str(resource.id))
         if fault is not None and fault.kind is Kind.RESOURCE_HANGS:
             await asyncio.Event().wait()
         if fault is not None:
