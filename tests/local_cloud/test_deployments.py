@@ -85,6 +85,27 @@ async def test_references_imply_the_order(clients, group):
     assert referring["tags"]["of"] == made["properties"]["customerId"]
 
 
+async def test_a_serial_loop_goes_batch_by_batch(clients, group, faults, until):
+    """Two at a time: the third copy has not begun while the second hangs; in the end all are made."""
+    many = workspace(
+        "[format('many{0}', copyIndex())]", copy={"name": "many", "count": 3, "mode": "serial", "batchSize": 2}
+    )
+    fault = faults.add("resource-hangs", path="/workspaces/many1$")
+    await begin(clients, group, template_of([many]))
+
+    async def first_is_done():
+        found = await operations_of(clients, group)
+        done = "many0" in found and found["many0"].provisioning_state == "Succeeded"
+        return found if done and faults.hits(fault) else None
+
+    found = await until(first_is_done)
+    await clients.deployments.deployments.cancel(group, "one")
+    again = await run(clients, group, template_of([many]), "two")
+
+    assert set(found) == {"many0", "many1"}
+    assert len(again.properties.output_resources) == 3
+
+
 async def test_symbolic_names_collections_and_existing_resources(clients, group):
     """languageVersion 2.0: `references` of a loop in its order; existing ones are read, conditions leave out."""
     await run(clients, group, template_of([workspace("there")]), "before")
