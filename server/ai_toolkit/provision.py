@@ -4,13 +4,12 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from ai_toolkit import parameters
-from ai_toolkit.cloud import Cloud, open_cloud
+from ai_toolkit.cloud import Cloud
 from ai_toolkit.errors import ValueImpossible
 from ai_toolkit.templates import Template, workspace_template
 from ai_toolkit.ui import Ui
@@ -56,7 +55,7 @@ class Existing:
 
 async def provision(workspace: Workspace, ui: Ui, answers: "Answers") -> Provisioned:
     """Creates what is missing of the Azure resources, uses what exists, and writes `inference.config.json`."""
-    from ai_toolkit.choose_target import choose_place, choose_subscription  # noqa: PLC0415  (loads the Azure SDK)
+    from ai_toolkit.choose_target import choose_target  # noqa: PLC0415  (loads the Azure SDK)
 
     template = await workspace_template(workspace)
     given = workspace.parameters()
@@ -65,12 +64,9 @@ async def provision(workspace: Workspace, ui: Ui, answers: "Answers") -> Provisi
     for warning in given.warnings:
         ui.announce(warning)
 
-    subscription = await choose_subscription(ui, answers, workspace)
-    async with AsyncExitStack() as stack:
-        cloud = await stack.enter_async_context(open_cloud(subscription))
-        manager = await stack.enter_async_context(cloud.resource_manager(subscription))
-        place = await choose_place(ui, cloud, manager, subscription, answers)
-        if subscription == LOCAL_SUBSCRIPTION:
+    async with choose_target(ui, answers, workspace) as chosen:
+        cloud, manager, place = chosen.cloud, chosen.manager, chosen.place
+        if place.subscription == LOCAL_SUBSCRIPTION:
             ui.announce("This computer: the replica is a process here; no GPU and no container image are involved.")
 
         group_id = f"/subscriptions/{place.subscription}/resourceGroups/{place.resource_group}"

@@ -18,17 +18,17 @@ from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
 def as_cloud_error(error: BaseException) -> CloudError | None:
     """The error for people, or None when it did not come from an Azure SDK."""
     if isinstance(error, ClientAuthenticationError):
-        return SignInNeeded(_first_line(error.message))
+        return SignInNeeded(first_line(error.message))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return CloudUnreachable("The cloud", _first_line(str(error)))
+        return CloudUnreachable("The cloud", first_line(str(error)))
     if isinstance(error, HttpResponseError):
         code, message = innermost(_body(error))
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or _first_line(error.message)} ({code or 'no code'}).",
+            f"The cloud answered {error.status_code}: {message or first_line(error.message)} ({code or 'no code'}).",
             "Nothing after this step was done; run the command again when the cause is mended.",
         )
     if isinstance(error, AzureError):
-        return CloudError(f"The cloud could not be used: {_first_line(str(error))}", "Run the command again.")
+        return CloudError(f"The cloud could not be used: {first_line(str(error))}", "Run the command again.")
     return None
 
 
@@ -63,5 +63,6 @@ def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)
         return None
 
 
-def _first_line(text: str | None) -> str:
+def first_line(text: str | None) -> str:
+    """The first line of a text, at most 300 characters of it."""
     return (text or "no reason given").strip().splitlines()[0][:300]

@@ -3,13 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
-import hashlib
-import hmac
 import logging
 import os
 import signal
 import ssl
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
@@ -21,6 +18,7 @@ from ai_toolkit.local_cloud import fault_routes, identity
 from ai_toolkit.local_cloud.access import resource_manager_access, same_token
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.directory import CALLER, Directory, access_by_tenant
 from ai_toolkit.local_cloud.fault_routes import misbehaving
 from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.service import FileService
@@ -51,6 +49,7 @@ from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
 from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
 from ai_toolkit.local_cloud.state import ResourceStore
 from ai_toolkit.local_cloud.tls import server_context
+from ai_toolkit.local_cloud.tokens import issue_token, read_token
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +71,7 @@ class LocalCloud:
         self._side_data = SideData(home.files_state_file)
         self._operations = Operations(self._store)
         self._faults = Faults()
+        self._directory = Directory(home.directory_file)
         shares = Shares(home.shares, self._side_data)
         self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)
         self._file_shares = FileShares(self._store, shares)
@@ -120,12 +120,13 @@ class LocalCloud:
             middlewares=[
                 misbehaving(self._faults, "management"),
                 resource_manager_access(self._is_good_token, identity.is_public),
+                access_by_tenant(self._directory, self._home.token),
             ],
             client_max_size=LARGEST_BODY_BYTES,
         )
         management.router.add_get("/local-cloud", self._about)
         fault_routes.add_routes(management.router, self._faults)
-        identity.add_routes(management.router, self._home.token, self._issue_token)
+        identity.add_routes(management.router, self._home.token, self._directory)
         management.router.add_route("*", "/{path:.*}", self._answer)
         files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
         files.router.add_route("*", "/{path:.*}", self._files.answer)
@@ -186,18 +187,12 @@ class LocalCloud:
         own = self._home.token()
         if same_token(token, own):
             return True
-        expiry, _, signature = token.partition(".")
-        if not expiry.isdigit() or int(expiry) < time.time():
-            return False
-        return same_token(signature, _signature(own, expiry))
+        claims = read_token(own, token)
+        return claims is not None and "use" not in claims
 
     def _issue_token(self, life: timedelta) -> str:
-        expiry = str(int(time.time() + life.total_seconds()))
-        return f"{expiry}.{_signature(self._home.token(), expiry)}"
-
-
-def _signature(token: str, expiry: str) -> str:
-    return hmac.digest(token.encode(), f"token:{expiry}".encode(), hashlib.sha256).hex()
+        caller = CALLER.get()
+        return issue_token(self._home.token(), life, {"tid": caller.tenant} if caller else {})
 
 
 async def _listen(runner: web.AppRunner, last_url: str | None, context: ssl.SSLContext | None) -> str:
