@@ -250,7 +250,11 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
 @click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
 @_common
 def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
-    """Start, stop, look at or empty the local cloud."""
+    """Start, stop, look at or empty the local cloud.
+
+    It stands in for Azure on this computer. For tests it misbehaves on demand: POST a fault, a JSON object, to
+    /local-cloud/faults at its address with its token; `python -m pydoc ai_toolkit.local_cloud.faults` lists them.
+    """
     del workspace
 
     async def work(ui: TerminalUi) -> object:
