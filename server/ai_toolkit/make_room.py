@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ai_toolkit.plan_provision import Plan, Site
-from ai_toolkit.preflight import quota_of
-from ai_toolkit.preview import Preview
+from ai_toolkit.plan_provision import Outlook, Plan, Site
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
@@ -14,18 +12,15 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def room_for_revision(site: Site, plan: Plan, preview: Preview, ui: Ui) -> AsyncIterator[None]:
+async def room_for_revision(site: Site, plan: Plan, outlook: Outlook, ui: Ui) -> AsyncIterator[None]:
     """While a new revision is made, the old one does not run if the quota has no room for both.
 
     A new revision starts before the old one ends. Afterwards the old one runs again unless there is a new one.
     """
     name = plan.settings.names["acaAppName"]
-    changes = any(one.id.lower().endswith(f"/containerapps/{name.lower()}") for one in preview.modify)
-    if plan.profile is None or not plan.existing.app or not changes:
-        yield
-        return
-    quota = quota_of(plan.profile, await site.state.quotas(str(plan.settings.value("location"))))
-    if quota is None or quota.used < quota.limit:
+    changes = any(one.id.lower().endswith(f"/containerapps/{name.lower()}") for one in outlook.preview.modify)
+    full = outlook.quota is not None and outlook.quota.used >= outlook.quota.limit
+    if not full or not plan.existing.app or not changes:
         yield
         return
     async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:

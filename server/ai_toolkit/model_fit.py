@@ -1,5 +1,6 @@
 """Whether adapter and base model fit together and onto the GPU, as far as their files tell before a start."""
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Mapping
@@ -61,23 +62,24 @@ def fit_here(workspace: Workspace, gpu_gb: int | None) -> Fit | None:
 
 async def fit_on_share(share: "FileShare") -> Fit:
     """What the share tells, looked up where fine-tuning leaves an adapter."""
-    for folder in _USUAL:
-        content = await share.read(folder / _CONFIG)
-        if content is None:
-            continue
-        try:
-            named = json.loads(content).get("base_model_name_or_path")
-        except (ValueError, AttributeError):
-            return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
-        names = await share.list_directory(folder)
-        if _WEIGHTS not in names:
-            advice = "Save the adapter as safetensors: pickle files are not served."
-            return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", advice)
-        base = PurePosixPath(BASE_MODELS, str(named))
-        there = bool(await share.list_directory(base)) if named and ".." not in base.parts else False
-        where = "which is there too" if there else "which is not below model-cache/ there; it would be downloaded"
-        return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
-    return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
+    contents = await asyncio.gather(*(share.read(folder / _CONFIG) for folder in _USUAL))
+    found = [(folder, content) for folder, content in zip(_USUAL, contents, strict=True) if content is not None]
+    if not found:
+        return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
+    folder, content = found[0]
+    try:
+        named = str(json.loads(content).get("base_model_name_or_path"))
+    except (ValueError, AttributeError):
+        return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
+    base = PurePosixPath(BASE_MODELS, named)
+    if ".." in base.parts or not base.is_relative_to(BASE_MODELS):
+        return Fit(None, f"The share has {folder}, trained on {named}, which is no name below {BASE_MODELS}/.")
+    names, there = await asyncio.gather(share.list_directory(folder), share.list_directory(base))
+    if _WEIGHTS not in names:
+        advice = "Save the adapter as safetensors: pickle files are not served."
+        return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", advice)
+    where = "which is there too" if there else f"which is not below {BASE_MODELS}/ there; it would be downloaded"
+    return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
 
 
 def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adapter: bool) -> Fit:
