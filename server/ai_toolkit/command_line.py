@@ -113,6 +113,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
 @click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
 @click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
+@click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
 @_common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -123,6 +124,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     wake: bool,
     conflicts: str | None,
     base_models: str | None,
+    key: str | None,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
@@ -134,7 +136,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy import Options, preview  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models)
+        options = Options(previous, restart, wake, conflicts, base_models, key)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)

@@ -263,7 +263,10 @@ class EndpointRefused(EndpointError):
     code = "endpoint_refused"
 
     def __init__(self, url: str, status: int, reason: str) -> None:
-        super().__init__(f"{url} answered {status}: {reason}", "aitk status tells what runs there.")
+        """`status` is HTTP's, or 0 where there was no answer."""
+        self.status = status
+        answered = f"answered {status}: {reason}" if status else f"gave {reason}"
+        super().__init__(f"{url} {answered}", "aitk status tells what runs there.")
 
 
 class ToolMissing(AiToolkitError):

@@ -99,6 +99,13 @@ class Workspace:
         values["endpoint"] = _endpoint_url(path, values["endpoint"])
         return Target(**values)
 
+    def target_without_endpoint(self) -> Target | None:
+        """The target of a file that names everything but its endpoint, with an empty one; None for any other file."""
+        document = _read_object(self.target_path) if self.target_path.exists() else {}
+        values = {name: document.get(key) for name, key in TARGET_KEYS.items()}
+        named = {name: value for name, value in values.items() if isinstance(value, str) and value}
+        return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
+
     def target_or_none(self) -> Target | None:
         """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
         if not self.target_path.exists():

@@ -4,42 +4,7 @@ import json
 import socket
 
 import pytest
-from road import Road, environment
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A workspace whose app is a few lines, on a local cloud of its own."""
-    base = tmp_path_factory.mktemp("small")
-    other = Road(base / "workspace", environment(base / "cloud"))
-    other.folder.mkdir()
-    other.run("init")
-    inference = other.folder / "inference"
-    for file in sorted(inference.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    (inference / "start.py").write_text(APP)
-    (inference / "words.txt").write_text("first")
-    other.run("provision", "--local", "--yes")
-    try:
-        yield other
-    finally:
-        other.run("local-cloud", "stop")
-
-
-APP = """
-import http.server, json, os, pathlib
-words = pathlib.Path(__file__).with_name("words.txt").read_text()
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"ready": True, "stage": "ready", "detail": words}).encode()
-        self.send_response(200 if self.path in ("/health", "/ready") else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *about):
-        print("asked for", self.path, flush=True)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
-"""
+from small_app import APP
 
 
 def test_deploy_shows_acts_and_goes_back(small):

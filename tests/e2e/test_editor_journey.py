@@ -35,6 +35,7 @@ class Editor:
     asked: list[Any] = field(default_factory=list)
     progress: list[Any] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    offered: list[list[str]] = field(default_factory=list)
     opened: asyncio.Queue[types.ShowDocumentParams] = field(default_factory=asyncio.Queue)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,6 +88,7 @@ async def editor(environment: dict[str, str], answers: dict[str, str | None], pr
     @client.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)
     def offered(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
         titles = [action.title for action in params.actions or ()]
+        seen.offered.append(titles)
         return next((types.MessageActionItem(title) for title in titles if title in seen.pressed), None)
 
     @client.feature(types.WINDOW_SHOW_DOCUMENT)
@@ -117,7 +119,17 @@ async def test_an_editor_provisions_deploys_and_reads_the_models_answer(empty_ro
         provisioned = await seen.command("provisionInference", empty_road.folder, "p1")
         deployed = await seen.command("deployInference", empty_road.folder, "d1")
         shown = await asyncio.wait_for(seen.opened.get(), 30)
+        await seen.command("showStatus", empty_road.folder, "s1")
 
+    assert ["Go to Inference Endpoint", "Show logs"] in seen.offered
+    told = [value.get("message") or "" for token, value in seen.progress if token == "d1"]
+    stages = ("uploading: 1 of ", "restarting the replica", "preparing", "loading weights", "ready")
+    places = [next((place for place, text in enumerate(told) if text.startswith(stage)), -1) for stage in stages]
+    assert -1 not in places, told
+    assert places == sorted(places)
+    status = next(line for line in reversed(seen.log) if "revision: " in line)
+    facts = r"ready\ndeployed: 20.*\nrevision: \S+, replicas: \S+\nbase model: \S+\nadapter: .*SHA-256"
+    assert re.search(facts, status)
     assert [question["items"][0]["id"] for question in seen.asked] == [LOCAL]
     assert provisioned["endpoint"] == deployed["endpoint"]
     assert deployed["action"] == "restart"

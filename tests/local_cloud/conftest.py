@@ -71,11 +71,11 @@ class Clients:
     def token(self) -> str:
         return self.status.token_file.read_text().strip()
 
-    async def raw(self, path: str, api_version: str) -> Any:
-        """A GET's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
+    async def raw(self, path: str, api_version: str, method: str = "GET") -> Any:
+        """An answer's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
         headers = {"Authorization": f"Bearer {self.token}"}
         url = f"{self.status.resource_manager}{path}?api-version={api_version}"
-        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+        async with aiohttp.ClientSession(headers=headers) as session, session.request(method, url) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 

@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ai_toolkit.local_cloud.files.side_data import SideData
@@ -27,7 +28,7 @@ class SharePath:
     names: tuple[str, ...]
     root: Path
 
-    @property
+    @cached_property
     def on_disk(self) -> Path:
         """Where it lies."""
         return self.root.joinpath(*self.names)
@@ -37,12 +38,12 @@ class SharePath:
         """The last name; empty for the share's root."""
         return self.names[-1] if self.names else ""
 
-    @property
+    @cached_property
     def parent(self) -> "SharePath":
         """The directory that holds it."""
         return SharePath(self.account, self.share, self.names[:-1], self.root)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The path in the share, with slashes."""
         return "/".join(self.names)
@@ -56,10 +57,10 @@ class SharePath:
         return stat.S_ISDIR(_mode(self.on_disk))
 
 
-def _mode(path: Path) -> int:
+def _mode(path: Path | str) -> int:
     """The file's mode; 0, which is no kind of file, where there is none."""
     try:
-        return path.lstat().st_mode
+        return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
@@ -112,13 +113,13 @@ class Shares:
             raise StorageError("ShareNotFound")
         root = self.root(account, share)
         names: list[str] = []
-        at = root
+        folder = str(root)
         for name in (part for part in text.split("/") if part):
-            found = _find(at, _checked(name, keep_trailing_dots=keep_trailing_dots))
-            names.append(found)
-            at = at / found
-            if at.is_symlink():
+            found, is_link = _find(folder, _checked(name, keep_trailing_dots=keep_trailing_dots))
+            if is_link:
                 raise StorageError("ResourceNotFound")
+            names.append(found)
+            folder = f"{folder}/{found}"
         if sum(len(name) + 1 for name in names) > LONGEST_PATH:
             raise StorageError("InvalidResourceName")
         return SharePath(account.lower(), share.lower(), tuple(names), root)
@@ -132,15 +133,14 @@ def _checked(name: str, *, keep_trailing_dots: bool) -> str:
     return name if keep_trailing_dots else trimmed
 
 
-def _find(folder: Path, name: str) -> str:
-    """The name as it is on disk; the given one where there is none in any case."""
-    if os.path.lexists(folder / name):
-        return name
+def _find(folder: str, name: str) -> tuple[str, bool]:
+    """The name as it is on disk, and whether it is a link; the given one where there is none in any case."""
+    if mode := _mode(f"{folder}/{name}"):
+        return name, stat.S_ISLNK(mode)
+    folded = name.casefold()
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.casefold() == name.casefold():
-                    return entry.name
+        names = os.listdir(folder)  # noqa: PTH208  # for each new file, so without a Path for every name
+        same = [entry for entry in names if entry.casefold() == folded]
     except (FileNotFoundError, NotADirectoryError):
-        return name
-    return name
+        return name, False
+    return (same[0], stat.S_ISLNK(_mode(f"{folder}/{same[0]}"))) if same else (name, False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
@@ -14,6 +14,7 @@ from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     API_VERSIONS,
     check_profile,
     environment_of,
+    require_environment,
 )
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
@@ -102,7 +103,11 @@ class ContainerApps(ResourceType):
                 f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas <= 1000.",
                 target="properties.template.scale",
             )
+        if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
+            raise not_emulated_value("Multiple", "properties.configuration.activeRevisionsMode")
         ingress = configuration.get("ingress")
+        if str((ingress or {}).get("transport")).lower() == "tcp":
+            raise not_emulated_value("tcp", "properties.configuration.ingress.transport")
         IngressRules.read(ingress or {})
         if ingress and not isinstance(ingress.get("targetPort", 80), int):
             raise ArmError(
@@ -134,14 +139,7 @@ class ContainerApps(ResourceType):
         """What was sent with Azure's defaults; ports and revisions of an existing app stay."""
         given = properties(body)
         environment_id = given.get("environmentId") or given.get("managedEnvironmentId")
-        environment = self.store.get(ResourceId.parse(str(environment_id))) if environment_id else None
-        if environment is None:
-            raise ArmError(
-                "ManagedEnvironmentNotFound",
-                f"The managed environment '{environment_id}' of the container app '{identifier.name}' does not exist.",
-                status=404,
-                target="properties.environmentId",
-            )
+        environment = require_environment(self.store, environment_id, f"container app '{identifier.name}'")
         check_profile(environment, given.get("workloadProfileName"))
         before = properties(existing) if existing else {}
         if before and environment_of(existing or {}) != environment.id.key:

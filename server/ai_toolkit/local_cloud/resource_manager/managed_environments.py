@@ -33,6 +33,7 @@ class ManagedEnvironments(ResourceType):
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
     name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
+    working_state: ClassVar[str] = "InfrastructureSetupInProgress"
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -166,6 +167,19 @@ def environment_of(app_body: JsonObject) -> str:
     found = properties(app_body)
     named = found.get("environmentId") or found.get("managedEnvironmentId") or ""
     return ResourceId.parse(named).key if isinstance(named, str) and named else ""
+
+
+def require_environment(store: ResourceStore, environment_id: JsonValue, what: str) -> StoredResource:
+    """The managed environment of that id, or ArmError 404 saying what needs it."""
+    environment = store.get(ResourceId.parse(str(environment_id))) if environment_id else None
+    if environment is None:
+        raise ArmError(
+            "ManagedEnvironmentNotFound",
+            f"The managed environment '{environment_id}' of the {what} does not exist.",
+            status=404,
+            target="properties.environmentId",
+        )
+    return environment
 
 
 def dns_suffix(environment: ResourceId) -> str:

@@ -103,7 +103,7 @@ class ResourceManager:
                 "lastModifiedByType": "User",
                 "lastModifiedAt": now,
             },
-            "properties": {**properties(merged), "provisioningState": "InProgress"},
+            "properties": {**properties(merged), "provisioningState": resource_type.working_state},
         }
         return self.store.put(identifier, merged), existing is None
 
@@ -159,10 +159,19 @@ class ResourceManager:
         """The stored resource, or 404."""
         check_subscription(identifier.subscription)
         self.require_group(identifier)
-        found = self.store.get(identifier)
+        found = self.store.get(identifier) or self._implicit(identifier)
         if found is None:
             raise resource_not_found(str(identifier), identifier.group)
         return found
+
+    def _implicit(self, identifier: ResourceId) -> StoredResource | None:
+        """A part that every parent has from the beginning."""
+        found = self.find_type(identifier.type)
+        if found is None or not found.is_implicit or not found.name_pattern.fullmatch(identifier.name.lower()):
+            return None
+        parent = self.store.get(identifier.parent)
+        kind, name = identifier.types[-1], identifier.name.lower()
+        return StoredResource(parent.id.child(kind, name), {"properties": {}}) if parent else None
 
     def require_group(self, identifier: ResourceId) -> StoredResource:
         """The resource group, or 404."""
@@ -176,8 +185,13 @@ class ResourceManager:
         return self.type_of(resource.id, None).view(resource)
 
     def list(self, scope: str, resource_type: str) -> list[JsonObject]:
-        """Resources of one type below a scope."""
-        return [self.view(resource) for resource in self.store.below(scope, resource_type)]
+        """Resources of one type below a scope; those that every parent has, too."""
+        found = {resource.id.key: resource for resource in self.store.below(scope, resource_type)}
+        if (kind := self.find_type(resource_type)) is not None and kind.is_implicit:
+            parent = ResourceId.parse(scope)
+            implicit = self._implicit(parent.child(kind.name.rpartition("/")[2], "default"))
+            found = found or ({implicit.id.key: implicit} if implicit else {})
+        return [self.view(resource) for resource in found.values()]
 
     async def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and its parts, the parts first; one that is not there is no error."""

@@ -27,6 +27,7 @@ class StorageAccounts(ResourceType):
     created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9]{3,24}")
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
+    working_state: ClassVar[str] = "Creating"
 
     def __init__(self, store: ResourceStore, shares: Shares, files_url: Callable[[], str]) -> None:
         super().__init__(store)
@@ -138,6 +139,12 @@ class FileServices(ResourceType):
     is_implicit: ClassVar[bool] = True
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
     name_rule: ClassVar[str] = "it is always 'default'"
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The file service; its provisioning state is not part of Azure's answer."""
+        body = super().view(resource)
+        shown = {key: value for key, value in properties(body).items() if key != "provisioningState"}
+        return {**body, "properties": shown}
 
 
 class FileShares(ResourceType):

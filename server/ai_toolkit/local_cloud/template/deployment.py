@@ -50,6 +50,14 @@ class RunningSurroundings:
         body = self._manager.view(self._manager.require(self._resolve(name)))
         return body if full else body.get("properties", {})
 
+    def references(self, symbol: str, *, full: bool) -> list[Value]:
+        """The properties of a loop's resources now, or the whole of them."""
+        prefix = f"{symbol.lower()}["
+        found = [planned.symbol for name, planned in self._planned.items() if name.startswith(prefix)]
+        if not found:
+            raise FunctionError(f"The template has no resource collection '{symbol}'.")
+        return [self.reference(one, None, full=full) for one in found]
+
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """What a `list…` function of a template returns."""
         del api_version, body

@@ -14,7 +14,7 @@ from ai_toolkit.local_cloud.template.scope import LoopVariable, NotYetKnownError
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member
 
 Value = Any  # a JSON value
-RUNTIME_FUNCTIONS = frozenset({"reference"})  # besides every `list…`
+RUNTIME_FUNCTIONS = frozenset({"reference", "references"})  # besides every `list…`
 NOT_IN_BODY = frozenset({"condition", "dependsOn", "copy", "apiVersion", "type", "name", "existing", "scope",
                          "comments", "metadata", "resources", "import", "resourceGroup", "subscriptionId"})  # fmt: skip
 
@@ -53,6 +53,11 @@ class UnknownYet:
         """Never: the resource may not exist yet."""
         del api_version, full
         raise NotYetKnownError(name)
+
+    def references(self, symbol: str, *, full: bool) -> list[Value]:
+        """Never: the resources may not exist yet."""
+        del full
+        raise NotYetKnownError(symbol)
 
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """Never: the resource may not exist yet."""

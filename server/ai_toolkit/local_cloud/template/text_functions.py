@@ -1,11 +1,10 @@
-"""String and date functions of ARM templates, on values that are already evaluated."""
+"""String functions of ARM templates, on values that are already evaluated."""
 
 import base64
 import json
 import re
 import urllib.parse
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from ai_toolkit.local_cloud.template.unique_string import guid, unique_string
@@ -111,38 +110,6 @@ def join(values: Value, separator: Value) -> str:
 def pad_left(value: Value, width: Value, fill: Value = " ") -> str:
     """A string at least so wide."""
     return to_string(value).rjust(integer(width, "padLeft"), text(fill, "padLeft"))
-
-
-def utc_now(form: Value = "yyyyMMddTHHmmssZ") -> str:
-    """The time now in one of .NET's formats."""
-    return _net_date(datetime.now(UTC), text(form, "utcNow"))
-
-
-_STANDARD_DATES = {"d": "M/d/yyyy", "s": "yyyy-MM-ddTHH:mm:ss", "u": "yyyy-MM-dd HH:mm:ssZ"}
-_DATE_PARTS = {
-    "yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "hh": "%I", "mm": "%M", "ss": "%S",
-}  # fmt: skip
-
-
-def _net_date(moment: datetime, form: str) -> str:
-    if form in {"o", "O"}:
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
-    form = _STANDARD_DATES.get(form, form)
-
-    def replace(match: re.Match[str]) -> str:
-        part = match[0]
-        if part in _DATE_PARTS:
-            return moment.strftime(_DATE_PARTS[part])
-        singles = {
-            "M": moment.month,
-            "d": moment.day,
-            "H": moment.hour,
-            "m": moment.minute,
-            "s": moment.second,
-        }
-        return str(singles[part]) if part in singles else part
-
-    return re.sub(r"yyyy|yy|MM|dd|HH|hh|mm|ss|[MdHms]", replace, form)
 
 
 def base64_to_string(value: Value) -> str:
