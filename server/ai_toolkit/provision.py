@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -229,8 +229,24 @@ async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is t
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*outlook.preview.create, *outlook.preview.modify)))
         async with room_for_revision(site, plan, outlook, ui):
-            await site.deployments.send(plan.name, template.content, passed)
-            return await site.deployments.follow(plan.name, progress.observe)
+            return await _send_and_follow(site, workspace, template, plan, passed, progress)
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, workspace))) from reason
+
+
+async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, and who is told)
+    site: Site,
+    workspace: Workspace,
+    template: Template,
+    plan: Plan,
+    values: Mapping[str, object],
+    progress: ResourceProgress,
+) -> "Deployment":
+    try:
+        await site.deployments.send(plan.name, template.content, values)
+        return await site.deployments.follow(plan.name, progress.observe)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise

@@ -124,8 +124,10 @@ def test_provisioned_by_hand_as_the_readme_says(az, secure_cloud, tmp_path):
     variables = {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(secure_cloud.home)}
     run(*aitk, "init", cwd=tmp_path, env=variables)
     provision = tmp_path / "infra" / "provision"
-    words = ("--resource-group", "by-hand", "--name", "by-hand", "--template-file", str(provision / "inference.json"),
-             "--parameters", str(provision / "inference.parameters.json"), "--parameters", "apiKey=my-own-key")  # fmt: skip
+    words = (
+        *("--resource-group", "by-hand", "--name", "by-hand", "--template-file", str(provision / "inference.json")),
+        *("--parameters", str(provision / "inference.parameters.json"), "--parameters", "apiKey=my-own-key"),
+    )
     az("group", "create", "--name", "by-hand", "--location", "westus3")
     made = az("deployment", "group", "create", *words)
     again = az("deployment", "group", "create", *words, *(
