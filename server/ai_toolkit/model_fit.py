@@ -83,14 +83,16 @@ async def fit_on_share(share: "FileShare") -> Fit:
 
 
 def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adapter: bool) -> Fit:
-    size = sum(file.stat().st_size for file in base.glob("*.safetensors")) / 1e9
+    settings = _settings(workspace)
+    kept_whole = settings.get("dtype") in {"float32", "float64"}
+    size = sum(_loaded_bytes(file, kept_whole=kept_whole) for file in base.glob("*.safetensors")) / 1e9
     name = _id_of(workspace, base)
     what = f"{name} and its adapter fit together" if with_adapter else f"{name} has no adapter here"
     if not size:
         return Fit(None, f"{what}; {name} has no safetensors file, so its size is not known.")
     if gpu_gb is None:
         return Fit(True, f"{what}; the memory of this profile's GPU is not known.")
-    needed = size * (_NF4_PART if _quantized(workspace) else 1)
+    needed = size * (_NF4_PART if settings.get("quantization", "none") != "none" else 1)
     room = f"{needed:.1f} GB of weights, {gpu_gb} GB on the GPU"
     if needed > gpu_gb:
         advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
@@ -100,12 +102,20 @@ def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adap
     return Fit(True, f"{what}: {room}.")
 
 
-def _quantized(workspace: Workspace) -> bool:
+def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
+    """What the file's tensors take on the GPU: 32-bit numbers become 16-bit ones unless they are kept whole."""
+    header = _header(file)
+    if header is None:
+        return file.stat().st_size
+    sizes = [(one.get("dtype"), one["data_offsets"][1] - one["data_offsets"][0]) for one in header.values()]
+    return sum(size // 2 if kind == "F32" and not kept_whole else size for kind, size in sizes)
+
+
+def _settings(workspace: Workspace) -> Mapping[str, Any]:
     try:
-        text = (workspace.folder / "inference" / "settings.toml").read_text(encoding="utf-8")
-        return bool(tomllib.loads(text).get("quantization", "none") != "none")
+        return tomllib.loads((workspace.folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
 
 
 def _shape_problem(weights: Path, base: Path) -> str:
@@ -128,14 +138,21 @@ def _shape_problem(weights: Path, base: Path) -> str:
 
 
 def _shapes(file: Path) -> Mapping[str, list[int]] | None:
-    """Name -> shape, from the header. Source: https://huggingface.co/docs/safetensors/index#format."""
+    header = _header(file)
+    return None if header is None else {key: one["shape"] for key, one in header.items()}
+
+
+def _header(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
+    """Name -> dtype, shape and offsets; None for another file. Source: huggingface.co/docs/safetensors#format."""
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(length, _HEADER_LIMIT_BYTES)))
-        return {key: value["shape"] for key, value in header.items() if key != "__metadata__"}
+        found = {key: one for key, one in header.items() if key != "__metadata__"}
+        whole = all(isinstance(one["shape"], list) and len(one["data_offsets"]) == 2 for one in found.values())  # noqa: PLR2004  (from, to)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return found if whole else None
 
 
 def _id_of(workspace: Workspace, base: Path) -> str:

@@ -181,7 +181,7 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
-    changes = [Change(one, "Create") for one in _created(site, plan)] if place.new else foreseen.result()
+    changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
     refusal = None if place.new else refused.result()
     if isinstance(changes, Refusal):
         refusal, changes = refusal or changes, []
@@ -197,7 +197,7 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, changes)),
+        preview=Preview.of(_with_profile(site, plan, changes), foreseen=not place.new),
         quota=quota_of(plan.profile, facts.quotas) if plan.profile else None,
     )
 
@@ -218,9 +218,11 @@ async def _fit(site: Site, workspace: Workspace, plan: Plan) -> Fit:
         return await fit_on_share(share)
 
 
-def _created(site: Site, plan: Plan) -> list[str]:
-    """Ids of what our template makes in a new resource group."""
+def _created(site: Site, template: Template, plan: Plan) -> list[str]:
+    """Ids of what the template makes in a new resource group; of one of another make the names are not known here."""
     names, providers = plan.settings.names, f"{site.group_id}/providers"
+    if not template.ours:
+        return [f"{providers}/{kind}/…" for kind in template.types]
     account = f"{providers}/Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
     environment = f"{providers}/Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
     return [
