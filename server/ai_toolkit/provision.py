@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from ai_toolkit import parameters
-from ai_toolkit.cloud import Cloud, open_cloud
+from ai_toolkit.cloud import Cloud
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.fine_tuning import FineTuning, fine_tuning_of
 from ai_toolkit.make_room import room_for_revision
@@ -70,16 +70,14 @@ async def what_if(workspace: Workspace, ui: Ui, answers: "Answers") -> Preview:
 
 async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_if: bool) -> Provisioned | Preview:
     from ai_toolkit.azure.subscription_state import SubscriptionState  # noqa: PLC0415  (loads the Azure SDK)
-    from ai_toolkit.choose_target import choose_place, choose_subscription  # noqa: PLC0415
+    from ai_toolkit.choose_target import choose_target  # noqa: PLC0415
 
     await offer_ours(workspace, ui, ask=not what_if)
     wanted = await _read(workspace, ui)
 
-    subscription = await choose_subscription(ui, answers, workspace)
     async with AsyncExitStack() as stack:
-        cloud = await stack.enter_async_context(open_cloud(subscription))
-        manager = await stack.enter_async_context(cloud.resource_manager(subscription))
-        place = await choose_place(ui, cloud, manager, subscription, answers)
+        chosen = await stack.enter_async_context(choose_target(ui, answers, workspace))
+        cloud, manager, place = chosen.cloud, chosen.manager, chosen.place
         state = await stack.enter_async_context(SubscriptionState.open(cloud.connection, place.subscription))
         site = Site(cloud, manager, place, manager.deployments_of(place.resource_group), state)
         await _say_where(site, wanted.fine_tuning, ui, ask=not what_if)
