@@ -8,13 +8,8 @@ from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
-from ai_toolkit.choose_target import Place
 from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
-from ai_toolkit.fine_tuning import FineTuning
-from ai_toolkit.plan_provision import Site
 from ai_toolkit.preview import ONLY_ME, PRICES, Preview, agree, what_is_billed
-from ai_toolkit.provision import _say_where
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION
 
 CHECKS = [
     "signed in",
@@ -353,22 +348,3 @@ async def test_the_share_tells_where_the_workspace_has_no_model(provisioned):
     assert [outcome for outcome, _words in told] == ["failure", "warning", "pass"]
     assert "no adapter_model.safetensors" in told[0][1]
     assert "it would be downloaded" in told[1][1]
-
-
-def elsewhere(subscription):
-    """A place on Azure, of which only its name matters here."""
-    place = Place(subscription, "mine", "westus3", new=False)
-    return Site(cloud=None, manager=None, place=place, deployments=None, state=None)
-
-
-async def test_another_group_than_fine_tuning_s_is_said_and_asked_about_on_azure():
-    """Declined, nothing is done; on this computer it is said only."""
-    tuned = FineTuning("11111111-2222-3333-4444-555555555555", "tuning", None, {})
-    person = Person("no")
-    with pytest.raises(Dismissed):
-        await _say_where(elsewhere(tuned.subscription), tuned, person, ask=True)
-    here = Person()
-    await _say_where(elsewhere(LOCAL_SUBSCRIPTION), tuned, here, ask=True)
-
-    assert "its model will not be on the share of mine" in person.asked[0].title
-    assert "its model will not be on the share of mine" in here.text
