@@ -8,6 +8,7 @@ import {
   RevealOutputChannelOn,
   WorkDoneProgressCancelNotification,
 } from "vscode-languageclient/node";
+import { accessToken } from "./accounts";
 import { ServerStartError } from "./environment";
 import { mayOpen } from "./external";
 import { spawned } from "./processes";
@@ -101,6 +102,7 @@ export async function connect(interpreter: string, given: Shown & Life): Promise
   type Cancelled = vscode.CancellationToken;
   client.onRequest(editorRequests.pick, (params: PickParams, cancelled: Cancelled) => pick(params, cancelled));
   client.onRequest(editorRequests.input, (params: InputParams, cancelled: Cancelled) => input(params, cancelled));
+  client.onRequest(editorRequests.accessToken, accessToken);
   client.onRequest(editorRequests.copy, async ({ text, said }: CopyParams) => {
     await vscode.env.clipboard.writeText(text);
     void vscode.window.showInformationMessage(said);

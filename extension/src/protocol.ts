@@ -21,6 +21,7 @@ export const editorRequests = {
   pick: "aiToolkit/pick",
   input: "aiToolkit/input",
   copy: "aiToolkit/copy",
+  accessToken: "aiToolkit/accessToken",
 } as const;
 
 /** Notifications that the server sends to the editor. */
@@ -87,6 +88,18 @@ export interface InputAnswer {
 export interface CopyParams {
   readonly text: string;
   readonly said: string;
+}
+
+/** A token of the editor's own Microsoft account, for the account's home tenant where none is named. Only with `sign_in` may the person be asked to sign in. The answer is null when nobody is signed in. */
+export interface AccessTokenParams {
+  readonly scopes: readonly string[];
+  readonly tenant: string | null;
+  readonly signIn: boolean;
+}
+
+/** The token, which is shown nowhere; its expiry stands in it. */
+export interface AccessToken {
+  readonly token: string;
 }
 
 /** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. */

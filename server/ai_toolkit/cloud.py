@@ -3,11 +3,13 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from ai_toolkit.errors import LocalCloudFailed
 from ai_toolkit.local_cloud import control
+from ai_toolkit.sign_in_choice import SIGN_IN
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Target
 
 if TYPE_CHECKING:
@@ -17,21 +19,29 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.azure.file_share import FileShare
     from ai_toolkit.azure.resource_manager import ResourceManager
+    from ai_toolkit.azure.sign_in import AzureCredential
     from ai_toolkit.azure.storage import Storage
 
 LOCAL_RESOURCE_GROUP: Final = "ai-toolkit-local"
 LOCAL_LOCATION: Final = "westus3"
-_AZURE_URL: Final = "https://management.azure.com"
 _LOCAL_TOKEN_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud that answers; opens the adapters of `azure/` on it."""
+    """A cloud that answers; opens the adapters of `azure/` on it. The local cloud has no `account`."""
 
     connection: "Connection"
     endpoint_scheme: str
     portal: str | None
+    account: "AzureCredential | None" = None
+
+    def in_tenant(self, tenant: str) -> "Cloud":
+        """The same cloud as the account sees it in that tenant; this one must stay open."""
+        if self.account is None:
+            return self
+        account = self.account.in_tenant(tenant)
+        return replace(self, connection=replace(self.connection, credential=account), account=account)
 
     @asynccontextmanager
     async def resource_manager(self, subscription: str) -> "AsyncIterator[ResourceManager]":
@@ -71,16 +81,23 @@ class Cloud:
 
 @asynccontextmanager
 async def open_cloud(subscription: str | None) -> AsyncIterator[Cloud]:
-    """The cloud of the subscription (None means Azure); the local cloud is started when it is not running."""
+    """The cloud of the subscription (None means Azure); the local cloud is started when it is not running.
+
+    Azure is reached as `sign_in_choice.SIGN_IN` says. Raises SignInNeeded, CloudUnreachable.
+    """
     if subscription == LOCAL_SUBSCRIPTION:
         yield await _local_cloud()
         return
-    from ai_toolkit.azure.connection import Connection  # noqa: PLC0415  (azure.core, when first used)
+    from ai_toolkit.azure.connection import LOOPBACK, Connection  # noqa: PLC0415  (azure.core, when first used)
+    from ai_toolkit.azure.environment import azure_environment  # noqa: PLC0415
     from ai_toolkit.azure.sign_in import azure_credential  # noqa: PLC0415  (azure.identity, when first used)
 
-    async with azure_credential() as credential:
-        connection = Connection(_AZURE_URL, credential, f"{_AZURE_URL}/.default")
-        yield Cloud(connection, endpoint_scheme="https", portal="https://portal.azure.com")
+    sign_in = SIGN_IN.get()
+    environment = await azure_environment()
+    async with azure_credential(environment, await sign_in.credential(), sign_in.editor) as account:
+        connection = Connection(environment.resource_manager, account, environment.scope, environment.certificates)
+        here = urlsplit(environment.resource_manager).hostname in LOOPBACK  # its apps have no TLS
+        yield Cloud(connection, "http" if here else "https", environment.portal, account)
 
 
 async def _local_cloud() -> Cloud:
@@ -113,6 +130,9 @@ class _LocalToken:
 
         del options
         return AccessTokenInfo(self._token, int(time.time()) + _LOCAL_TOKEN_SECONDS)
+
+    async def refused(self, _tenant: str | None) -> bool:
+        return True
 
     async def close(self) -> None:
         """Nothing is held open."""

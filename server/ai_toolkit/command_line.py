@@ -7,6 +7,8 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +17,7 @@ import click
 from ai_toolkit import __version__
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError, for_people
 from ai_toolkit.local_cloud import control
+from ai_toolkit.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
 from ai_toolkit.terminal_ui import TerminalUi
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
 
@@ -38,13 +41,28 @@ _workspace_option = click.option(
     help="The folder with infra/ and inference/.",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+_credential_option = click.option(
+    "--credential",
+    type=click.Choice([name for name in CREDENTIALS if name != "vscode"]),
+    default="auto",
+    envvar="AITK_CREDENTIAL",
+    show_default=True,
+    show_envvar=True,
+    expose_value=False,
+    callback=lambda _context, _option, chosen: SIGN_IN.set(SignIn(partial(_same, chosen))),
+    help="Whose Azure account: that of the Azure CLI, of azd, of the environment, or of a browser sign-in.",
+)
 _yes_option = click.option("--yes", is_flag=True, help="Agree to what is shown instead of being asked.")
 
 _Command: TypeAlias = Callable[..., Any]
 
 
 def _common(command: _Command) -> _Command:
-    return _workspace_option(_json_option(command))
+    return _workspace_option(_credential_option(_json_option(command)))
+
+
+async def _same(chosen: str) -> str:
+    return chosen
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -184,7 +202,9 @@ def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
         from ai_toolkit.follow_logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
 
         if follow:
-            await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            with suppress(asyncio.CancelledError):  # Ctrl+C is how it ends
+                await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            return {"lines": []}
         lines = await last_lines(workspace)
         ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
         return {"lines": lines}

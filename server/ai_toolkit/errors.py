@@ -9,6 +9,7 @@ AiToolkitError
 ├── CloudError                Azure, or the local cloud in its place
 │   ├── SignInNeeded
 │   ├── SubscriptionUnknown
+│   ├── SubscriptionDisabled
 │   ├── ResourceMissing
 │   ├── PreflightFailed
 │   ├── DeploymentFailed
@@ -99,7 +100,8 @@ class SignInNeeded(CloudError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"Azure did not accept the sign-in: {reason}",
-            'Sign in with "az login" or "azd auth login", or choose This computer, which needs no account.',
+            'Choose "Sign in to Azure…" in Provision, sign in with "az login" or "azd auth login", '
+            "or choose This computer, which needs no account.",
         )
 
 
@@ -111,6 +113,16 @@ class SubscriptionUnknown(CloudError):
         super().__init__(
             f"The subscription {subscription} is not among those that this sign-in can see ({names}).",
             "Name one of them, or sign in with another account.",
+        )
+
+
+class SubscriptionDisabled(CloudError):
+    code = "subscription_disabled"
+
+    def __init__(self, name: str, subscription: str) -> None:
+        super().__init__(
+            f"The subscription {name} ({subscription}) is disabled, so nothing can be created in it.",
+            "Name another one, or enable it in the Azure portal.",
         )
 
 

@@ -10,7 +10,12 @@ from typing import Any, Final
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcRequestCancelled
+from pygls.exceptions import (
+    JsonRpcException,
+    JsonRpcInvalidParams,
+    JsonRpcMethodNotFound,
+    JsonRpcRequestCancelled,
+)
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import (
     JsonRPCNotification,
@@ -24,7 +29,16 @@ from pygls.protocol import (
 from ai_toolkit import __version__, editor_commands, editor_documents, protocol
 from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi, path_of
-from ai_toolkit.errors import AiToolkitError, Dismissed, FileMissing, Interrupted, ResourceMissing, for_people
+from ai_toolkit.errors import (
+    AiToolkitError,
+    Dismissed,
+    FileMissing,
+    Interrupted,
+    ResourceMissing,
+    SignInNeeded,
+    for_people,
+)
+from ai_toolkit.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
 from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace import Workspace
 
@@ -71,6 +85,26 @@ class Server(LanguageServer):
         self.status = StatusBar(self)
         self.following: dict[Workspace, asyncio.Task[None]] = {}
         """Whose logs are being shown."""
+
+    async def credential(self) -> str:
+        """The setting `aiToolkit.credential`, as it is now."""
+        about = self.client_capabilities.workspace
+        if about is None or not about.configuration:
+            return "auto"
+        asked = types.ConfigurationParams([types.ConfigurationItem(section="aiToolkit.credential")])
+        (found,) = await self.workspace_configuration_async(asked)
+        return found if isinstance(found, str) and found in CREDENTIALS else "auto"
+
+    async def editor_token(self, scope: str, tenant: str | None, sign_in: bool) -> str | None:  # noqa: FBT001  (EditorTokens)
+        """A token of the editor's own account; None when nobody is signed in. Raises SignInNeeded."""
+        params = protocol.plain(protocol.AccessTokenParams((scope,), tenant, sign_in))
+        try:
+            answer = await self.protocol.send_request_async(protocol.EDITOR_REQUESTS["accessToken"], params)
+        except JsonRpcMethodNotFound:
+            return None  # an editor without accounts of its own
+        except JsonRpcException as error:
+            raise SignInNeeded(f"{error.message.rstrip('.')}.") from error
+        return None if answer is None else protocol.parse(answer, protocol.AccessToken).token
 
     def folders(self) -> list[Workspace]:
         """The folders that are open in the editor, and on this machine."""
@@ -210,6 +244,7 @@ def run() -> None:
     sys.stdout = sys.stderr
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     server = build_server()
+    SIGN_IN.set(SignIn(server.credential, server.editor_token))
     package = logging.getLogger("ai_toolkit")
     package.setLevel(logging.DEBUG)
     package.propagate = False

@@ -1,5 +1,6 @@
 """Whether adapter and base model fit together and onto the GPU, as far as their files tell before a start."""
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Mapping
@@ -61,34 +62,37 @@ def fit_here(workspace: Workspace, gpu_gb: int | None) -> Fit | None:
 
 async def fit_on_share(share: "FileShare") -> Fit:
     """What the share tells, looked up where fine-tuning leaves an adapter."""
-    for folder in _USUAL:
-        content = await share.read(folder / _CONFIG)
-        if content is None:
-            continue
-        try:
-            named = json.loads(content).get("base_model_name_or_path")
-        except (ValueError, AttributeError):
-            return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
-        names = await share.list_directory(folder)
-        if _WEIGHTS not in names:
-            advice = "Save the adapter as safetensors: pickle files are not served."
-            return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", advice)
-        base = PurePosixPath(BASE_MODELS, str(named))
-        there = bool(await share.list_directory(base)) if named and ".." not in base.parts else False
-        where = "which is there too" if there else "which is not below model-cache/ there; it would be downloaded"
-        return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
-    return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
+    contents = await asyncio.gather(*(share.read(folder / _CONFIG) for folder in _USUAL))
+    found = [(folder, content) for folder, content in zip(_USUAL, contents, strict=True) if content is not None]
+    if not found:
+        return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
+    folder, content = found[0]
+    try:
+        named = str(json.loads(content).get("base_model_name_or_path"))
+    except (ValueError, AttributeError):
+        return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
+    base = PurePosixPath(BASE_MODELS, named)
+    if ".." in base.parts or not base.is_relative_to(BASE_MODELS):
+        return Fit(None, f"The share has {folder}, trained on {named}, which is no name below {BASE_MODELS}/.")
+    names, there = await asyncio.gather(share.list_directory(folder), share.list_directory(base))
+    if _WEIGHTS not in names:
+        advice = "Save the adapter as safetensors: pickle files are not served."
+        return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", advice)
+    where = "which is there too" if there else f"which is not below {BASE_MODELS}/ there; it would be downloaded"
+    return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
 
 
 def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adapter: bool) -> Fit:
-    size = sum(file.stat().st_size for file in base.glob("*.safetensors")) / 1e9
+    settings = _settings(workspace)
+    kept_whole = settings.get("dtype") in {"float32", "float64"}
+    size = sum(_loaded_bytes(file, kept_whole=kept_whole) for file in base.glob("*.safetensors")) / 1e9
     name = _id_of(workspace, base)
     what = f"{name} and its adapter fit together" if with_adapter else f"{name} has no adapter here"
     if not size:
         return Fit(None, f"{what}; {name} has no safetensors file, so its size is not known.")
     if gpu_gb is None:
         return Fit(True, f"{what}; the memory of this profile's GPU is not known.")
-    needed = size * (_NF4_PART if _quantized(workspace) else 1)
+    needed = size * (_NF4_PART if settings.get("quantization", "none") != "none" else 1)
     room = f"{needed:.1f} GB of weights, {gpu_gb} GB on the GPU"
     if needed > gpu_gb:
         advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
@@ -98,12 +102,20 @@ def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adap
     return Fit(True, f"{what}: {room}.")
 
 
-def _quantized(workspace: Workspace) -> bool:
+def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
+    """What the file's tensors take on the GPU: 32-bit numbers become 16-bit ones unless they are kept whole."""
+    header = _header(file)
+    if header is None:
+        return file.stat().st_size
+    sizes = [(one.get("dtype"), one["data_offsets"][1] - one["data_offsets"][0]) for one in header.values()]
+    return sum(size // 2 if kind == "F32" and not kept_whole else size for kind, size in sizes)
+
+
+def _settings(workspace: Workspace) -> Mapping[str, Any]:
     try:
-        text = (workspace.folder / "inference" / "settings.toml").read_text(encoding="utf-8")
-        return bool(tomllib.loads(text).get("quantization", "none") != "none")
+        return tomllib.loads((workspace.folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
 
 
 def _shape_problem(weights: Path, base: Path) -> str:
@@ -126,14 +138,21 @@ def _shape_problem(weights: Path, base: Path) -> str:
 
 
 def _shapes(file: Path) -> Mapping[str, list[int]] | None:
-    """Name -> shape, from the header. Source: https://huggingface.co/docs/safetensors/index#format."""
+    header = _header(file)
+    return None if header is None else {key: one["shape"] for key, one in header.items()}
+
+
+def _header(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
+    """Name -> dtype, shape and offsets; None for another file. Source: huggingface.co/docs/safetensors#format."""
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(length, _HEADER_LIMIT_BYTES)))
-        return {key: value["shape"] for key, value in header.items() if key != "__metadata__"}
+        found = {key: one for key, one in header.items() if key != "__metadata__"}
+        whole = all(isinstance(one["shape"], list) and len(one["data_offsets"]) == 2 for one in found.values())  # noqa: PLR2004  (from, to)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return found if whole else None
 
 
 def _id_of(workspace: Workspace, base: Path) -> str:

@@ -12,17 +12,17 @@ from ai_toolkit.cloud import Cloud
 from ai_toolkit.existing_resources import SERVERLESS, Existing, Profile, choose_profile, look_at_existing
 from ai_toolkit.fine_tuning import FineTuning, values_of
 from ai_toolkit.model_fit import Fit, fit_here, fit_on_share
-from ai_toolkit.preflight import NEEDED_ACTIONS, Check, Facts, preflight
+from ai_toolkit.preflight import NEEDED_ACTIONS, Check, Facts, preflight, quota_of
 from ai_toolkit.preview import Preview
 from ai_toolkit.settle_parameters import DEFAULT, Settings, settle
 from ai_toolkit.templates import Template
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters, Target, Workspace
+from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters, Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.deployments import Change, Deployment, Deployments
     from ai_toolkit.azure.fine_tuning_job import FineTuningJob
     from ai_toolkit.azure.resource_manager import Resource, ResourceManager
-    from ai_toolkit.azure.subscription_state import Provider, SubscriptionState
+    from ai_toolkit.azure.subscription_state import Provider, Quota, SubscriptionState
     from ai_toolkit.choose_target import Place
 
 PREFIX: Final = "ai-toolkit-inference-"
@@ -74,6 +74,15 @@ class Found:
     @property
     def unregistered(self) -> list[str]:
         return [one.namespace for one in self.providers if not one.registered]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What can be said of a plan before it is carried out; `quota` is the GPU's, None where Azure does not tell."""
+
+    checks: list[Check]
+    preview: Preview
+    quota: "Quota | None"
 
 
 @dataclass(frozen=True)
@@ -160,9 +169,7 @@ async def finished_before(site: Site, template: Template, plan: Plan, found: Fou
     return past if there else None
 
 
-async def check_and_preview(
-    site: Site, workspace: Workspace, template: Template, plan: Plan, found: Found
-) -> tuple[list[Check], Preview]:
+async def check_and_preview(site: Site, workspace: Workspace, template: Template, plan: Plan, found: Found) -> Outlook:
     """Every check and what Azure foresees, asked at the same time; changes nothing."""
     from ai_toolkit.azure.deployments import Change, Refusal  # noqa: PLC0415  (loads the Azure SDK)
 
@@ -174,7 +181,7 @@ async def check_and_preview(
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
-    changes = [Change(one, "Create") for one in _created(site, plan)] if place.new else foreseen.result()
+    changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
     refusal = None if place.new else refused.result()
     if isinstance(changes, Refusal):
         refusal, changes = refusal or changes, []
@@ -188,32 +195,34 @@ async def check_and_preview(
         refusal=refusal,
         fit=fit.result(),
     )
-    checks = preflight(facts, plan.settings, plan.existing, plan.profile)
-    return checks, Preview.of(_with_profile(site, plan, changes))
+    return Outlook(
+        checks=preflight(facts, plan.settings, plan.existing, plan.profile),
+        preview=Preview.of(_with_profile(site, plan, changes), foreseen=not place.new),
+        quota=quota_of(plan.profile, facts.quotas) if plan.profile else None,
+    )
 
 
 async def _fit(site: Site, workspace: Workspace, plan: Plan) -> Fit:
+    from ai_toolkit.azure.file_share import FileShare  # noqa: PLC0415  (loads the Azure SDK)
+
     here = await asyncio.to_thread(fit_here, workspace, SERVERLESS.get(plan.profile.type) if plan.profile else None)
     if here is not None or not plan.existing.file_share:
         return here or Fit(None, "There is no adapter and no base model here yet.")
-    names = plan.settings.names
-    target = Target(
-        site.place.subscription,
-        site.place.resource_group,
-        names["storageAccountName"],
-        names["fileShareName"],
-        names["acaAppName"],
-        "",
-    )
-    if plan.existing.account is not None and not plan.existing.account.shared_key:
+    account = plan.existing.account
+    if account is None or not account.shared_key or not account.file_endpoint:
         return Fit(None, "The share cannot be read without the account's key.")
-    async with site.cloud.file_share(target) as share:
+    async with site.cloud.storage(site.place.subscription, site.place.resource_group) as storage:
+        key = await storage.key(account.name)
+    share_name = str(plan.settings.value("fileShareName"))
+    async with FileShare.open(account.file_endpoint, account.name, key, share_name) as share:
         return await fit_on_share(share)
 
 
-def _created(site: Site, plan: Plan) -> list[str]:
-    """Ids of what our template makes in a new resource group."""
+def _created(site: Site, template: Template, plan: Plan) -> list[str]:
+    """Ids of what the template makes in a new resource group; of one of another make the names are not known here."""
     names, providers = plan.settings.names, f"{site.group_id}/providers"
+    if not template.ours:
+        return [f"{providers}/{kind}/…" for kind in template.types]
     account = f"{providers}/Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
     environment = f"{providers}/Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
     return [

@@ -19,6 +19,10 @@ _DETAILS: Final = "details"
 ONLY_ME: Final = "only-my-address"
 _SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
 _SHOWN: Final = 80
+_FORESEEN: Final = "Preview (what Azure foresees; it may name changes that will not be):"
+_NEW_GROUP: Final = (
+    "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
+)
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,11 @@ class Preview:
     modify: "tuple[Change, ...]"
     no_change: "tuple[Change, ...]"
     ignore: "tuple[Change, ...]"
+    foreseen: bool = True
+    """False where Azure could not be asked, because the resource group does not exist yet."""
 
     @classmethod
-    def of(cls, changes: "Iterable[Change]") -> "Preview":
+    def of(cls, changes: "Iterable[Change]", *, foreseen: bool = True) -> "Preview":
         """Sorted by what happens; what Azure cannot foresee (Deploy, Unsupported) counts as a change."""
         found = sorted(changes, key=lambda one: one.id.lower())
 
@@ -43,6 +49,7 @@ class Preview:
             modify=tuple(one for one in found if one.kind not in {"Create", "NoChange", "NoEffect", "Ignore"}),
             no_change=kind("NoChange", "NoEffect"),
             ignore=kind("Ignore"),
+            foreseen=foreseen,
         )
 
     def as_json(self) -> dict[str, list[str]]:
@@ -52,7 +59,7 @@ class Preview:
 
     def tree(self, *, details: bool) -> list[str]:
         """Lines: what happens, its resources, and with `details` the properties that change."""
-        lines = ["Preview (what Azure foresees; it may name changes that will not be):"]
+        lines = [_FORESEEN if self.foreseen else _NEW_GROUP]
         for sign, word, changes in (
             ("+", "create", self.create),
             ("~", "change", self.modify),

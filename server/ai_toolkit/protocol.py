@@ -32,7 +32,12 @@ COMMANDS: Final = {
         "chooseAction",
     )
 }
-EDITOR_REQUESTS: Final = {"pick": "aiToolkit/pick", "input": "aiToolkit/input", "copy": "aiToolkit/copy"}
+EDITOR_REQUESTS: Final = {
+    "pick": "aiToolkit/pick",
+    "input": "aiToolkit/input",
+    "copy": "aiToolkit/copy",
+    "accessToken": "aiToolkit/accessToken",
+}
 EDITOR_NOTIFICATIONS: Final = {"status": "aiToolkit/status", "replicaLog": "aiToolkit/replicaLog"}
 
 
@@ -116,6 +121,25 @@ class CopyParams:
 
 
 @dataclass(frozen=True)
+class AccessTokenParams:
+    """A token of the editor's own Microsoft account, for the account's home tenant where none is named.
+
+    Only with `sign_in` may the person be asked to sign in. The answer is null when nobody is signed in.
+    """
+
+    scopes: tuple[str, ...]
+    tenant: str | None
+    sign_in: bool
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """The token, which is shown nowhere; its expiry stands in it."""
+
+    token: str
+
+
+@dataclass(frozen=True)
 class StatusParams:
     """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence."""
 
@@ -158,6 +182,8 @@ MESSAGES: Final = (
     InputParams,
     InputAnswer,
     CopyParams,
+    AccessTokenParams,
+    AccessToken,
     StatusParams,
     ReplicaLogParams,
     ErrorAction,

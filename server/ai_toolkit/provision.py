@@ -2,20 +2,30 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from ai_toolkit import parameters
-from ai_toolkit.cloud import Cloud, open_cloud
+from ai_toolkit.cloud import Cloud
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.fine_tuning import FineTuning, fine_tuning_of
 from ai_toolkit.make_room import room_for_revision
 from ai_toolkit.microsoft_template import offer_ours
 from ai_toolkit.only_my_address import only_my_address
-from ai_toolkit.plan_provision import Found, Plan, Site, Wanted, check_and_preview, finished_before, look, make_plan
+from ai_toolkit.plan_provision import (
+    Found,
+    Outlook,
+    Plan,
+    Site,
+    Wanted,
+    check_and_preview,
+    finished_before,
+    look,
+    make_plan,
+)
 from ai_toolkit.preflight import raise_failures
 from ai_toolkit.preview import ONLY_ME, Preview, agree, what_is_billed
 from ai_toolkit.resource_progress import ResourceProgress
@@ -60,16 +70,14 @@ async def what_if(workspace: Workspace, ui: Ui, answers: "Answers") -> Preview:
 
 async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_if: bool) -> Provisioned | Preview:
     from ai_toolkit.azure.subscription_state import SubscriptionState  # noqa: PLC0415  (loads the Azure SDK)
-    from ai_toolkit.choose_target import choose_place, choose_subscription  # noqa: PLC0415
+    from ai_toolkit.choose_target import choose_target  # noqa: PLC0415
 
     await offer_ours(workspace, ui, ask=not what_if)
     wanted = await _read(workspace, ui)
 
-    subscription = await choose_subscription(ui, answers, workspace)
     async with AsyncExitStack() as stack:
-        cloud = await stack.enter_async_context(open_cloud(subscription))
-        manager = await stack.enter_async_context(cloud.resource_manager(subscription))
-        place = await choose_place(ui, cloud, manager, subscription, answers)
+        chosen = await stack.enter_async_context(choose_target(ui, answers, workspace))
+        cloud, manager, place = chosen.cloud, chosen.manager, chosen.place
         state = await stack.enter_async_context(SubscriptionState.open(cloud.connection, place.subscription))
         site = Site(cloud, manager, place, manager.deployments_of(place.resource_group), state)
         await _say_where(site, wanted.fine_tuning, ui, ask=not what_if)
@@ -86,19 +94,20 @@ async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_i
                 return _nothing_changed(workspace, ui, cloud, past)
 
             ui.report("checking before anything is sent", 4)
-            checks, preview = await check_and_preview(site, workspace, wanted.template, plan, found)
-            _tell(ui, ["Checks:", *(check.in_words() for check in checks)])
+            outlook = await check_and_preview(site, workspace, wanted.template, plan, found)
+            _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
             if what_if:
-                _show(ui, preview, plan)
-                return preview
-            raise_failures(checks)
-            if await _agreed(ui, site, wanted, plan, preview):
+                _show(ui, outlook.preview, plan)
+                return outlook.preview
+            raise_failures(outlook.checks)
+            if await _agreed(ui, site, wanted, plan, outlook.preview):
                 break
             wanted = replace(wanted, given=await only_my_address(workspace, ui))
 
-        done = await _deploy(site, workspace, wanted.template, plan, preview, ui)
+        done = await _deploy(site, workspace, wanted.template, plan, outlook, ui)
         target = _write_target(workspace, cloud, done)
     ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
+    preview = outlook.preview
     return Provisioned(
         target.endpoint, tuple(one.id for one in preview.create), tuple(one.id for one in preview.modify)
     )
@@ -201,7 +210,7 @@ async def _follow_to_its_end(site: Site, name: str, ui: Ui) -> None:
 
 
 async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is told)
-    site: Site, workspace: Workspace, template: Template, plan: Plan, preview: Preview, ui: Ui
+    site: Site, workspace: Workspace, template: Template, plan: Plan, outlook: Outlook, ui: Ui
 ) -> "Deployment":
     """The finished deployment. Cancelled, the deployment is cancelled too, and Interrupted says how that ended."""
     place = site.place
@@ -216,10 +225,26 @@ async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is t
                 await apps.add_workload_profile(plan.existing.environment, plan.profile.name, plan.profile.type)
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)
-        progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)))
-        async with room_for_revision(site, plan, preview, ui):
-            await site.deployments.send(plan.name, template.content, passed)
-            return await site.deployments.follow(plan.name, progress.observe)
+        progress = ResourceProgress(ui, (one.id for one in (*outlook.preview.create, *outlook.preview.modify)))
+        async with room_for_revision(site, plan, outlook, ui):
+            return await _send_and_follow(site, workspace, template, plan, passed, progress)
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, workspace))) from reason
+
+
+async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, and who is told)
+    site: Site,
+    workspace: Workspace,
+    template: Template,
+    plan: Plan,
+    values: Mapping[str, object],
+    progress: ResourceProgress,
+) -> "Deployment":
+    try:
+        await site.deployments.send(plan.name, template.content, values)
+        return await site.deployments.follow(plan.name, progress.observe)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise

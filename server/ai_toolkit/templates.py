@@ -71,9 +71,14 @@ class Template:
     @property
     def namespaces(self) -> tuple[str, ...]:
         """The resource providers of its resources."""
+        return tuple(sorted({kind.partition("/")[0] for kind in self.types}))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The type of each of its resources."""
         resources = self.content.get("resources") or ()
         listed = resources.values() if isinstance(resources, Mapping) else resources
-        return tuple(sorted({str(one.get("type")).partition("/")[0] for one in listed}))
+        return tuple(str(one.get("type")) for one in listed)
 
 
 async def workspace_template(workspace: Workspace) -> Template:

@@ -1,18 +1,21 @@
 """The person at a terminal: questions by number, progress on stderr, announcements on stdout."""
 
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from ai_toolkit.errors import Dismissed, UsageError
-from ai_toolkit.ui import Input, Pick
+from ai_toolkit.ui import Input, Pick, WentBack
+
+_BACK: Final = ".."
 
 
 class TerminalUi:
@@ -53,12 +56,17 @@ class TerminalUi:
         self._stop()
         try:
             click.echo(f"{question.title}: {question.placeholder}", err=True)
+            if question.can_go_back:
+                click.echo("  0. Back", err=True)
             for number, item in enumerate(question.items, 1):
                 note = f"  ({item.description})" if item.description else ""
                 click.echo(f"  {'-' if item.disabled else number}. {item.label}{note}", err=True)
+            first = 0 if question.can_go_back else 1
             while True:
                 with _interruptible():
-                    number = click.prompt("Number", type=click.IntRange(1, len(question.items)), err=True)
+                    number = click.prompt("Number", type=click.IntRange(first, len(question.items)), err=True)
+                if number == 0:
+                    raise WentBack
                 chosen = question.items[number - 1]
                 if not chosen.disabled:
                     return chosen.id
@@ -72,12 +80,18 @@ class TerminalUi:
         self._stop()
         try:
             default = question.value or None
-            with _interruptible():
-                answer: str = click.prompt(question.prompt, default=default, hide_input=question.password, err=True)
+            back = _BACK if question.can_go_back and not question.password else None
+            prompt = f"{question.prompt} ({_BACK} goes back)" if back else question.prompt
+            while True:
+                with _interruptible():
+                    answer: str = click.prompt(prompt, default=default, hide_input=question.password, err=True)
+                if answer == back:
+                    raise WentBack
+                if question.pattern is None or re.fullmatch(question.pattern, answer):
+                    return answer
+                click.echo(f"That does not fit: {question.hint}", err=True)
         except click.Abort as error:
             raise Dismissed from error
-        else:
-            return answer
         finally:
             self._restart()
 

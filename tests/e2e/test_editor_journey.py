@@ -1,114 +1,20 @@
 """`aitk serve` over stdio, driven as an editor drives it, through to the fine-tuned model's answer."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import openai
 import pytest
+from language_client import editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pygls.lsp.client import LanguageClient
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
-LIMIT_SECONDS = 200
-
-
-@dataclass
-class Editor:
-    """What an editor shows: answers are given in advance, and an unforeseen question fails the test."""
-
-    client: LanguageClient
-    answers: dict[str, str | None]
-    buttons: dict[str, asyncio.Future[types.ShowMessageRequestParams]] = field(default_factory=dict)
-    pressed: set[str] = field(default_factory=set)
-    asked: list[Any] = field(default_factory=list)
-    progress: list[Any] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
-    offered: list[list[str]] = field(default_factory=list)
-    opened: asyncio.Queue[types.ShowDocumentParams] = field(default_factory=asyncio.Queue)
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def command(self, name: str, folder: Path, token: str) -> Any:
-        params = types.ExecuteCommandParams(
-            command=f"aiToolkit.server.{name}",
-            arguments=[{"workspaceFolder": folder.as_uri()}],
-            work_done_token=token,
-        )
-        answer = self.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
-        return await asyncio.wait_for(answer, LIMIT_SECONDS)
-
-    def kinds(self, token: str) -> list[str]:
-        return [value["kind"] for seen, value in self.progress if seen == token]
-
-
-def _plain(value: Any) -> Any:
-    """pygls' client hands unknown messages over as namedtuples."""
-    if hasattr(value, "_asdict"):
-        return {key: _plain(inner) for key, inner in value._asdict().items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-@asynccontextmanager
-async def editor(environment: dict[str, str], answers: dict[str, str | None], press: set[str]) -> AsyncIterator[Editor]:
-    client = LanguageClient("test-editor", "1")
-    seen = Editor(client, answers, pressed=press)
-
-    @client.feature("aiToolkit/pick")
-    def pick(params: Any) -> Any:
-        question = _plain(params)
-        seen.asked.append(question)
-        answer = seen.answers[question["placeholder"]]
-        return None if answer is None else {"id": answer}
-
-    @client.feature(types.PROGRESS)
-    def progress(params: types.ProgressParams) -> None:
-        value = params.value if isinstance(params.value, dict) else _plain(params.value)
-        seen.progress.append((params.token, value))
-        seen.begun.set()
-
-    @client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
-    def create(_params: types.WorkDoneProgressCreateParams) -> None:
-        return None
-
-    @client.feature(types.WINDOW_LOG_MESSAGE)
-    def logged(params: types.LogMessageParams) -> None:
-        seen.log.append(params.message)
-
-    @client.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)
-    def offered(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
-        titles = [action.title for action in params.actions or ()]
-        seen.offered.append(titles)
-        return next((types.MessageActionItem(title) for title in titles if title in seen.pressed), None)
-
-    @client.feature(types.WINDOW_SHOW_DOCUMENT)
-    def opened(params: types.ShowDocumentParams) -> types.ShowDocumentResult:
-        seen.opened.put_nowait(params)
-        return types.ShowDocumentResult(success=True)
-
-    await client.start_io(sys.executable, "-m", "ai_toolkit.command_line", "serve", env=environment)
-    try:
-        answer = client.initialize_async(types.InitializeParams(capabilities=types.ClientCapabilities()))
-        result = await asyncio.wait_for(answer, 20)
-        commands = result.capabilities.execute_command_provider.commands
-        assert {"aiToolkit.server.provisionInference", "aiToolkit.server.deployInference"} <= set(commands)
-        client.initialized(types.InitializedParams())
-        yield seen
-    finally:
-        with contextlib.suppress(asyncio.TimeoutError, JsonRpcException):
-            await asyncio.wait_for(client.shutdown_async(None), 10)
-        client.exit(None)
-        await asyncio.wait_for(client.stop(), 10)
 
 
 async def test_an_editor_provisions_deploys_and_reads_the_models_answer(empty_road):

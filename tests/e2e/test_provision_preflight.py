@@ -49,6 +49,7 @@ async def test_what_if_creates_nothing_and_lists_what_would_be(ground):
         group = await manager.resource_group(ground.group)
 
     assert group is None
+    assert "Azure cannot be asked before it exists" in person.text
     assert not ground.workspace.target_path.exists()
     assert {kind: len(ids) for kind, ids in preview.items()} == {"create": 6, "modify": 0, "noChange": 0, "ignore": 0}
     assert [person.check(name)[0] for name in CHECKS].count("failure") == 0
@@ -251,12 +252,15 @@ async def test_an_adapter_in_pickle_files_fails(ground):
 
 
 async def test_a_base_model_larger_than_the_gpu_fails(ground):
-    """By the size of its files against the profile's GPU: 17 GB do not fit a T4 (the file is sparse)."""
-    model(ground.workspace.folder, 8)
-    with (ground.workspace.folder / "model-cache/org/base/model.safetensors").open("ab") as stream:
-        stream.truncate(17_000_000_000)
+    """34 GB of 32-bit numbers are 17 GB when loaded: too much for a T4, little for an A100 (the file is sparse)."""
+    base = ground.workspace.folder / "model-cache/org/base"
+    safetensors(base / "model.safetensors", **{"model.layers.0.q_proj.weight": [8_500_000, 1000]})
+    (base / "config.json").write_text("{}")
+    person = Person()
+    await ground.what_if(person)
     ground.give(workloadProfileType="Consumption-GPU-NC8as-T4")
 
+    assert person.check("adapter and base model")[0] == "pass"
     assert "17.0 GB of weights, 16 GB on the GPU" in await refused_without_group(ground, Person())
 
 
@@ -321,3 +325,26 @@ def test_what_is_billed_is_said_in_words_without_a_price(least, said):
     assert said in text
     assert PRICES in text
     assert "$" not in text
+
+
+async def test_the_share_tells_where_the_workspace_has_no_model(provisioned):
+    """An adapter where fine-tuning leaves it: first without its weights, then whole, then with its base model."""
+    config = provisioned.config
+    share = provisioned.home / "shares" / config["STORAGE_ACCOUNT_NAME"] / config["FILE_SHARE_NAME"]
+    adapter, base = share / "models/qlora/qlora/gpu-cpu_model/adapter", share / "model-cache/org/base"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    told = []
+    for step in ("no weights", "no base", "whole"):
+        if step == "no base":
+            (adapter / "adapter_model.safetensors").write_bytes(b"")
+        if step == "whole":
+            base.mkdir(parents=True)
+            (base / "config.json").write_text("{}")
+        person = Person()
+        await provisioned.what_if(person)
+        told.append(person.check("adapter and base model"))
+
+    assert [outcome for outcome, _words in told] == ["failure", "warning", "pass"]
+    assert "no adapter_model.safetensors" in told[0][1]
+    assert "it would be downloaded" in told[1][1]

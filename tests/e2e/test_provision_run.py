@@ -253,3 +253,20 @@ async def test_a_lost_answer_to_the_put_starts_no_second_deployment(ground):
         await ground.provision()
 
     assert len(await ground.deployments()) == 1
+
+
+async def test_a_change_that_fails_leaves_the_old_revision_serving(ground):
+    """Its GPU had been given back for the new one: it runs again, and that is said."""
+    await ground.provision()
+    ground.give(maximumInstanceCount=2)
+    person = Person()
+    with ground.faults() as faults:
+        faults.add("resource-fails", path=f"{ground.group}/.*containerApps")
+        with pytest.raises(DeploymentFailed):
+            await ground.provision(person)
+    async with ground.client(ContainerAppsAPIClient, api_version=APP_API_VERSION) as client:
+        revisions = client.container_apps_revisions.list_revisions(ground.group, ground.config["ACA_APP_NAME"])
+        active = [one.name async for one in revisions if one.active]
+
+    assert f"{active[0]} runs again." in person.text
+    assert f"{active[0]} ends before the new revision starts." in person.text

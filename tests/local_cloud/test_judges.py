@@ -118,6 +118,34 @@ def test_the_azure_cli_deploys_our_template(az):
     assert "own" in groups
 
 
+def test_provisioned_by_hand_as_the_readme_says(az, secure_cloud, tmp_path):
+    """`az deployment group create` with our template and parameters file, the six names by hand, then aitk."""
+    aitk = (sys.executable, "-m", "ai_toolkit.command_line")
+    variables = {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(secure_cloud.home)}
+    run(*aitk, "init", cwd=tmp_path, env=variables)
+    provision = tmp_path / "infra" / "provision"
+    words = (
+        *("--resource-group", "by-hand", "--name", "by-hand", "--template-file", str(provision / "inference.json")),
+        *("--parameters", str(provision / "inference.parameters.json"), "--parameters", "apiKey=my-own-key"),
+    )
+    az("group", "create", "--name", "by-hand", "--location", "westus3")
+    made = az("deployment", "group", "create", *words)
+    again = az("deployment", "group", "create", *words, *(
+        f"create{kind}=false"
+        for kind in ("StorageAccount", "FileShare", "LogAnalytics", "Environment", "EnvironmentStorage")
+    ))  # fmt: skip
+    config = {name.upper(): output["value"] for name, output in made["properties"]["outputs"].items()}
+    config["ACA_APP_ENDPOINT"] = f"http://{config['ACA_APP_ENDPOINT']}"
+    (tmp_path / "infra" / "inference.config.json").write_text(json.dumps(config))
+    status = json.loads(run(*aitk, "status", "--json", cwd=tmp_path, env=variables))
+    planned = json.loads(run(*aitk, "deploy", "--dry-run", "--json", cwd=tmp_path, env=variables))
+
+    assert again["properties"]["provisioningState"] == "Succeeded"
+    assert status["provisioned"]
+    assert run(*aitk, "key", cwd=tmp_path, env=variables).strip() == "my-own-key"
+    assert "inference/start.py" in json.dumps(planned)
+
+
 def test_the_azure_cli_cancels_our_deployment(az, secure_cloud):
     """A deployment whose container app hangs is Canceled; what was done before stays."""
     group = ("--resource-group", "cancelled")

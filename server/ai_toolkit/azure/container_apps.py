@@ -1,5 +1,6 @@
 """Container apps of one resource group: the app, its key, its revision, its replicas and their log."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -231,12 +232,14 @@ class ContainerApps:
     async def environment(self, name: str) -> ManagedEnvironment | None:
         """The environment with its profiles and storage definitions, or None when it does not exist."""
         try:
-            found = await self._client.managed_environments.get(self._group, name)
+            found, listed = await asyncio.gather(
+                self._client.managed_environments.get(self._group, name),
+                self._client.managed_environments_storages.list(self._group, name),
+            )
         except ResourceNotFoundError:
             return None
         body = found.as_dict()
         profiles = _at(body, "properties", "workloadProfiles") or ()
-        listed = await self._client.managed_environments_storages.list(self._group, name)
         storages = {}
         for item in listed.as_dict().get("value") or ():
             file = _at(item, "properties", "azureFile") or {}

@@ -19,21 +19,21 @@ from ai_toolkit.known_causes import cause_of_code
 def as_cloud_error(error: BaseException) -> CloudError | None:
     """The error for people, or None when it did not come from an Azure SDK."""
     if isinstance(error, ClientAuthenticationError):
-        return SignInNeeded(_first_line(error.message))
+        return SignInNeeded(first_line(error.message))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return CloudUnreachable("The cloud", _first_line(str(error)))
+        return CloudUnreachable("The cloud", first_line(str(error)))
     if isinstance(error, HttpResponseError):
         code, message = innermost_of(error)
         cause = cause_of_code(code)
         likely = f" {cause.says}" if cause else ""
         advice = "Nothing after this step was done; run the command again when the cause is mended."
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or _first_line(error.message)} "
+            f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
             f"({code or 'no code'}).{likely}",
             f"{cause.advice} {advice}" if cause else advice,
         )
     if isinstance(error, AzureError):
-        return CloudError(f"The cloud could not be used: {_first_line(str(error))}", "Run the command again.")
+        return CloudError(f"The cloud could not be used: {first_line(str(error))}", "Run the command again.")
     return None
 
 
@@ -73,5 +73,6 @@ def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)
         return None
 
 
-def _first_line(text: str | None) -> str:
+def first_line(text: str | None) -> str:
+    """The first line of a text, at most 300 characters of it."""
     return (text or "no reason given").strip().splitlines()[0][:300]

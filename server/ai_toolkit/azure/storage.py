@@ -18,6 +18,7 @@ class StorageAccount:
     name: str
     location: str
     shared_key: bool
+    file_endpoint: str
 
 
 class Storage:
@@ -59,7 +60,13 @@ class Storage:
             found = await self._client.storage_accounts.get_properties(self._group, account)
         except ResourceNotFoundError:
             return None
-        return StorageAccount(str(found.name), str(found.location), found.allow_shared_key_access is not False)
+        endpoint = found.primary_endpoints.file if found.primary_endpoints is not None else None
+        return StorageAccount(
+            str(found.name),
+            str(found.location),
+            found.allow_shared_key_access is not False,
+            str(endpoint or "").rstrip("/"),
+        )
 
     async def name_problem(self, account: str) -> str:
         """Why no new account can have that name (somebody else's has it); empty when one can."""

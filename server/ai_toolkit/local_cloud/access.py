@@ -39,7 +39,7 @@ def resource_manager_access(
         except ArmError as error:
             response = error.response()
             if error.status == 401:  # noqa: PLR2004  # HTTP's number for "not authenticated"
-                response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+                response.headers["WWW-Authenticate"] = error.challenge or 'Bearer error="invalid_token"'
         except web.HTTPException as error:
             response = ArmError("BadRequest", error.reason, status=error.status).response()
         except Exception:

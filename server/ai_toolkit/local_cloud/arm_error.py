@@ -11,7 +11,7 @@ JsonValue = Any  # what `json.loads` returns: its shape is checked where it is u
 class ArmError(Exception):
     """A refusal in Azure Resource Manager's words: status, code, message, target and details."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what Azure's errors are made of
         self,
         code: str,
         message: str,
@@ -19,6 +19,7 @@ class ArmError(Exception):
         status: int = 400,
         target: str | None = None,
         details: list[JsonObject] | None = None,
+        challenge: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -26,6 +27,7 @@ class ArmError(Exception):
         self.status = status
         self.target = target
         self.details = details
+        self.challenge = challenge  # WWW-Authenticate
 
     def body(self) -> JsonObject:
         """The error object, without its `error` envelope."""

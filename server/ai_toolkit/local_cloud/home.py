@@ -47,6 +47,11 @@ class HomeFolder:
         return self.path / "files.sqlite"
 
     @property
+    def directory_file(self) -> Path:
+        """Tenants and subscriptions beside this computer's, where somebody wrote one."""
+        return self.path / "directory.json"
+
+    @property
     def shares(self) -> Path:
         """`shares/<account>/<share>/…`: ordinary folders that a person may look into."""
         return self.path / "shares"

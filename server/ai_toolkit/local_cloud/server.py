@@ -4,13 +4,10 @@ import asyncio
 import contextlib
 import fcntl
 import gc
-import hashlib
-import hmac
 import logging
 import os
 import signal
 import ssl
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,12 +17,14 @@ from aiohttp import web
 
 from ai_toolkit.local_cloud import fault_routes, identity
 from ai_toolkit.local_cloud.access import resource_manager_access, same_token
+from ai_toolkit.local_cloud.directory import CALLER, Directory, access_by_tenant
 from ai_toolkit.local_cloud.fault_routes import misbehaving
 from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.home import Address, HomeFolder
 from ai_toolkit.local_cloud.processes import kill_recorded_groups, start_time
 from ai_toolkit.local_cloud.state import ResourceStore
+from ai_toolkit.local_cloud.tokens import issue_token, read_token
 
 if TYPE_CHECKING:
     from ai_toolkit.local_cloud.services import Services
@@ -52,6 +51,7 @@ class LocalCloud:
         self._faults = Faults()
         self._services: Services | None = None
         self._loaded = asyncio.Event()
+        self._directory = Directory(home.directory_file)
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Address]:
@@ -64,12 +64,13 @@ class LocalCloud:
             middlewares=[
                 misbehaving(self._faults, "management"),
                 resource_manager_access(self._is_good_token, identity.is_public),
+                access_by_tenant(self._directory, self._home.token),
             ],
             client_max_size=LARGEST_BODY_BYTES,
         )
         management.router.add_get("/local-cloud", self._about)
         fault_routes.add_routes(management.router, self._faults)
-        identity.add_routes(management.router, self._home.token, self._issue_token)
+        identity.add_routes(management.router, self._home.token, self._directory)
         management.router.add_route("*", "/{path:.*}", self._answer_management)
         files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
         files.router.add_route("*", "/{path:.*}", self._answer_files)
@@ -150,18 +151,12 @@ class LocalCloud:
         own = self._home.token()
         if same_token(token, own):
             return True
-        expiry, _, signature = token.partition(".")
-        if not expiry.isdigit() or int(expiry) < time.time():
-            return False
-        return same_token(signature, _signature(own, expiry))
+        claims = read_token(own, token)
+        return claims is not None and "use" not in claims
 
     def _issue_token(self, life: timedelta) -> str:
-        expiry = str(int(time.time() + life.total_seconds()))
-        return f"{expiry}.{_signature(self._home.token(), expiry)}"
-
-
-def _signature(token: str, expiry: str) -> str:
-    return hmac.digest(token.encode(), f"token:{expiry}".encode(), hashlib.sha256).hex()
+        caller = CALLER.get()
+        return issue_token(self._home.token(), life, {"tid": caller.tenant} if caller else {})
 
 
 def _services() -> "type[Services]":

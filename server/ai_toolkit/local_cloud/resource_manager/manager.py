@@ -63,7 +63,7 @@ class ResourceManager:
         """The resource's type; ArmError when the PUT is wrong whatever the state is."""
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
-        check_registered(self.store, identifier.namespace)
+        check_registered(self.store, identifier.subscription, identifier.namespace)
         self._check_policy(identifier, body)
         resource_type.check(identifier, body)
         check_body(identifier.type, _as_sent(body))

@@ -6,7 +6,7 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.registration import unregistered
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 from ai_toolkit.local_cloud.resource_manager.subscriptions import LOCATIONS, check_subscription
 
@@ -49,22 +49,22 @@ class Providers:
 
     async def _all(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
-        return web.json_response({"value": [self._document(namespace) for namespace in PROVIDERS]})
+        return web.json_response({"value": [self._document(request, namespace) for namespace in PROVIDERS]})
 
     async def _one(self, request: ArmRequest) -> web.Response:
-        return web.json_response(self._document(_namespace(request)))
+        return web.json_response(self._document(request, _namespace(request)))
 
     async def _register(self, request: ArmRequest) -> web.Response:
         namespace = _namespace(request)
-        self._manager.store.delete(unregistered(namespace))
-        return web.json_response(self._document(namespace))
+        self._manager.store.delete(unregistered(request.names["subscription"], namespace))
+        return web.json_response(self._document(request, namespace))
 
     async def _unregister(self, request: ArmRequest) -> web.Response:
         namespace = _namespace(request)
         if namespace.lower() in ALWAYS_REGISTERED:
             raise ArmError("UnregisterResourceProviderNotAllowed", f"'{namespace}' cannot be unregistered.", status=409)
-        self._manager.store.put(unregistered(namespace), {})
-        return web.json_response(self._document(namespace))
+        self._manager.store.put(unregistered(request.names["subscription"], namespace), {})
+        return web.json_response(self._document(request, namespace))
 
     async def _permissions(self, request: ArmRequest) -> web.Response:
         names = request.names
@@ -74,11 +74,11 @@ class Providers:
         granted = {"actions": actions, "notActions": [], "dataActions": [], "notDataActions": []}
         return web.json_response({"value": [granted]})
 
-    def _document(self, namespace: str) -> JsonObject:
+    def _document(self, request: ArmRequest, namespace: str) -> JsonObject:
         displays = [display for display, *_rest in LOCATIONS.values()]
-        registered = self._manager.store.get(unregistered(namespace)) is None
+        registered = self._manager.store.get(unregistered(request.names["subscription"], namespace)) is None
         return {
-            "id": f"/subscriptions/{SUBSCRIPTION}/providers/{namespace}",
+            "id": f"/subscriptions/{request.names['subscription']}/providers/{namespace}",
             "namespace": namespace,
             "registrationState": "Registered" if registered else "NotRegistered",
             "registrationPolicy": "RegistrationRequired",

@@ -2,13 +2,13 @@
 
 from ai_toolkit.local_cloud.arm_error import ArmError
 from ai_toolkit.local_cloud.faults import Faults
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.state import ResourceStore
 
 
-def check_registered(store: ResourceStore, namespace: str) -> None:
+def check_registered(store: ResourceStore, subscription: str, namespace: str) -> None:
     """Raise 409 for a resource of a provider that the subscription has not registered."""
-    if store.get(unregistered(namespace)) is not None:
+    if store.get(unregistered(subscription, namespace)) is not None:
         raise ArmError(
             "MissingSubscriptionRegistration",
             f"The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found "
@@ -29,6 +29,6 @@ def check_may_write(faults: Faults, identifier: ResourceId, action: str) -> None
         )
 
 
-def unregistered(namespace: str) -> ResourceId:
+def unregistered(subscription: str, namespace: str) -> ResourceId:
     """Where the store remembers that a provider was unregistered."""
-    return ResourceId(SUBSCRIPTION, "local-cloud", "Local.Cloud", ("unregistered",), (namespace.lower(),))
+    return ResourceId(subscription.lower(), "local-cloud", "Local.Cloud", ("unregistered",), (namespace.lower(),))

@@ -1,12 +1,12 @@
-"""The one subscription of this computer, its tenant and locations."""
+"""The subscriptions that a caller sees, their tenants and locations."""
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, TENANT
+from ai_toolkit.local_cloud.directory import CALLER, THIS_COMPUTER, Subscription
+from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 
-NAME = "This computer"
 LOCATIONS = {
     "westus3": ("West US 3", "US", "33.448376", "-112.074036"),
     "eastus": ("East US", "US", "37.3719", "-79.8164"),
@@ -28,8 +28,9 @@ def add_routes(routes: Routes) -> None:
 
 
 def check_subscription(subscription: str) -> None:
-    """Raise 404 for any other subscription than this computer's."""
-    if subscription.lower() != SUBSCRIPTION:
+    """Raise 404 for a subscription that the caller does not see."""
+    caller = CALLER.get()
+    if caller is not None and caller.subscription(subscription) is None:
         raise ArmError("SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", status=404)
 
 
@@ -48,14 +49,20 @@ def normal_location(location: str) -> str:
     return location.replace(" ", "").lower()
 
 
-def subscription_document() -> JsonObject:
-    """The subscription that this computer is."""
+def subscription_document(identifier: str = SUBSCRIPTION) -> JsonObject:
+    """A subscription as a GET returns it."""
+    caller = CALLER.get()
+    found = caller.subscription(identifier) if caller else None
+    return _document(found or THIS_COMPUTER.subscriptions[0])
+
+
+def _document(subscription: Subscription) -> JsonObject:
     return {
-        "id": f"/subscriptions/{SUBSCRIPTION}",
-        "subscriptionId": SUBSCRIPTION,
-        "tenantId": TENANT,
-        "displayName": NAME,
-        "state": "Enabled",
+        "id": f"/subscriptions/{subscription.id}",
+        "subscriptionId": subscription.id,
+        "tenantId": subscription.tenant,
+        "displayName": subscription.name,
+        "state": subscription.state,
         "authorizationSource": "RoleBased",
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
@@ -67,33 +74,39 @@ def subscription_document() -> JsonObject:
 
 
 async def _tenants(_request: ArmRequest) -> web.Response:
-    tenant = {
-        "id": f"/tenants/{TENANT}",
-        "tenantId": TENANT,
-        "displayName": NAME,
-        "defaultDomain": "local.invalid",
-        "domains": ["local.invalid"],
-        "tenantCategory": "Home",
-        "tenantType": "AAD",
-        "countryCode": "NO",
-    }
-    return web.json_response({"value": [tenant]})
+    caller = CALLER.get()
+    tenants = [
+        {
+            "id": f"/tenants/{tenant.id}",
+            "tenantId": tenant.id,
+            "displayName": tenant.name,
+            "defaultDomain": tenant.domain,
+            "domains": [tenant.domain],
+            "tenantCategory": "Home",
+            "tenantType": "AAD",
+            "countryCode": "NO",
+        }
+        for tenant in (caller.tenants if caller else (THIS_COMPUTER,))
+    ]
+    return web.json_response({"value": tenants})
 
 
 async def _subscriptions(_request: ArmRequest) -> web.Response:
-    return web.json_response({"value": [subscription_document()], "count": {"type": "Total", "value": 1}})
+    caller = CALLER.get()
+    seen = [_document(one) for one in (caller.subscriptions if caller else THIS_COMPUTER.subscriptions)]
+    return web.json_response({"value": seen, "count": {"type": "Total", "value": len(seen)}})
 
 
 async def _subscription(request: ArmRequest) -> web.Response:
     check_subscription(request.names["subscription"])
-    return web.json_response(subscription_document())
+    return web.json_response(subscription_document(request.names["subscription"]))
 
 
 async def _locations(request: ArmRequest) -> web.Response:
     check_subscription(request.names["subscription"])
     value = [
         {
-            "id": f"/subscriptions/{SUBSCRIPTION}/locations/{name}",
+            "id": f"/subscriptions/{request.names['subscription']}/locations/{name}",
             "name": name,
             "type": "Region",
             "displayName": display,

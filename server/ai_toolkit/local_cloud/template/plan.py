@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expression, is_known_function, parse
@@ -83,7 +83,7 @@ def make_plan(
         variables={name.lower(): value for name, value in _variables(template).items()},
         functions=_functions(template),
         group=group,
-        subscription=subscription_document(),
+        subscription=subscription_document(group["id"].split("/")[2]),
         deployment={
             "name": deployment_name,
             "properties": {"template": template, "mode": "Incremental", "provisioningState": "Accepted"},
@@ -254,7 +254,7 @@ def _identifier(body: JsonObject, scope: Scope, place: str, parents: tuple[str, 
         raise invalid_template(
             f"Template resource '{name}' of type '{body['type']}' has incorrect segment lengths", place
         )
-    subscription = evaluate(body.get("subscriptionId", SUBSCRIPTION), scope, place)
+    subscription = evaluate(body.get("subscriptionId", scope.subscription["subscriptionId"]), scope, place)
     named_group = evaluate(body.get("resourceGroup", scope.group["name"]), scope, place)
     return ResourceId(str(subscription), str(named_group), namespace, tuple(kinds), names)
 
