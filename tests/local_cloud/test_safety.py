@@ -107,6 +107,24 @@ async def test_no_spelling_of_a_path_leaves_the_share(clients, account, share):
     assert [path for path, (_status, body) in answers.items() if any(secret in body for secret in secrets)] == []
 
 
+@pytest.mark.parametrize("place", ["revisionSuffix", "volumes"])
+async def test_no_name_of_a_template_leaves_its_folder(clients, group, place):
+    """Revisions and volumes, after which folders are named, have Kubernetes' names."""
+    body = {"location": "westus3"}
+    environment = await (await clients.apps.managed_environments.begin_create_or_update(group, "env", body)).result()
+    wrong = "../../../outside"
+    template = {
+        "containers": [{"name": "one", "image": "image", "command": ["true"]}],
+        **({"revisionSuffix": wrong} if place == "revisionSuffix" else {"volumes": [{"name": wrong}]}),
+    }
+    app = {**body, "properties": {"environmentId": environment.id, "template": template}}
+    with pytest.raises(HttpResponseError) as refusal:
+        await clients.apps.container_apps.begin_create_or_update(group, "named", app)
+
+    assert refusal.value.error.target == f"properties.template.{place}"
+    assert list(clients.status.home.parent.glob("outside*")) == []
+
+
 async def test_an_etag_is_no_condition_of_a_write(share):
     """As on Azure: If-Match and If-None-Match of a write are not looked at."""
     file = share.get_file_client("free")
