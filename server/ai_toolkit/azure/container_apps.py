@@ -4,13 +4,13 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
@@ -154,10 +154,11 @@ class ContainerApps:
             return None
         usages = self._client.managed_environment_usages.list(self._group, environment.name)
         # The names of the quotas are matched loosely: they are documented nowhere.
-        async for usage in usages:
-            name = str(_at(usage.as_dict(), "name", "value")).upper()
-            if word in name and "GPU" in name:
-                return int(usage.limit - usage.current_value)
+        with suppress(HttpResponseError):
+            async for usage in usages:
+                name = str(_at(usage.as_dict(), "name", "value")).upper()
+                if word in name and "GPU" in name:
+                    return int(usage.limit - usage.current_value)
         return None
 
     async def deactivate(self, app: str, revision: str) -> None:
