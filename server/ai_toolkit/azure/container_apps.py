@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ class Replica:
     state: str
     reason: str
     restarts: int
+    created: datetime | None
     log_stream: str
 
 
@@ -190,6 +192,7 @@ class ContainerApps:
                     state=str(body.get("runningState") or "Unknown"),
                     reason=str(body.get("runningStateDetails") or ""),
                     restarts=int(container.get("restartCount") or 0),
+                    created=_moment(body.get("createdTime")),
                     log_stream=str(container.get("logStreamEndpoint") or ""),
                 )
             )
@@ -261,6 +264,14 @@ class ContainerApps:
             self._group, environment.name, io.BytesIO(body.encode())
         )
         await poller.result()
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _at(body: Any, *path: str) -> Any:  # noqa: ANN401  (any JSON)
