@@ -1,10 +1,18 @@
 """What the ports refuse, whoever asks: versions, sizes, hosts and origins; and what the ingress lets pass."""
 
+import asyncio
+import base64
+import hmac
 import io
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import aiohttp
 import pytest
 from azure.core.exceptions import HttpResponseError
+from multidict import CIMultiDict
+
+from ai_toolkit.local_cloud.files.shared_key import string_to_sign
 
 SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
 APP_SPACE = f"{SUBSCRIPTION}/providers/Microsoft.App/locations/westus3"
@@ -58,6 +66,63 @@ async def test_a_range_has_a_limit(share):
 
     assert (refusal.value.status_code, refusal.value.error_code) == (413, "RequestBodyTooLarge")
     assert written == []
+
+
+async def signed_get(clients, account, raw_path):
+    """Status and body of a GET whose path goes over the wire exactly as it is given, signed with the key."""
+    name, key = account
+    host = clients.status.files.removeprefix("http://")
+    headers = CIMultiDict({"x-ms-date": format_datetime(datetime.now(UTC), usegmt=True), "x-ms-version": "2025-11-05"})
+    text = string_to_sign("GET", raw_path, headers, name).encode()
+    signature = base64.b64encode(hmac.digest(base64.b64decode(key), text, "sha256")).decode()
+    lines = [f"GET {raw_path} HTTP/1.1", f"Host: {host}", f"Authorization: SharedKey {name}:{signature}"]
+    lines += [f"{header}: {value}" for header, value in headers.items()]
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+SPELLINGS = [
+    "models/../../../token", "models/%2e%2e/%2e%2e/%2e%2e/token", "models/..%2f..%2f..%2ftoken",
+    "models/%2e%2e%5c%2e%2e%5ctoken", "models/%252e%252e/token", "models/%c0%ae%c0%ae/token", "models/a%00b",
+    "%2e%2e/%2e%2e/token", "..%2f..%2ftoken", "models//../../token", "models/.../token", "models/%2fetc%2fpasswd",
+    "..%2f../token", "..%2f..%2flogs/local-cloud.log", "..%2f..%2f..?restype=directory&comp=list", "%2e%2e",
+    "..%2f..%2f..?restype=share", "models/TOKEN.", "models/inside%2e%2e%2f..%2f",
+]  # fmt: skip
+
+
+async def test_no_spelling_of_a_path_leaves_the_share(clients, account, share):
+    """Encoded once, twice, wrongly or not at all: refused with one of Azure's codes, and never a failure."""
+    await share.get_file_client("inside").upload_file(b"inside")
+    inside = await signed_get(clients, account, f"/{account[0]}/models/inside")
+    answers = {path: await signed_get(clients, account, f"/{account[0]}/{path}") for path in SPELLINGS}
+    secrets = (clients.token.encode(), b"root:", b"local_cloud", b"<Name>")
+
+    assert inside == (200, b"inside")
+    assert {path: status for path, (status, _body) in answers.items() if status not in {400, 403, 404}} == {}
+    assert [path for path, (_status, body) in answers.items() if any(secret in body for secret in secrets)] == []
+
+
+@pytest.mark.parametrize("place", ["revisionSuffix", "volumes"])
+async def test_no_name_of_a_template_leaves_its_folder(clients, group, place):
+    """Revisions and volumes, after which folders are named, have Kubernetes' names."""
+    body = {"location": "westus3"}
+    environment = await (await clients.apps.managed_environments.begin_create_or_update(group, "env", body)).result()
+    wrong = "../../../outside"
+    template = {
+        "containers": [{"name": "one", "image": "image", "command": ["true"]}],
+        **({"revisionSuffix": wrong} if place == "revisionSuffix" else {"volumes": [{"name": wrong}]}),
+    }
+    app = {**body, "properties": {"environmentId": environment.id, "template": template}}
+    with pytest.raises(HttpResponseError) as refusal:
+        await clients.apps.container_apps.begin_create_or_update(group, "named", app)
+
+    assert refusal.value.error.target == f"properties.template.{place}"
+    assert list(clients.status.home.parent.glob("outside*")) == []
 
 
 async def test_an_etag_is_no_condition_of_a_write(share):
