@@ -97,7 +97,7 @@ async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_i
             outlook = await check_and_preview(site, workspace, wanted.template, plan, found)
             _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
             if what_if:
-                _show(ui, outlook.preview, plan)
+                _show(ui, outlook.preview, plan, details=True)
                 return outlook.preview
             raise_failures(outlook.checks)
             if await _agreed(ui, site, wanted, plan, outlook.preview):
@@ -152,7 +152,7 @@ async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Previ
     """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
     if site.local:
         return True
-    _show(ui, preview, plan)
+    _show(ui, preview, plan, details=False)
     open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
     return await agree(ui, preview, offer_only_me=open_to_all) != ONLY_ME
 
@@ -168,8 +168,8 @@ def _nothing_sent() -> Iterator[None]:
         raise Interrupted(_NOTHING_SENT) from reason
 
 
-def _show(ui: Ui, preview: Preview, plan: Plan) -> None:
-    _tell(ui, preview.tree(details=False))
+def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
+    _tell(ui, preview.tree(details=details))
     _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None))
 
 
