@@ -257,7 +257,9 @@ class ContainerApps:
 
     async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
-        profiles = [{"name": n, "workloadProfileType": t} for n, t in environment.workload_profiles]
+        found = (await self._client.managed_environments.get(self._group, environment.name)).as_dict()
+        # The list is replaced as a whole: what is there goes back as it came, with its counts.
+        profiles = [*(_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
         poller = await self._client.managed_environments.begin_update(
