@@ -151,5 +151,19 @@ describe("provisioning on Azure with the editor's own account", () => {
     await editor.screenshot("azure-current");
     await editor.page.keyboard.press("Escape");
     await editor.notification("Cancelled: nothing was changed").waitFor();
+    await editor.clearNotifications();
+  });
+
+  test("the local cloud stops and starts by command", async () => {
+    const answers = async (): Promise<boolean> => {
+      const { stdout } = await run(python, ["-m", "ai_toolkit.command_line", "local-cloud", "status", "--json"]);
+      return (JSON.parse(stdout) as { readonly running: boolean }).running;
+    };
+    await editor.command("AI Toolkit: Stop local cloud");
+    await editor.notification("The local cloud is stopped.").waitFor();
+    assert.equal(await answers(), false);
+    await editor.command("AI Toolkit: Start local cloud");
+    await editor.notification(/The local cloud runs: http:\/\/127\.0\.0\.1:\d+/).waitFor();
+    assert.equal(await answers(), true);
   });
 });

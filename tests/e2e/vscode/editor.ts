@@ -26,6 +26,10 @@ export interface Options {
   readonly environment?: Readonly<Record<string, string>>;
   /** Whether `in_host` is VS Code's provider of Microsoft accounts, instead of the built-in one. */
   readonly account?: boolean;
+  /** Folders here of further extensions to install. */
+  readonly extensions?: readonly string[];
+  /** Changes the folder of installed extensions before the editor starts. */
+  readonly stock?: (installed: string) => Promise<void>;
   /** A module whose `run` is called inside the extension host; its outcome is `hostTests`. */
   readonly tests?: string;
 }
@@ -85,9 +89,10 @@ export class Editor implements AsyncDisposable {
     ];
     const environment = { ...cleanEnvironment(profile), ...options.environment };
     await finished(start([...flags, "--install-extension", vsix], environment, profile));
-    if (options.account === true) {
-      await finished(start([...flags, "--install-extension", await packedAccount(profile)], environment, profile));
+    for (const name of [...(options.account === true ? ["in_host"] : []), ...(options.extensions ?? [])]) {
+      await finished(start([...flags, "--install-extension", await packed(name, profile)], environment, profile));
     }
+    await options.stock?.(join(profile, "extensions"));
     const port = await freePort();
     const server = start(
       [
@@ -167,6 +172,16 @@ export class Editor implements AsyncDisposable {
   /** The status bar's item with this text. */
   status(text: string): Locator {
     return this.page.locator(".statusbar-item", { hasText: text });
+  }
+
+  /** Leaves the page, does the work when its server is gone, and comes back. */
+  async reload(work: () => Promise<void>): Promise<void> {
+    const address = this.page.url();
+    await this.page.goto("about:blank");
+    await until(async () => (await serversOf(this.profile)) === 0);
+    await work();
+    await this.page.goto(address);
+    await this.page.locator(".monaco-workbench").waitFor();
   }
 
   async clearNotifications(): Promise<void> {
@@ -258,12 +273,12 @@ async function withoutMicrosoftsAccounts(profile: string): Promise<string> {
   return `builtin-extensions-dir=${kept}`;
 }
 
-/** The extension in `in_host`, packed. */
-async function packedAccount(profile: string): Promise<string> {
-  const packed = join(profile, "in-host.vsix");
+/** The extension in that folder beside this file, packed. */
+async function packed(name: string, profile: string): Promise<string> {
+  const packed = join(profile, `${name}.vsix`);
   const vsce = resolve(here, "../../../extension/node_modules/.bin/vsce");
   const flags = ["--no-dependencies", "--allow-missing-repository", "--skip-license", "--out", packed];
-  await promisify(execFile)(vsce, ["package", ...flags], { cwd: join(here, "in_host") });
+  await promisify(execFile)(vsce, ["package", ...flags], { cwd: join(here, name) });
   return packed;
 }
 
@@ -347,6 +362,27 @@ async function answering(url: string, server: ChildProcess): Promise<void> {
     await new Promise((next) => setTimeout(next, 100));
   }
   throw new Error(`${url} did not answer`);
+}
+
+/** How many processes have the profile in their command line or environment and run the Python server. */
+async function serversOf(profile: string): Promise<number> {
+  let found = 0;
+  for (const name of await readdir("/proc")) {
+    const read = (file: string): Promise<string> => readFile(join("/proc", name, file), "utf8").catch(() => "");
+    if (/^\d+$/.test(name) && (await read("cmdline")).includes("ai_toolkit.command_line")) {
+      found += (await read("environ")).includes(profile) ? 1 : 0;
+    }
+  }
+  return found;
+}
+
+async function until(wanted: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; !(await wanted()); ) {
+    if (Date.now() > deadline) {
+      throw new Error(`never came: ${wanted.toString()}`);
+    }
+    await new Promise((next) => setTimeout(next, 100));
+  }
 }
 
 /** Reads a file of JSON lines until `wanted` holds. */
