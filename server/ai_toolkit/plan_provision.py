@@ -94,6 +94,8 @@ class Plan:
     settings: Settings
     existing: Existing
     profile: Profile | None
+    earlier: "Deployment | None"
+    """The last deployment of that name, when there was one."""
 
 
 async def look(site: Site, wanted: Wanted) -> Found:
@@ -151,7 +153,8 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
     name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:12]}"
     switches = existing.to_create() if template.ours else {}
-    return Plan(name, {**values, **switches}, settings, existing, profile)
+    earlier = next((one for one in found.history if one.name == name), None)
+    return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
 
 
 async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> "Deployment | None":

@@ -97,7 +97,7 @@ async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_i
             outlook = await check_and_preview(site, workspace, wanted.template, plan, found)
             _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
             if what_if:
-                _show(ui, outlook.preview, plan)
+                _show(ui, outlook.preview, plan, details=True)
                 return outlook.preview
             raise_failures(outlook.checks)
             if await _agreed(ui, site, wanted, plan, outlook.preview):
@@ -152,7 +152,7 @@ async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Previ
     """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
     if site.local:
         return True
-    _show(ui, preview, plan)
+    _show(ui, preview, plan, details=False)
     open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
     return await agree(ui, preview, offer_only_me=open_to_all) != ONLY_ME
 
@@ -168,8 +168,8 @@ def _nothing_sent() -> Iterator[None]:
         raise Interrupted(_NOTHING_SENT) from reason
 
 
-def _show(ui: Ui, preview: Preview, plan: Plan) -> None:
-    _tell(ui, preview.tree(details=False))
+def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
+    _tell(ui, preview.tree(details=details))
     _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None))
 
 
@@ -229,9 +229,9 @@ async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is t
         async with room_for_revision(site, plan, outlook, ui):
             return await _send_and_follow(site, workspace, template, plan, passed, progress)
     except asyncio.CancelledError as reason:
-        if CLOSING in reason.args:
+        if CLOSING in reason.args or not place.new:
             raise
-        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, workspace))) from reason
+        raise Interrupted(f"{_NOTHING_SENT} The resource group {place.resource_group} may be there, empty.") from reason
 
 
 async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, and who is told)
@@ -244,17 +244,19 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
 ) -> "Deployment":
     try:
         await site.deployments.send(plan.name, template.content, values)
-        return await site.deployments.follow(plan.name, progress.observe)
+        return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise
-        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, workspace))) from reason
+        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, plan.earlier, workspace))) from reason
 
 
-async def _cancel(site: Site, name: str, workspace: Workspace | None = None) -> str:
+async def _cancel(
+    site: Site, name: str, earlier: "Deployment | None" = None, workspace: Workspace | None = None
+) -> str:
     """Asks Azure to cancel the deployment; returns in a sentence what state that left."""
     group = site.place.resource_group
-    ended = await site.deployments.cancel(name)
+    ended = await site.deployments.cancel(name, earlier)
     if ended is None:
         return f"{_NOTHING_SENT} The resource group {group} is there, empty." if site.place.new else _NOTHING_SENT
     if ended.succeeded:

@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 
+from language_client import LIMIT_SECONDS, editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from test_editor_journey import LIMIT_SECONDS, LOCAL, editor
 
 from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.workspace import LOCAL_SUBSCRIPTION
 
 
 def provision(seen, folder, token):
     params = types.ExecuteCommandParams(
         command="aiToolkit.server.provisionInference",
-        arguments=[{"workspaceFolder": folder.as_uri(), "answers": {"subscription": LOCAL}}],
+        arguments=[{"workspaceFolder": folder.as_uri(), "answers": {"subscription": LOCAL_SUBSCRIPTION}}],
         work_done_token=token,
     )
     answer = seen.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)

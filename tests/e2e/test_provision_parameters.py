@@ -48,7 +48,10 @@ async def fine_tuned(ground):
             "location": "westus3",
             "properties": {
                 "appLogsConfiguration": {"destination": "log-analytics", "logAnalyticsConfiguration": logs},
-                "workloadProfiles": [{"name": "serverless", "workloadProfileType": "Consumption-GPU-NC24-A100"}],
+                "workloadProfiles": [
+                    {"name": "serverless", "workloadProfileType": "Consumption-GPU-NC24-A100"},
+                    {"name": "nodes", "workloadProfileType": "D4", "minimumCount": 0, "maximumCount": 3},
+                ],
             },
         }
         await (
@@ -127,7 +130,7 @@ async def test_only_the_app_is_new_and_what_exists_stays_as_it_is(fine_tuned):
     assert [one.split("/")[-2] for one in done.created] == ["containerApps"]
     assert done.updated == ()
     assert (account.sku.name, account.minimum_tls_version, share.share_quota) == ("Standard_GRS", "TLS1_3", 77)
-    assert [one.name for one in environment.workload_profiles] == ["serverless", "Consumption"]
+    assert [one.name for one in environment.workload_profiles] == ["serverless", "nodes", "Consumption"]
     assert ground.config["STORAGE_ACCOUNT_NAME"] == names["account"]
     assert ground.config["FILE_SHARE_NAME"] == names["share"]
 
@@ -142,7 +145,8 @@ async def test_a_missing_gpu_profile_is_previewed_and_added_by_patch(fine_tuned)
         environment = await client.managed_environments.get(ground.group, names["environment"])
 
     assert [one.id.rpartition("/")[2] for one in seen.modify] == [names["environment"]]
-    assert [one.name for one in environment.workload_profiles] == ["serverless", "Consumption", "t4"]
+    assert [one.name for one in environment.workload_profiles] == ["serverless", "nodes", "Consumption", "t4"]
+    assert environment.workload_profiles[1].maximum_count == 3
     assert environment.app_logs_configuration.log_analytics_configuration.customer_id
 
 

@@ -270,3 +270,22 @@ async def test_a_change_that_fails_leaves_the_old_revision_serving(ground):
 
     assert f"{active[0]} runs again." in person.text
     assert f"{active[0]} ends before the new revision starts." in person.text
+
+
+async def test_a_repeated_deployment_that_never_arrived_is_not_taken_for_its_forerunner(ground):
+    """A, B, and A cancelled before its PUT arrived: nothing had been sent, whatever A was before."""
+    for most in (1, 2):
+        ground.give(maximumInstanceCount=most)
+        await ground.provision()
+    ground.give(maximumInstanceCount=1)
+    with ground.faults() as faults:
+        put = faults.add("status", method="PUT", path="ai-toolkit-inference-", status=503, retryAfterSeconds=20)
+        task = asyncio.create_task(ground.provision())
+
+        async def tried():
+            return faults.hits(put)
+
+        await until(tried)
+        task.cancel()
+        with pytest.raises(Interrupted, match="nothing had been sent"):
+            await task

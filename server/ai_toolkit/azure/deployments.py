@@ -140,15 +140,26 @@ class Deployments:
                 raise
             raise DeploymentFailed(name, code, message) from error
 
-    async def follow(self, name: str, observe: Callable[[list[Operation]], None]) -> Deployment:
-        """The finished deployment; `observe` sees its operations about once a second. Raises DeploymentFailed."""
+    async def follow(
+        self, name: str, observe: Callable[[list[Operation]], None], earlier: Deployment | None = None
+    ) -> Deployment:
+        """The finished deployment; `observe` sees its operations about once a second.
+
+        `earlier`: one of the same name, which Azure may still show right after the new one was sent.
+        Raises DeploymentFailed, CloudUnreachable.
+        """
+        patience = int(_NOT_THERE_YET_SECONDS / _POLL_SECONDS)
         while True:
             try:
                 found, operations = await self._look(name)
             except (ServiceRequestError, ServiceResponseError) as error:
                 raise CloudUnreachable("Azure", f"{error}; the deployment {name} goes on without it") from error
-            observe(operations)
             state = _deployment(found)
+            if earlier is not None and state.time == earlier.time and not state.active and patience:
+                patience -= 1
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            observe(operations)
             if state.succeeded:
                 return state
             if not state.active:
@@ -157,8 +168,8 @@ class Deployments:
                 raise DeploymentFailed(name, code or state.state, reason or f"it ended as {state.state}")
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def cancel(self, name: str) -> Deployment | None:
-        """The deployment as it ended after Azure was asked to cancel it; None when there is none of that name.
+    async def cancel(self, name: str, earlier: Deployment | None = None) -> Deployment | None:
+        """The deployment as it ended after Azure was asked to cancel it; None when none was sent after `earlier`.
 
         Still active when it has not ended within a minute.
         """
@@ -167,7 +178,9 @@ class Deployments:
         except ResourceNotFoundError:
             return None
         except HttpResponseError:
-            return await self.get(name)  # it had ended already
+            ended = await self.get(name)
+            is_old = earlier is not None and ended is not None and ended.time == earlier.time
+            return None if is_old else ended
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):
                 while (found := await self.get(name)) is not None and found.active:  # noqa: ASYNC110  (Azure sends no event)
