@@ -128,6 +128,7 @@ def test_any_call_has_a_value_or_is_a_mistake_with_its_place(function: str, data
         "[float(createArray())]",
         "[dataUriToString('data:;base64,é')]",
         "[items(1)]",
+        "[uri('', 'http://[')]",
     ],
 )
 def test_what_would_take_all_memory_or_fail_is_a_mistake(expression: str):

@@ -153,7 +153,10 @@ def data_uri_to_string(value: Value) -> str:
 
 def _uri(base: Value, relative: Value) -> str:
     first = text(base, "uri")
-    return urllib.parse.urljoin(first if first.endswith("/") else f"{first}/", text(relative, "uri"))
+    try:
+        return urllib.parse.urljoin(first if first.endswith("/") else f"{first}/", text(relative, "uri"))
+    except ValueError as error:
+        raise FunctionError(f"The function 'uri' cannot join '{base}' and '{relative}'.") from error
 
 
 def _index(name: str, found: Callable[[str, str], int]) -> Callable[..., int]:
