@@ -125,3 +125,62 @@ async def test_a_body_that_is_wrong_in_one_place_is_no_failure(clients, group, k
 
     assert failures == []
     assert refused > len(bodies) / 2
+
+
+TEMPLATE = {
+    "$schema": SCHEMA,
+    "contentVersion": "1.0.0.0",
+    "definitions": {"short": {"type": "string", "maxLength": 9}},
+    "parameters": {
+        "named": {"$ref": "#/definitions/short", "defaultValue": "first"},
+        "chosen": {"type": "int", "defaultValue": 1, "allowedValues": [1, 2], "minValue": 1, "maxValue": 2},
+    },
+    "functions": [
+        {
+            "namespace": "own",
+            "members": {
+                "twice": {
+                    "parameters": [{"name": "word", "type": "string"}],
+                    "output": {"type": "string", "value": "[concat(parameters('word'), parameters('word'))]"},
+                }
+            },
+        }
+    ],
+    "variables": {"tags": {"a": "b"}, "copy": [{"name": "many", "count": 2, "input": "[copyIndex('many')]"}]},
+    "resources": [
+        {
+            "type": "Microsoft.OperationalInsights/workspaces",
+            "apiVersion": "2025-02-01",
+            "name": "[format('{0}{1}', parameters('named'), copyIndex())]",
+            "location": "westus3",
+            "condition": True,
+            "copy": {"name": "loop", "count": 2, "mode": "serial", "batchSize": 1},
+            "tags": {"t": "[own.twice('a')]"},
+            "dependsOn": [],
+            "properties": {"retentionInDays": 30},
+        }
+    ],
+    "outputs": {"all": {"type": "array", "copy": {"count": 2, "input": "[variables('many')[copyIndex()]]"}}},
+}
+
+
+async def test_a_template_that_is_wrong_in_one_place_is_no_failure(clients, group):
+    """The same for a template: valid, or refused with code and message."""
+    url = (
+        f"{clients.status.resource_manager}/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/{group}"
+        "/providers/Microsoft.Resources/deployments/one/validate?api-version=2025-04-01"
+    )
+    headers = {"Authorization": f"Bearer {clients.token}"}
+    sent = {"properties": {"mode": "Incremental", "template": TEMPLATE, "parameters": {"named": {"value": "other"}}}}
+    bodies = [(path, value, changed(sent, path, value)) for path in places(sent) for value in [*WRONG, "[", "[x()]"]]
+    failures = []
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for path, value, body in [((), None, sent), *bodies]:
+            async with session.post(url, json=body) as answer:
+                found = await answer.json()
+                in_shape = answer.status == 200 or (found["error"]["code"] and found["error"]["message"])
+                if answer.status not in {200, 400, 404, 501} or not in_shape:
+                    failures.append((path, value, answer.status))
+            assert path or answer.status == 200, found
+
+    assert failures == []

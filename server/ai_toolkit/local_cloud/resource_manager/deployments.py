@@ -275,7 +275,7 @@ class Deployments:
         properties = request.require_body().get("properties")
         if not isinstance(properties, dict):
             raise ArmError("InvalidRequestContent", "The property 'properties' is required.", target="properties")
-        if properties.get("mode", "Incremental").lower() != "incremental":
+        if str(properties.get("mode") or "Incremental").lower() != "incremental":
             raise ArmError(
                 "NotImplementedByLocalCloud",
                 "The local cloud deploys in mode Incremental only.",

@@ -12,6 +12,7 @@ from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expres
 from ai_toolkit.local_cloud.template.parameters import read_parameters
 from ai_toolkit.local_cloud.template.scope import LoopVariable, NotYetKnownError, Scope, Surroundings, invalid_template
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member
+from ai_toolkit.local_cloud.template.template_shape import check_shape
 
 Value = Any  # a JSON value
 RUNTIME_FUNCTIONS = frozenset({"reference", "references"})  # besides every `list…`
@@ -101,10 +102,8 @@ def make_plan(
 def _check_shape(template: JsonObject) -> None:
     if not isinstance(template.get("$schema"), str) or "deploymentTemplate" not in template["$schema"]:
         raise invalid_template("The template needs a '$schema' of deployment templates", "$schema")
-    resources = template.get("resources")
-    if not isinstance(resources, list | dict):
-        raise invalid_template("The template needs 'resources'", "resources")
-    if isinstance(resources, dict) != str(template.get("languageVersion", "1.0")).startswith("2"):
+    check_shape(template)
+    if isinstance(template["resources"], dict) != str(template.get("languageVersion", "1.0")).startswith("2"):
         raise invalid_template("Symbolic resource names and languageVersion 2.0 belong together", "languageVersion")
     for section in ("imports", "extensions"):
         if template.get(section):
