@@ -327,6 +327,22 @@ def test_what_is_billed_is_said_in_words_without_a_price(least, said):
     assert "$" not in text
 
 
+async def test_a_refused_what_if_is_no_obstacle(provisioned):
+    """It only informs: its own right may be missing. The deployment is sent, and the preview says why it is empty."""
+    provisioned.give(concurrentRequests=7)
+    person = Person()
+    with provisioned.faults() as faults:
+        faults.add(
+            "status", method="POST", path="/whatIf", status=403, code="AuthorizationFailed", message="No.", count=2
+        )
+        preview = await provisioned.what_if(person)
+        await provisioned.provision()
+
+    assert "No preview: Azure does not tell what would change: No (AuthorizationFailed)." in person.text
+    assert preview.as_json() == {"create": [], "modify": [], "noChange": [], "ignore": []}
+    assert len(await provisioned.deployments()) == 2
+
+
 async def test_the_share_tells_where_the_workspace_has_no_model(provisioned):
     """An adapter where fine-tuning leaves it: first without its weights, then whole, then with its base model."""
     config = provisioned.config
