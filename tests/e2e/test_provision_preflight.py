@@ -178,6 +178,15 @@ async def test_a_storage_account_of_somebody_else_is_told(provisioned, tmp_path_
     assert "already taken" in told
 
 
+async def test_an_app_cannot_move_to_another_environment(provisioned):
+    """Azure would refuse it at the very end; the two ways out are named."""
+    provisioned.give(acaEnvironmentName="another", acaEnvironmentStorageName="another")
+    told = await refused(provisioned, Person())
+
+    assert "cannot move to another" in told
+    assert "another name to acaAppName" in told
+
+
 async def test_what_validate_refuses_is_told_in_azures_words(provisioned):
     """The innermost code and message; nothing is sent."""
     path = provisioned.workspace.provision_folder / "inference.json"
