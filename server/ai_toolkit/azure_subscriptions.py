@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from ai_toolkit.azure.resource_manager import Subscription, list_subscriptions
 from ai_toolkit.azure.tenants import Tenant, list_tenants
 from ai_toolkit.cloud import Cloud
-from ai_toolkit.errors import AiToolkitError, for_people
+from ai_toolkit.errors import AiToolkitError, SignInNeeded, for_people
 
 _TENANT_SECONDS: Final = 30.0
 
@@ -38,7 +38,8 @@ async def _read(cloud: Cloud, tenant: Tenant) -> TenantSubscriptions:
     except TimeoutError:
         return TenantSubscriptions(tenant, (), f"it did not answer within {_TENANT_SECONDS:.0f} s")
     except (AzureError, AiToolkitError) as error:
-        return TenantSubscriptions(tenant, (), for_people(error).message)
+        told = for_people(error)
+        return TenantSubscriptions(tenant, (), told.reason if isinstance(told, SignInNeeded) else told.message)
 
 
 def _without(found: TenantSubscriptions, seen: set[str]) -> TenantSubscriptions:

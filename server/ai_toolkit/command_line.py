@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -201,7 +202,9 @@ def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
         from ai_toolkit.follow_logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
 
         if follow:
-            await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            with suppress(asyncio.CancelledError):  # Ctrl+C is how it ends
+                await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            return {"lines": []}
         lines = await last_lines(workspace)
         ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
         return {"lines": lines}
@@ -247,7 +250,11 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
 @click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
 @_common
 def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
-    """Start, stop, look at or empty the local cloud."""
+    """Start, stop, look at or empty the local cloud.
+
+    It stands in for Azure on this computer. For tests it misbehaves on demand: POST a fault, a JSON object, to
+    /local-cloud/faults at its address with its token; `python -m pydoc ai_toolkit.local_cloud.faults` lists them.
+    """
     del workspace
 
     async def work(ui: TerminalUi) -> object:

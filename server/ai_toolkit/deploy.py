@@ -10,7 +10,7 @@ from ai_toolkit import __version__
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.deploy_questions import agree_to, choose_base_models
 from ai_toolkit.endpoint import Endpoint
-from ai_toolkit.errors import FileMissing
+from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.follow_start import Start, follow_start
 from ai_toolkit.git import head_commit
 from ai_toolkit.loaded import LoadedAdapter, files_are, loaded_is, only_adapters_changed, stale_adapters
@@ -22,7 +22,7 @@ from ai_toolkit.plan_sync import Plan, plan_sync
 from ai_toolkit.running_app import Running, offer_key, what_runs
 from ai_toolkit.synchronise import bring_back_previous, synchronise
 from ai_toolkit.transfer_rate import TransferRate
-from ai_toolkit.ui import Ui
+from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
     if not (workspace.folder / "inference").is_dir():
         raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
-    target = await complete_target(workspace)
-    ui.report("reading the workspace", 0)
-    files = await asyncio.to_thread(local_files, workspace.folder)
-    commit = await head_commit(workspace.folder)
-    origin = Origin.now(f"ai-toolkit-server {__version__}", commit)
+    with _what_a_cancel_leaves() as left:
+        target = await complete_target(workspace)
+        ui.report("reading the workspace", 0)
+        files = await asyncio.to_thread(local_files, workspace.folder)
+        commit = await head_commit(workspace.folder)
+        origin = Origin.now(f"ai-toolkit-server {__version__}", commit)
 
-    with _what_a_cancel_leaves(ui) as left:
         async with (
             open_cloud(target.subscription) as cloud,
             cloud.container_apps(target.subscription, target.resource_group) as apps,
@@ -99,7 +99,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
             running = await what_runs(apps, workspace, cloud.endpoint_scheme)
             running = await offer_key(apps, running, workspace.folder, ui, options.key)
             async with cloud.file_share(target) as share:
-                left.append("What a replica loads is as it was; what was sent is not sent again.")
+                left.append("what a replica loads is as it was; what was sent already is not sent again.")
                 if options.previous:
                     manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
                     action = _action(None, running, options)
@@ -107,7 +107,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
                     plan, manifest = await _synchronise(share, files, origin, options, ui)
                     sent, size = len(plan.uploads), plan.bytes
                     action = _action(plan, running, options)
-            left.append("The files are on the share; a replica that starts loads them.")
+            left.append("the files are on the share, and a replica that starts loads them.")
             await _act(apps, running, action, manifest, ui)
     ui.announce(f"Inference endpoint: {target.endpoint}")
     return Deployed(target.endpoint, sent, size, action)
@@ -128,14 +128,15 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
 
 
 @contextmanager
-def _what_a_cancel_leaves(ui: Ui) -> Iterator[list[str]]:
-    """Tells the last sentence of the list when the work is cancelled."""
-    left = ["Nothing was changed."]
+def _what_a_cancel_leaves() -> Iterator[list[str]]:
+    """Turns a cancellation into Interrupted with the last sentence of the list, which says what there is now."""
+    left = ["nothing was changed."]
     try:
         yield left
-    except asyncio.CancelledError:
-        ui.announce(f"Cancelled. {left[-1]}")
-        raise
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(f"Cancelled: {left[-1]}") from reason
 
 
 async def _synchronise(
@@ -180,11 +181,19 @@ def _action(plan: Plan | None, running: Running, options: Options) -> str:
         return WAKE if options.wake else LATER
     if plan is None or options.restart:
         return RESTART
-    if plan.empty and (running.loaded is None or loaded_is(running.loaded, plan.manifest)):
+    if plan.empty and _has_loaded(running, plan.manifest):
         return NOTHING
     if len(running.replicas) == 1 and only_adapters_changed(running.loaded, plan):
         return LOAD_ADAPTERS
     return RESTART
+
+
+def _has_loaded(running: Running, manifest: Manifest) -> bool:
+    """By its hashes; of an app that has none to tell, by whether its replicas are younger than what is on the share."""
+    if running.loaded is not None:
+        return loaded_is(running.loaded, manifest)
+    newest = manifest.newest_code
+    return newest is None or running.created is None or running.created > newest
 
 
 async def _act(apps: "ContainerApps", running: Running, action: str, manifest: Manifest, ui: Ui) -> None:

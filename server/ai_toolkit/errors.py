@@ -95,9 +95,12 @@ class CloudError(AiToolkitError):
 
 
 class SignInNeeded(CloudError):
+    """No account, or one that is refused; `reason` is the part of the message that says why."""
+
     code = "sign_in_needed"
 
     def __init__(self, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"Azure did not accept the sign-in: {reason}",
             'Choose "Sign in to Azure…" in Provision, sign in with "az login" or "azd auth login", '

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ KEY_VARIABLE: Final = "AITK_API_KEY"
 
 @dataclass(frozen=True)
 class Running:
-    """The app before the deploy, and its replicas' names.
+    """The app before the deploy, its replicas' names, and when the first of them was made.
 
     `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
     runs. `properties` is what a new revision should have that the serving one lacks; empty where it lacks nothing.
@@ -32,6 +33,7 @@ class Running:
     endpoint: str
     key: str | None
     replicas: tuple[str, ...]
+    created: datetime | None
     loaded: Mapping[str, Any] | None
     properties: Mapping[str, Any]
 
@@ -46,19 +48,21 @@ async def what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str) ->
     check_own(workspace, f"{scheme}://{app.host}")  # the key is for this host alone
     template = await changed_template(workspace, app)
     properties = {} if template is None else {"template": template}
-    names = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
+    replicas = await apps.replicas(app.name, app.active_revision)
+    names = tuple(replica.name for replica in replicas)
+    created = min((replica.created for replica in replicas if replica.created), default=None)
     state, problem = await apps.revision(app.name, app.active_revision)
     if problem and not names and not properties:
         raise RevisionFailed(app.active_revision, state, problem)
     key = await apps.key(target.app)
     if not names:
-        return Running(app, target.endpoint, key, names, None, properties)
+        return Running(app, target.endpoint, key, names, created, None, properties)
     async with Endpoint.open(target.endpoint, key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return Running(app, target.endpoint, key, names, loaded, properties)
+    return Running(app, target.endpoint, key, names, created, loaded, properties)
 
 
 async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:

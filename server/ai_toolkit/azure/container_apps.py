@@ -4,16 +4,18 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
@@ -49,6 +51,7 @@ class Replica:
     state: str
     reason: str
     restarts: int
+    created: datetime | None
     log_stream: str
 
 
@@ -86,14 +89,14 @@ class ContainerApps:
         active, template = await self._active_revision(name, body)
         return ContainerApp(
             name=name,
-            host=_at(body, "configuration", "ingress", "fqdn") or "",
-            running_status=_at(body, "runningStatus") or "Unknown",
+            host=value_at(body, "configuration", "ingress", "fqdn") or "",
+            running_status=value_at(body, "runningStatus") or "Unknown",
             active_revision=active,
-            latest_revision=_at(body, "latestRevisionName") or "",
-            max_replicas=int(_at(body, "template", "scale", "maxReplicas") or 1),
-            environment_id=_at(body, "environmentId") or _at(body, "managedEnvironmentId") or "",
-            workload_profile=_at(body, "workloadProfileName") or "",
-            event_stream=_at(body, "eventStreamEndpoint") or "",
+            latest_revision=value_at(body, "latestRevisionName") or "",
+            max_replicas=int(value_at(body, "template", "scale", "maxReplicas") or 1),
+            environment_id=value_at(body, "environmentId") or value_at(body, "managedEnvironmentId") or "",
+            workload_profile=value_at(body, "workloadProfileName") or "",
+            event_stream=value_at(body, "eventStreamEndpoint") or "",
             location=str(whole.get("location")),
             tags=whole.get("tags") or {},
             template=template,
@@ -154,10 +157,11 @@ class ContainerApps:
             return None
         usages = self._client.managed_environment_usages.list(self._group, environment.name)
         # The names of the quotas are matched loosely: they are documented nowhere.
-        async for usage in usages:
-            name = str(_at(usage.as_dict(), "name", "value")).upper()
-            if word in name and "GPU" in name:
-                return int(usage.limit - usage.current_value)
+        with suppress(HttpResponseError):
+            async for usage in usages:
+                name = str(value_at(usage.as_dict(), "name", "value")).upper()
+                if word in name and "GPU" in name:
+                    return int(usage.limit - usage.current_value)
         return None
 
     async def deactivate(self, app: str, revision: str) -> None:
@@ -189,6 +193,7 @@ class ContainerApps:
                     state=str(body.get("runningState") or "Unknown"),
                     reason=str(body.get("runningStateDetails") or ""),
                     restarts=int(container.get("restartCount") or 0),
+                    created=_moment(body.get("createdTime")),
                     log_stream=str(container.get("logStreamEndpoint") or ""),
                 )
             )
@@ -220,7 +225,7 @@ class ContainerApps:
         self, app: ContainerApp, replica: Replica, lines: int, *, follow: bool
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         token = await self._client.container_apps.get_auth_token(self._group, app.name)
-        bearer = _at(token.as_dict(), "properties", "token") or ""
+        bearer = value_at(token.as_dict(), "properties", "token") or ""
         separator = "&" if urlsplit(replica.log_stream).query else "?"
         url = f"{replica.log_stream}{separator}follow={str(follow).lower()}&tailLines={lines}&output=text"
         async with (
@@ -239,10 +244,10 @@ class ContainerApps:
         except ResourceNotFoundError:
             return None
         body = found.as_dict()
-        profiles = _at(body, "properties", "workloadProfiles") or ()
+        profiles = value_at(body, "properties", "workloadProfiles") or ()
         storages = {}
         for item in listed.as_dict().get("value") or ():
-            file = _at(item, "properties", "azureFile") or {}
+            file = value_at(item, "properties", "azureFile") or {}
             storages[str(item["name"])] = (str(file.get("accountName")), str(file.get("shareName")))
         return ManagedEnvironment(
             name=name,
@@ -255,7 +260,7 @@ class ContainerApps:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
         found = (await self._client.managed_environments.get(self._group, environment.name)).as_dict()
         # The list is replaced as a whole: what is there goes back as it came, with its counts.
-        profiles = [*(_at(found, "properties", "workloadProfiles") or ())]
+        profiles = [*(value_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
         poller = await self._client.managed_environments.begin_update(
@@ -264,9 +269,9 @@ class ContainerApps:
         await poller.result()
 
 
-def _at(body: Any, *path: str) -> Any:  # noqa: ANN401  (any JSON)
-    for key in path:
-        if not isinstance(body, Mapping):
-            return None
-        body = body.get(key)
-    return body
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -29,7 +29,7 @@ class EditorCredential:
         except TimeoutError as error:
             raise CredentialUnavailableError("the editor did not answer") from error
         except SignInNeeded as error:
-            raise CredentialUnavailableError(error.message) from error
+            raise CredentialUnavailableError(error.reason) from error
         if token is None:
             where = f" for the tenant {tenant}" if tenant else ""
             raise CredentialUnavailableError(f"no Microsoft account is signed in{where}")

@@ -10,6 +10,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.azure.json_value import value_at
 
 _WORKSPACES_API_VERSION: Final = "2025-02-01"
 _OK: Final = 200
@@ -43,13 +44,13 @@ async def fine_tuning_job(connection: Connection, subscription: str, group: str,
         found, share = await asyncio.gather(
             _environment(client, group, environment), _share(client, group, environment, storage)
         )
-        customer = _at(found, "properties", "appLogsConfiguration", "logAnalyticsConfiguration", "customerId")
+        customer = value_at(found, "properties", "appLogsConfiguration", "logAnalyticsConfiguration", "customerId")
         return FineTuningJob(
-            location=_at(found, "location"),
+            location=value_at(found, "location"),
             environment=environment if found else None,
             storage=storage if share else None,
-            account=_at(share, "accountName"),
-            share=_at(share, "shareName"),
+            account=value_at(share, "accountName"),
+            share=value_at(share, "shareName"),
             workspace=workspaces.get(str(customer)) if customer else None,
         )
 
@@ -78,7 +79,7 @@ async def _share(
         found = (await client.managed_environments_storages.get(group, environment, storage)).as_dict()
     except HttpResponseError:
         return {}
-    return _at(found, "properties", "azureFile") or {}
+    return value_at(found, "properties", "azureFile") or {}
 
 
 async def _workspaces(client: ContainerAppsAPIClient, group_url: str) -> Mapping[str, str]:
@@ -86,7 +87,7 @@ async def _workspaces(client: ContainerAppsAPIClient, group_url: str) -> Mapping
     url = f"{group_url}/providers/Microsoft.OperationalInsights/workspaces"
     answer = await client.send_request(HttpRequest("GET", url, params={"api-version": _WORKSPACES_API_VERSION}))
     found = answer.json().get("value") or () if answer.status_code == _OK else ()
-    return {str(_at(one, "properties", "customerId")): str(one.get("name")) for one in found}
+    return {str(value_at(one, "properties", "customerId")): str(one.get("name")) for one in found}
 
 
 def _storage_of(template: Mapping[str, Any]) -> str | None:
@@ -107,11 +108,3 @@ def _name_in_group(resource_id: object, group: str) -> str | None:
     parts = str(resource_id or "").strip("/").split("/")
     lowered = [part.lower() for part in parts]
     return parts[-1] if len(parts) > 4 and lowered[3] == group.lower() else None  # noqa: PLR2004  (…/resourceGroups/{g}/…)
-
-
-def _at(body: Any, *path: str) -> Any:  # noqa: ANN401  (any JSON)
-    for key in path:
-        if not isinstance(body, Mapping):
-            return None
-        body = body.get(key)
-    return body

@@ -1,7 +1,9 @@
 """Faults on demand: which requests, resources and replicas misbehave, how often, and how.
 
 A fault is a JSON object that is posted to `/local-cloud/faults` on the Resource Manager's port, with the
-local cloud's token. It lives until it was used `count` times, is deleted, or the process ends.
+local cloud's token: 201 with its `id`. GET lists all, with how often each was `seen` and `hits`; DELETE ends
+all, or the one whose id is added to the path. It lives until it was used `count` times, is deleted, or the
+process ends; what is no event but a state (`no-…`, `read-only`) lasts until it is deleted.
 
 | field | meaning |
 |---|---|

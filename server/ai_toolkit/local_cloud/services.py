@@ -14,6 +14,7 @@ from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.home import Address, HomeFolder
 from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.api_versions import check_api_version
 from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
 from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
 from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
@@ -106,6 +107,8 @@ class Services:
     async def answer_management(self, http: web.Request) -> web.StreamResponse:
         """The answer to a request to the Resource Manager; raises ArmError."""
         request = await read_request(http)
+        if "api-version" in request.query:  # a log stream has none
+            check_api_version(request.segments, request.api_version)
         found = self._routes.find(request.method, request.segments)
         if found is None:
             return await self._resources.answer(request)

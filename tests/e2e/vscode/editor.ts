@@ -1,11 +1,12 @@
 // A real VS Code in a real browser: code-server with our extension, driven through what a person sees.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { once } from "node:events";
+import { promisify } from "node:util";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 
 const here = import.meta.dirname;
@@ -23,6 +24,20 @@ export interface Options {
   /** Restricted Mode where false: the folder is not trusted, and nobody is asked. */
   readonly trusted?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Whether `in_host` is VS Code's provider of Microsoft accounts, instead of the built-in one. */
+  readonly account?: boolean;
+  /** Folders here of further extensions to install. */
+  readonly extensions?: readonly string[];
+  /** Changes the folder of installed extensions before the editor starts. */
+  readonly stock?: (installed: string) => Promise<void>;
+  /** A module whose `run` is called inside the extension host; its outcome is `hostTests`. */
+  readonly tests?: string;
+}
+
+/** How tests inside the extension host ended, and what they wrote to the console. */
+export interface HostTests {
+  readonly code: number;
+  readonly log: readonly string[];
 }
 
 export class Editor implements AsyncDisposable {
@@ -34,11 +49,19 @@ export class Editor implements AsyncDisposable {
   readonly page: Page;
   /** Every address that a page had when its document began, fragments too. */
   readonly addresses: string[] = [];
+  /** Settled when the tests inside the extension host end; never where there are none. */
+  readonly hostTests: Promise<HostTests>;
+  readonly #hostTestsEnd: (outcome: HostTests) => void;
 
   private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
     this.#server = server;
     this.#browser = browser;
     this.profile = profile;
+    let end: (outcome: HostTests) => void = () => undefined;
+    this.hostTests = new Promise((resolve) => {
+      end = resolve;
+    });
+    this.#hostTestsEnd = end;
     this.context = context;
     this.page = page;
   }
@@ -66,6 +89,10 @@ export class Editor implements AsyncDisposable {
     ];
     const environment = { ...cleanEnvironment(profile), ...options.environment };
     await finished(start([...flags, "--install-extension", vsix], environment, profile));
+    for (const name of [...(options.account === true ? ["in_host"] : []), ...(options.extensions ?? [])]) {
+      await finished(start([...flags, "--install-extension", await packed(name, profile)], environment, profile));
+    }
+    await options.stock?.(join(profile, "extensions"));
     const port = await freePort();
     const server = start(
       [
@@ -75,6 +102,8 @@ export class Editor implements AsyncDisposable {
         ...(options.trusted === false ? [] : ["--disable-workspace-trust"]),
         // Or the extension host and the Python server outlive the page by hours.
         ...["--reconnection-grace-time", "5"],
+        ...(options.tests === undefined ? [] : ["--vscode-option", "enable-smoke-test-driver"]),
+        ...(options.account !== true ? [] : ["--vscode-option", await withoutMicrosoftsAccounts(profile)]),
         ...["--link-protection-trusted-domains", "*.azurecontainerapps.io"],
         options.workspace,
       ],
@@ -92,7 +121,8 @@ export class Editor implements AsyncDisposable {
       const page = await context.newPage();
       const editor = new Editor(server, browser, context, page, profile);
       await editor.#watchAddresses();
-      await page.goto(address);
+      await editor.#listenToHostTests();
+      await page.goto(`${address}/${addition(port, options)}`);
       await page.locator(".monaco-workbench").waitFor();
       return editor;
     } catch (error) {
@@ -144,6 +174,16 @@ export class Editor implements AsyncDisposable {
     return this.page.locator(".statusbar-item", { hasText: text });
   }
 
+  /** Leaves the page, does the work when its server is gone, and comes back. */
+  async reload(work: () => Promise<void>): Promise<void> {
+    const address = this.page.url();
+    await this.page.goto("about:blank");
+    await until(async () => (await serversOf(this.profile)) === 0);
+    await work();
+    await this.page.goto(address);
+    await this.page.locator(".monaco-workbench").waitFor();
+  }
+
   async clearNotifications(): Promise<void> {
     await this.command("Notifications: Clear All Notifications");
     await this.page.locator(".notification-toast").first().waitFor({ state: "hidden" });
@@ -164,6 +204,13 @@ export class Editor implements AsyncDisposable {
     const lines = this.page.locator(".part.panel .view-line");
     await lines.first().waitFor();
     return (await lines.allTextContents()).join("\n").replaceAll("\u00a0", " ");
+  }
+
+  /** All that our output channel has been told, also what is not in sight. */
+  async outputLog(): Promise<string> {
+    const logs = join(this.profile, "user/logs");
+    const files = (await readdir(logs, { recursive: true })).filter((name) => name.endsWith("/AI Toolkit.log"));
+    return (await Promise.all(files.map((name) => readFile(join(logs, name), "utf8")))).join("");
   }
 
   async screenshot(name: string, page: Page = this.page): Promise<void> {
@@ -193,6 +240,17 @@ export class Editor implements AsyncDisposable {
     await this.context.addInitScript(`if (window === top) console.debug(${JSON.stringify(mark)} + location.href)`);
   }
 
+  /** The page hands over what the extension host's tests say and how they end. */
+  async #listenToHostTests(): Promise<void> {
+    const log: string[] = [];
+    await this.page.exposeFunction("codeAutomationLog", (_kind: string, parts: readonly unknown[]) => {
+      log.push(parts.map(String).join(" "));
+    });
+    await this.page.exposeFunction("codeAutomationExit", (code: number) => {
+      this.#hostTestsEnd({ code, log });
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // What was in sight at the end, for whoever wonders why a test failed.
     await this.screenshot("last").catch(() => undefined);
@@ -200,6 +258,41 @@ export class Editor implements AsyncDisposable {
     await stopped(this.#server);
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** An option that leaves out the built-in provider of Microsoft accounts, so that `in_host` can be it. */
+async function withoutMicrosoftsAccounts(profile: string): Promise<string> {
+  const all = join(here, "node_modules/code-server/lib/vscode/extensions");
+  const kept = join(profile, "built-in");
+  await mkdir(kept);
+  for (const name of await readdir(all)) {
+    if (name !== "microsoft-authentication") {
+      await symlink(join(all, name), join(kept, name));
+    }
+  }
+  return `builtin-extensions-dir=${kept}`;
+}
+
+/** The extension in that folder beside this file, packed. */
+async function packed(name: string, profile: string): Promise<string> {
+  const packed = join(profile, `${name}.vsix`);
+  const vsce = resolve(here, "../../../extension/node_modules/.bin/vsce");
+  const flags = ["--no-dependencies", "--allow-missing-repository", "--skip-license", "--out", packed];
+  await promisify(execFile)(vsce, ["package", ...flags], { cwd: join(here, name) });
+  return packed;
+}
+
+/** What makes the workbench run tests inside its extension host. */
+function addition(port: number, options: Options): string {
+  const remote = (path: string): string => `vscode-remote://127.0.0.1:${port}${path}`;
+  if (options.tests === undefined) {
+    return "";
+  }
+  const payload = [
+    ["extensionDevelopmentPath", remote(dirname(options.tests))],
+    ["extensionTestsPath", remote(options.tests)],
+  ];
+  return `?${new URLSearchParams({ folder: options.workspace, payload: JSON.stringify(payload) }).toString()}`;
 }
 
 function cleanEnvironment(profile: string): Record<string, string> {
@@ -269,6 +362,27 @@ async function answering(url: string, server: ChildProcess): Promise<void> {
     await new Promise((next) => setTimeout(next, 100));
   }
   throw new Error(`${url} did not answer`);
+}
+
+/** How many processes have the profile in their command line or environment and run the Python server. */
+async function serversOf(profile: string): Promise<number> {
+  let found = 0;
+  for (const name of await readdir("/proc")) {
+    const read = (file: string): Promise<string> => readFile(join("/proc", name, file), "utf8").catch(() => "");
+    if (/^\d+$/.test(name) && (await read("cmdline")).includes("ai_toolkit.command_line")) {
+      found += (await read("environ")).includes(profile) ? 1 : 0;
+    }
+  }
+  return found;
+}
+
+async function until(wanted: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; !(await wanted()); ) {
+    if (Date.now() > deadline) {
+      throw new Error(`never came: ${wanted.toString()}`);
+    }
+    await new Promise((next) => setTimeout(next, 100));
+  }
 }
 
 /** Reads a file of JSON lines until `wanted` holds. */

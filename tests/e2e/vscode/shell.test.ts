@@ -43,6 +43,14 @@ describe("the shell with a server that plays scenes", () => {
     await recorded(set.record, (lines) => wanted.every((one) => has(lines, one)));
   };
 
+  const processes = (lines: readonly unknown[]): number[] =>
+    lines.flatMap((line) => Object.entries(line as object).flatMap(([key, value]) => (key === "process" ? [Number(value)] : [])));
+  /** Ends the server that was started as that one. */
+  const kill = async (number: number): Promise<void> => {
+    const started = processes(await recorded(set.record, (lines) => processes(lines).length === number));
+    process.kill(started[number - 1] ?? 0, "SIGKILL");
+  };
+
   before(async () => {
     set = await stage();
     editor = await Editor.open({
@@ -142,19 +150,49 @@ describe("the shell with a server that plays scenes", () => {
     await did({ shown: false });
   });
 
+  test("the walkthrough has four steps, and a step's button runs its command", async () => {
+    await play("fail");
+    await editor.command("Welcome: Open Walkthrough...");
+    await editor.box.fill("Chat with your fine-tuned model");
+    await editor.row("Chat with your fine-tuned model").click();
+    const steps = editor.page.locator(".gettingStartedContainer .step-list-container .step-title");
+    await steps.first().waitFor();
+    await editor.screenshot("walkthrough");
+    assert.deepEqual(await steps.allTextContents(), [
+      "Create an inference project",
+      "Provision",
+      "Deploy",
+      "Chat, or call it from a program",
+    ]);
+    await steps.nth(1).click();
+    await editor.page.locator(".gettingStartedContainer .monaco-button", { hasText: /^Provision$/ }).click();
+
+    await editor.notification("The folder infra is missing.").waitFor();
+    await editor.clearNotifications();
+  });
+
   test("a server that dies while it works is started again, and the person is told", async () => {
     await play("work");
     await editor.command("AI Toolkit: Deploy for inference");
     await editor.notification("Waiting for the replica").waitFor();
-    const processes = (lines: readonly unknown[]): number[] =>
-      lines.flatMap((line) => Object.entries(line as object).flatMap(([key, value]) => (key === "process" ? [Number(value)] : [])));
-    const [first] = processes(await recorded(set.record, (lines) => processes(lines).length === 1));
-    assert.ok(first);
-    process.kill(first, "SIGKILL");
+    await kill(1);
 
     await editor.notification("The AI Toolkit server ended while it was working.").waitFor();
     await editor.notification("Waiting for the replica").waitFor({ state: "hidden" });
     await recorded(set.record, (lines) => processes(lines).length === 2);
+    await editor.clearNotifications();
+  });
+
+  test("the third death in a row ends it: the person is told, and may start it again", async () => {
+    await kill(2);
+    await kill(3);
+    const ended = editor.notification("It ended three times in a row, so it was not started again.");
+    await ended.waitFor();
+    await editor.screenshot("three-deaths");
+    assert.equal(processes(await recorded(set.record, () => true)).length, 3);
+    await ended.locator(".monaco-button", { hasText: "Restart server" }).click();
+
+    await recorded(set.record, (lines) => processes(lines).length === 4);
   });
 });
 

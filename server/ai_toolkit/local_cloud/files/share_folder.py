@@ -14,6 +14,8 @@ from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.files.usage import Usage
 
+ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f]')
 LONGEST_NAME = 255
 LONGEST_PATH = 2048
@@ -83,7 +85,9 @@ class Shares:
         self.usage = Usage()
 
     def root(self, account: str, share: str) -> Path:
-        """The share's folder, whether it exists or not."""
+        """The share's folder, whether it exists or not; StorageError for names that lead elsewhere."""
+        if not ACCOUNT_NAME.fullmatch(account.lower()) or not SHARE_NAME.fullmatch(share.lower()):
+            raise StorageError("InvalidResourceName")
         return self.folder / account.lower() / share.lower()
 
     def exists(self, account: str, share: str) -> bool:

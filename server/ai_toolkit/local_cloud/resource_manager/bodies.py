@@ -95,6 +95,8 @@ def _item_problems(shape: ListOf | MapOf, value: Value, path: str) -> Iterator[P
         yield Problem(path, "An array is expected." if isinstance(shape, ListOf) else "An object is expected.")
         return
     for here, item in items.items():
+        if item is None and isinstance(shape, ListOf):
+            yield Problem(here, "A value is expected, not null.")
         yield from _problems(shape.item, item, here, is_whole=True)
 
 

@@ -21,6 +21,7 @@ from ai_toolkit.local_cloud.resource_manager.resource_type import Action, Resour
 from ai_toolkit.local_cloud.state import StoredResource
 
 TOKEN_LIFE = timedelta(hours=1)
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ContainerApps(ResourceType):
@@ -77,6 +78,7 @@ class ContainerApps(ResourceType):
                 "The container app needs at least one container.",
                 target="properties.template.containers",
             )
+        _check_names(given["template"])
         configuration = given.get("configuration") or {}
         secrets = self._check_secrets(configuration)
         for container in containers:
@@ -237,6 +239,19 @@ class ContainerApps(ResourceType):
             "location": app.body["location"],
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }
+
+
+def _check_names(template: JsonObject) -> None:
+    """Refuse names that Kubernetes does not take: replicas, their logs and folders are named after them."""
+    given = [("revisionSuffix", template.get("revisionSuffix"))]
+    given += [("volumes", volume.get("name")) for volume in template.get("volumes") or []]
+    for place, name in given:
+        if name and not (isinstance(name, str) and LABEL.fullmatch(name)):
+            raise ArmError(
+                "ContainerAppNameInvalid",
+                f"'{name}' is not a name: 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last.",
+                target=f"properties.template.{place}",
+            )
 
 
 def _secret_values(app: StoredResource) -> JsonObject:

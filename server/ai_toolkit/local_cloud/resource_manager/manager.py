@@ -65,8 +65,10 @@ class ResourceManager:
         resource_type = self.type_of(identifier, api_version)
         check_registered(self.store, identifier.subscription, identifier.namespace)
         self._check_policy(identifier, body)
-        resource_type.check(identifier, body)
+        if resource_type.has_location and "location" not in body:
+            resource_type.check(identifier, body)  # which has Azure's own code for this
         check_body(identifier.type, _as_sent(body))
+        resource_type.check(identifier, body)
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type

@@ -293,7 +293,24 @@ def _with_needs(resources: list[PlannedResource], template: JsonObject) -> Itera
         parent = str(resource.id.parent).lower()
         if len(resource.id.types) > 1 and parent in by_name:
             found |= by_name[parent]
+        found |= _earlier_batches(source, resource)
         yield replace(resource, needs=frozenset(found - {resource.symbol}))
+
+
+def _earlier_batches(source: JsonObject, resource: PlannedResource) -> set[str]:
+    """The copies that come before this one's batch, where the loop is serial."""
+    loop, index = source.get("copy"), resource.scope.current_copy
+    if not isinstance(loop, dict) or index is None or str(loop.get("mode", "parallel")).lower() != "serial":
+        return set()
+    size = evaluate(loop.get("batchSize", 1), resource.scope, f"{resource.place}.copy.batchSize")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise invalid_template("The batch size of a copy loop must be a positive integer", resource.place)
+    return {f"{_loop_symbol(resource)}[{earlier}]" for earlier in range(index // size * size)}
+
+
+def _loop_symbol(resource: PlannedResource) -> str:
+    """The symbol of the loop that the resource is a copy in, which ends in its index."""
+    return resource.symbol.rpartition("[")[0]
 
 
 def _source(template: JsonObject, resource: PlannedResource) -> JsonObject:
