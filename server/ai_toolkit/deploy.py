@@ -83,10 +83,10 @@ class Deployed:
 
 async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
-    if not (workspace.folder / "inference").is_dir():
-        raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
     with _what_a_cancel_leaves() as left:
         target = await complete_target(workspace)
+        if not (workspace.folder / "inference").is_dir():
+            raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
         ui.report("reading the workspace", 0)
         files = await asyncio.to_thread(local_files, workspace.folder)
         commit = await head_commit(workspace.folder)

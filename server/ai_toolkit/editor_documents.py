@@ -1,9 +1,10 @@
-"""Findings of the files that are open in the editor, as diagnostics and quick fixes."""
+"""What the open files are told in the editor: findings, quick fixes, and what a parameter means."""
 
 from typing import TYPE_CHECKING, Final
 
 from lsprotocol import types
 
+from ai_toolkit import describe_parameters
 from ai_toolkit.diagnose import Finding, Fix, diagnose
 from ai_toolkit.editor_ui import path_of
 from ai_toolkit.json_places import Span
@@ -15,7 +16,8 @@ _SOURCE: Final = "AI Toolkit"
 
 
 def register(server: "Server") -> None:
-    """Judges a file when it is opened, changed or saved."""
+    """Judges a file when it is opened, changed or saved, and explains the parameters of the template."""
+    _register_descriptions(server)
     findings: dict[str, list[Finding]] = {}
 
     def judge(uri: str) -> None:
@@ -53,6 +55,42 @@ def register(server: "Server") -> None:
             _action(uri, finding.fix, _diagnostic(finding, text), text)
             for finding in findings.get(uri, [])
             if finding.fix is not None and _touch(_range(finding.span, text), params.range)
+        ]
+
+
+def _register_descriptions(server: "Server") -> None:
+    def parameters_text(uri: str) -> str | None:
+        path = path_of(uri)
+        workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
+        if workspace is None or not describe_parameters.is_parameters_file(workspace, path):
+            return None
+        return server.workspace.get_text_document(uri).source
+
+    @server.feature(types.TEXT_DOCUMENT_HOVER)
+    def hover(params: types.HoverParams) -> types.Hover | None:
+        document = server.workspace.get_text_document(params.text_document.uri)
+        text = parameters_text(document.uri)
+        found = text and describe_parameters.describe(text, document.offset_at_position(params.position))
+        return types.Hover(found.text, _range(found.span, text)) if found and text else None
+
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=['"']))
+    def complete(params: types.CompletionParams) -> list[types.CompletionItem]:
+        document = server.workspace.get_text_document(params.text_document.uri)
+        text = parameters_text(document.uri)
+        if text is None:
+            return []
+        span, names = describe_parameters.missing(text, document.offset_at_position(params.position))
+        place = _range(span, text)
+        return [
+            types.CompletionItem(
+                name,
+                kind=types.CompletionItemKind.Property,
+                documentation=said,
+                filter_text=f'"{name}"',
+                insert_text_format=types.InsertTextFormat.Snippet,
+                text_edit=types.TextEdit(place, f'"{name}": {{ "value": $0 }}'),
+            )
+            for name, said in names.items()
         ]
 
 

@@ -34,6 +34,8 @@ class Existing:
     environment: "ManagedEnvironment | None"
     environment_storage: bool
     app: bool
+    app_environment: str
+    """Id of the environment that the app lives in, which it cannot leave; empty without an app."""
     key: str | None
 
     @property
@@ -82,6 +84,7 @@ async def look_at_existing(
         if has["acaEnvironmentName"]:
             environment = tasks.create_task(apps.environment(names["acaEnvironmentName"]))
         if has["acaAppName"]:
+            app = tasks.create_task(apps.app(app_name))
             key = tasks.create_task(apps.key(app_name))
     where = environment.result() if has["acaEnvironmentName"] else None
     return Existing(
@@ -92,6 +95,7 @@ async def look_at_existing(
         environment=where,
         environment_storage=where is not None and _has_definition(where, settings),
         app=has["acaAppName"],
+        app_environment=app.result().environment_id if has["acaAppName"] else "",
         key=key.result() if has["acaAppName"] else None,
     )
 

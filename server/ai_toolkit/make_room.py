@@ -21,6 +21,7 @@ async def room_for_revision(site: Site, plan: Plan, outlook: Outlook, ui: Ui) ->
     """
     name = plan.settings.names["acaAppName"]
     changes = any(one.id.lower().endswith(f"/containerapps/{name.lower()}") for one in outlook.preview.modify)
+    changes |= outlook.preview.unknown
     full = outlook.quota is None or outlook.quota.used >= outlook.quota.limit
     if plan.profile is None or not plan.existing.app or not changes or not full:
         yield

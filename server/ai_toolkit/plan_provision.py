@@ -13,7 +13,7 @@ from ai_toolkit.existing_resources import SERVERLESS, Existing, Profile, choose_
 from ai_toolkit.fine_tuning import FineTuning, values_of
 from ai_toolkit.model_fit import Fit, fit_here, fit_on_share
 from ai_toolkit.preflight import NEEDED_ACTIONS, Check, Facts, preflight, quota_of
-from ai_toolkit.preview import Preview
+from ai_toolkit.preview import FORESEEN, NEW_GROUP, Preview
 from ai_toolkit.settle_parameters import DEFAULT, Settings, settle
 from ai_toolkit.templates import Template
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters, Workspace
@@ -185,9 +185,10 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
     changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
-    refusal = None if place.new else refused.result()
-    if isinstance(changes, Refusal):
-        refusal, changes = refusal or changes, []
+    heading = NEW_GROUP if place.new else FORESEEN
+    if isinstance(changes, Refusal):  # what-if only informs: whether Azure takes the deployment, validation says
+        heading = f"No preview: Azure does not tell what would change: {changes.message} ({changes.code})."
+        changes = []
     facts = Facts(
         signed_in_to=f"subscription {place.subscription}, resource group {place.resource_group}",
         group_exists=not place.new,
@@ -195,12 +196,12 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
         forbidden=found.forbidden if not place.new else None,
         profile_types=profiles.result(),
         quotas=quotas.result(),
-        refusal=refusal,
+        refusal=None if place.new else refused.result(),
         fit=fit.result(),
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, changes), foreseen=not place.new),
+        preview=Preview.of(_with_profile(site, plan, changes), heading),
         quota=quota_of(plan.profile, facts.quotas) if plan.profile else None,
     )
 

@@ -182,6 +182,11 @@ def _names(existing: Existing, settings: Settings) -> Check:
     if existing.name_problem:
         advice = "Give another storageAccountName in infra/provision/inference.parameters.json."
         return Check(name, Outcome.FAILURE, f"storageAccountName: {existing.name_problem.rstrip('.')}.", advice)
+    lives_in, wanted = existing.app_environment.rpartition("/")[2], str(settings.value("acaEnvironmentName"))
+    if existing.app and lives_in.lower() != wanted.lower():
+        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} and cannot move to {wanted}."
+        advice = f"Write {lives_in} to acaEnvironmentName, or another name to acaAppName."
+        return Check(name, Outcome.FAILURE, says, advice)
     state = "ours" if existing.account else "free"
     return Check(name, Outcome.PASS, f"{settings.value('storageAccountName')} is {state}")
 

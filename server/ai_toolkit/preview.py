@@ -19,8 +19,8 @@ _DETAILS: Final = "details"
 ONLY_ME: Final = "only-my-address"
 _SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
 _SHOWN: Final = 80
-_FORESEEN: Final = "Preview (what Azure foresees; it may name changes that will not be):"
-_NEW_GROUP: Final = (
+FORESEEN: Final = "Preview (what Azure foresees; it may name changes that will not be):"
+NEW_GROUP: Final = (
     "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
 )
 
@@ -33,11 +33,16 @@ class Preview:
     modify: "tuple[Change, ...]"
     no_change: "tuple[Change, ...]"
     ignore: "tuple[Change, ...]"
-    foreseen: bool = True
-    """False where Azure could not be asked, because the resource group does not exist yet."""
+    heading: str
+    """Whose word it is."""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody could tell what would change."""
+        return self.heading not in {FORESEEN, NEW_GROUP}
 
     @classmethod
-    def of(cls, changes: "Iterable[Change]", *, foreseen: bool = True) -> "Preview":
+    def of(cls, changes: "Iterable[Change]", heading: str = FORESEEN) -> "Preview":
         """Sorted by what happens; what Azure cannot foresee (Deploy, Unsupported) counts as a change."""
         found = sorted(changes, key=lambda one: one.id.lower())
 
@@ -49,7 +54,7 @@ class Preview:
             modify=tuple(one for one in found if one.kind not in {"Create", "NoChange", "NoEffect", "Ignore"}),
             no_change=kind("NoChange", "NoEffect"),
             ignore=kind("Ignore"),
-            foreseen=foreseen,
+            heading=heading,
         )
 
     def as_json(self) -> dict[str, list[str]]:
@@ -59,7 +64,7 @@ class Preview:
 
     def tree(self, *, details: bool) -> list[str]:
         """Lines: what happens, its resources, and with `details` the properties that change."""
-        lines = [_FORESEEN if self.foreseen else _NEW_GROUP]
+        lines = [self.heading]
         for sign, word, changes in (
             ("+", "create", self.create),
             ("~", "change", self.modify),
@@ -117,6 +122,8 @@ async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> str:
 
 
 def _summary(preview: Preview) -> str:
+    if preview.unknown:
+        return "what changes is not known"
     return f"{len(preview.create)} to create, {len(preview.modify)} to change"
 
 

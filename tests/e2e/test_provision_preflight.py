@@ -178,6 +178,15 @@ async def test_a_storage_account_of_somebody_else_is_told(provisioned, tmp_path_
     assert "already taken" in told
 
 
+async def test_an_app_cannot_move_to_another_environment(provisioned):
+    """Azure would refuse it at the very end; the two ways out are named."""
+    provisioned.give(acaEnvironmentName="another", acaEnvironmentStorageName="another")
+    told = await refused(provisioned, Person())
+
+    assert "cannot move to another" in told
+    assert "another name to acaAppName" in told
+
+
 async def test_what_validate_refuses_is_told_in_azures_words(provisioned):
     """The innermost code and message; nothing is sent."""
     path = provisioned.workspace.provision_folder / "inference.json"
@@ -325,6 +334,22 @@ def test_what_is_billed_is_said_in_words_without_a_price(least, said):
     assert said in text
     assert PRICES in text
     assert "$" not in text
+
+
+async def test_a_refused_what_if_is_no_obstacle(provisioned):
+    """It only informs: its own right may be missing. The deployment is sent, and the preview says why it is empty."""
+    provisioned.give(concurrentRequests=7)
+    person = Person()
+    with provisioned.faults() as faults:
+        faults.add(
+            "status", method="POST", path="/whatIf", status=403, code="AuthorizationFailed", message="No.", count=2
+        )
+        preview = await provisioned.what_if(person)
+        await provisioned.provision()
+
+    assert "No preview: Azure does not tell what would change: No (AuthorizationFailed)." in person.text
+    assert preview.as_json() == {"create": [], "modify": [], "noChange": [], "ignore": []}
+    assert len(await provisioned.deployments()) == 2
 
 
 async def test_the_share_tells_where_the_workspace_has_no_model(provisioned):

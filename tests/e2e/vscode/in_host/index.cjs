@@ -78,6 +78,16 @@ const tests = {
     await vscode.commands.executeCommand("workbench.action.closeActiveEditor");
   },
 
+  "a parameter is described, though the file names ARM's own schema": async () => {
+    const uri = file("infra", "provision", "inference.parameters.json");
+    const document = await vscode.workspace.openTextDocument(uri);
+    const at = document.positionAt(document.getText().indexOf("maximumInstanceCount") + 3);
+    await until(async () => {
+      const found = await vscode.commands.executeCommand("vscode.executeHoverProvider", uri, at);
+      return /replicas/i.test(found.map(spoken).join(" "));
+    });
+  },
+
   "an unknown key is a problem with a quick fix, and goes when the fix is applied": async () => {
     const uri = file("infra", "inference.config.json");
     const path = uri.fsPath;
