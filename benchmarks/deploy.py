@@ -81,11 +81,10 @@ async def synchronise(url: str, share: str, folder: Path) -> None:
 
     began = time.monotonic()
     files = local_files(folder)
-    async with FileShare.open(url, "account", KEY, share) as opened, share_lock(opened, print) as lock:
+    async with FileShare.open(url, "account", KEY, share) as opened, share_lock(opened, print):
         plan = await plan_sync(opened, files)
         if not plan.up_to_date:
-            await lock.claim()
-            await carry_out(opened, plan, Origin.now("benchmark", None), lambda _count: None)
+            await carry_out(opened, plan, Origin.now("benchmark", None), lambda _bytes, _files: None)
     tell(began)
 
 

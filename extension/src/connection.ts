@@ -58,7 +58,7 @@ export async function connect(interpreter: string, given: Shown & Life): Promise
   // Its own environment sees no modules of the person's (-I), who may have set PYTHONPATH.
   const isolated = given.isolated ? ["-I"] : [];
   const spawnServer = async (): Promise<ChildProcess> => {
-    const process = await spawned(interpreter, [...isolated, "-m", "ai_toolkit.command_line", "serve"], localCloud());
+    const process = await spawned(interpreter, [...isolated, "-m", "ai_toolkit.command_line", "serve"], serverEnvironment());
     process.stderr.on("data", (text: Buffer) => {
       lastWords = (lastWords + text.toString()).slice(-lastWords_characters);
     });
@@ -145,10 +145,14 @@ export class ReplicaLog implements vscode.Disposable {
   }
 }
 
-/** The settings that the local cloud reads from its environment. */
-function localCloud(): Record<string, string> {
-  const settings = vscode.workspace.getConfiguration("aiToolkit.localCloud");
-  const variables = { folder: "AITK_LOCAL_CLOUD_HOME", replicaInterpreter: "AITK_REPLICA_PYTHON" };
+/** The settings that the server reads from its environment. */
+function serverEnvironment(): Record<string, string> {
+  const settings = vscode.workspace.getConfiguration("aiToolkit");
+  const variables = {
+    "bicepCli": "AITK_BICEP",
+    "localCloud.folder": "AITK_LOCAL_CLOUD_HOME",
+    "localCloud.replicaInterpreter": "AITK_REPLICA_PYTHON",
+  };
   const given = Object.entries(variables).map(([key, name]) => [name, settings.get<string>(key, "").trim()] as const);
   return Object.fromEntries(given.filter(([, value]) => value !== ""));
 }

@@ -89,7 +89,7 @@ def build_api(  # noqa: C901 - one short function per route
         return await completions.unload_adapter(asked.lora_name)
 
     @app.get("/version", summary="What is running, by hash")
-    async def versions() -> dict[str, object]:
+    def versions() -> dict[str, object]:  # in a thread: it looks at the share
         return version()
 
     @app.get("/metrics", response_model=None, summary="Counters for Prometheus")

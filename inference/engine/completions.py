@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.adapter_files import ModelError, read_adapter_config
 from engine.catalog import Adapter
 from engine.generation import QueueFullError
+from engine.lora import file_stamps
 from engine.prompt import Message, PromptError, PromptTemplate
 from engine.scheduler import Scheduler
 
@@ -79,9 +80,18 @@ class Completions:
 
     @property
     def loaded(self) -> list[dict[str, object]]:
-        """The adapters as `/version` tells them, with the SHA-256 of the files that were loaded."""
+        """The adapters as `/version` tells them, with the SHA-256 of the files that were loaded.
+
+        `changed`: its files are others now, as a new fine-tuning leaves them. `replaceable`: without a restart.
+        """
         return [
-            {"id": name, "path": self.path_of(self.adapters[name].folder), "files": dict(loaded.files)}
+            {
+                "id": name,
+                "path": self.path_of(folder := self.adapters[name].folder),
+                "files": dict(loaded.files),
+                "changed": file_stamps(folder) != loaded.stamps,
+                "replaceable": self._models.can_remove(name),
+            }
             for name, loaded in self._models.adapters.items()
             if name in self.adapters
         ]

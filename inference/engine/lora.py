@@ -41,6 +41,7 @@ class LoadedAdapter:
 
     id: str
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256, as they were when loaded
+    stamps: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> size and time, from before that
     low_rank: dict[str, LowRank] = field(default_factory=dict)
     # Layers that are more than a low-rank product (DoRA, modules_to_save).
     replaced: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -124,8 +125,9 @@ def load_adapter(model: torch.nn.Module, adapter: Adapter) -> LoadedAdapter:
     """`adapter` on the model's device; the model stays as it is. Raises `ModelError` when it does not fit."""
     described = read_adapter(adapter.folder, adapter.id)
     check_adapter(described, _shapes(model), complete=True)
+    stamps = file_stamps(adapter.folder)
     tensors, files = _tensors(adapter.folder, described.tensors)
-    loaded = LoadedAdapter(adapter.id, files)
+    loaded = LoadedAdapter(adapter.id, files, stamps)
     for (name, kind), tensor in tensors.items():
         layer = model.get_submodule(name)
         layer = layer.base if isinstance(layer, RowLinear) else layer
@@ -146,6 +148,15 @@ def load_adapter(model: torch.nn.Module, adapter: Adapter) -> LoadedAdapter:
                     tensor.T.to(weight.device, compute).contiguous(), up.T.to(weight.device, compute).contiguous()
                 )
     return loaded
+
+
+def file_stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change (ns) of each file in the folder; empty for a folder that is not there."""
+    try:
+        found = {file.name: file.stat() for file in folder.iterdir() if file.is_file()}
+    except OSError:
+        return {}
+    return {name: (about.st_size, about.st_mtime_ns) for name, about in found.items()}
 
 
 def wrap_layers(model: torch.nn.Module, names: set[str], rows: Rows) -> None:

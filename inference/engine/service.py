@@ -167,6 +167,7 @@ class Service:
                 "files": catalog_module.weight_headers(catalog.base.folder),
             },
             "code": code,
+            "replica": os.environ.get("CONTAINER_APP_REPLICA_NAME"),
             "packages": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         }
 

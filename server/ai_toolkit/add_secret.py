@@ -1,21 +1,17 @@
 """Use-case: Add Azure Container Apps secret for inference: a secret that the app reads as an environment variable."""
 
-import asyncio
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import UsageError
+from ai_toolkit.new_revision import new_revision, wait_until_it_serves
 from ai_toolkit.ui import Input, Ui, WentBack
 from ai_toolkit.workspace import Workspace
 
-if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
-
 _TITLE: Final = "Add Azure Container Apps secret for inference"
 _VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
-_LOOK_AGAIN_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -40,26 +36,10 @@ async def add_secret(workspace: Workspace, ui: Ui) -> SecretAdded:
     ):
         app = await apps.app(target.app)
         ui.report(f"adding {secret}", 10)
-        adding = asyncio.ensure_future(apps.add_secret(target.app, secret, value, variable))
-        try:
-            await _make_room(apps, app, adding, ui)
-            await adding
-        finally:
-            adding.cancel()
+        async with new_revision(apps, app, await apps.with_secret(app, secret, value, variable), ui) as changed:
+            await wait_until_it_serves(apps, changed, ui)
     ui.announce(f"{target.app} has the secret {secret}, as the environment variable {variable}.")
     return SecretAdded(variable, secret)
-
-
-async def _make_room(apps: "ContainerApps", before: "ContainerApp", adding: "asyncio.Future[None]", ui: Ui) -> None:
-    """Ends the old revision's replicas as soon as there is a new one, which waits for their GPU."""
-    while not adding.done():
-        now = await apps.app(before.name)
-        if now.active_revision != before.active_revision:
-            if await apps.replicas(before.name, before.active_revision):
-                ui.report("restarting the replica with the secret", 50)
-                await apps.deactivate(before.name, before.active_revision)
-            return
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 async def _ask(ui: Ui) -> tuple[str, str]:

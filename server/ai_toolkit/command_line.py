@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -91,6 +92,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json:
 @click.option("--subscription", metavar="ID", help="The Azure subscription.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
+@click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
 @_yes_option
 @_common
 def provision(  # noqa: PLR0913  (click passes each option)
@@ -99,6 +101,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
     subscription: str | None,
     resource_group: str | None,
     location: str | None,
+    what_if: bool,
     yes: bool,
     workspace: Workspace,
     as_json: bool,
@@ -110,8 +113,11 @@ def provision(  # noqa: PLR0913  (click passes each option)
     async def work(ui: TerminalUi) -> object:
         from ai_toolkit.choose_target import Answers  # noqa: PLC0415  (loads the Azure SDK)
         from ai_toolkit.provision import provision as use_case  # noqa: PLC0415
+        from ai_toolkit.provision import what_if as preview  # noqa: PLC0415
 
         answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        if what_if:
+            return (await preview(workspace, ui, answers)).as_json()
         return await use_case(workspace, ui, answers)
 
     _run(work, as_json=as_json, agreed=yes)
@@ -125,6 +131,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
 @click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
 @click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
+@click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
 @_common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -135,6 +142,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     wake: bool,
     conflicts: str | None,
     base_models: str | None,
+    key: str | None,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
@@ -146,7 +154,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy import Options, preview  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.deploy import deploy as use_case  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models)
+        options = Options(previous, restart, wake, conflicts, base_models, key)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)
@@ -194,7 +202,9 @@ def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
         from ai_toolkit.follow_logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
 
         if follow:
-            await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            with suppress(asyncio.CancelledError):  # Ctrl+C is how it ends
+                await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            return {"lines": []}
         lines = await last_lines(workspace)
         ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
         return {"lines": lines}
@@ -240,7 +250,11 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
 @click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
 @_common
 def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
-    """Start, stop, look at or empty the local cloud."""
+    """Start, stop, look at or empty the local cloud.
+
+    It stands in for Azure on this computer. For tests it misbehaves on demand: POST a fault, a JSON object, to
+    /local-cloud/faults at its address with its token; `python -m pydoc ai_toolkit.local_cloud.faults` lists them.
+    """
     del workspace
 
     async def work(ui: TerminalUi) -> object:
@@ -303,7 +317,7 @@ def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agre
     except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
         log.debug("The command failed", exc_info=error)
         told = for_people(error)
-        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED}
+        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
         _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
     else:
         if as_json:

@@ -1,48 +1,58 @@
 """Use-case: AI Toolkit: Deploy for inference."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ai_toolkit import __version__
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.deploy_questions import agree_to, choose_base_models
 from ai_toolkit.endpoint import Endpoint
-from ai_toolkit.errors import FileMissing, RevisionFailed
+from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.follow_start import Start, follow_start
 from ai_toolkit.git import head_commit
-from ai_toolkit.loaded import loaded_is, only_adapters_changed, stale_adapters
+from ai_toolkit.loaded import LoadedAdapter, files_are, loaded_is, only_adapters_changed, stale_adapters
 from ai_toolkit.local_files import ADAPTERS, LocalFile, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest, Origin
-from ai_toolkit.own_endpoint import check_own
+from ai_toolkit.new_revision import new_revision
+from ai_toolkit.own_endpoint import complete_target
 from ai_toolkit.plan_sync import Plan, plan_sync
+from ai_toolkit.running_app import Running, offer_key, what_runs
 from ai_toolkit.synchronise import bring_back_previous, synchronise
 from ai_toolkit.transfer_rate import TransferRate
-from ai_toolkit.ui import Ui
+from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
+    from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.azure.file_share import FileShare
     from ai_toolkit.azure.share_lock import Holder
 
 NOTHING: Final = "nothing"
 LOAD_ADAPTERS: Final = "load adapters"
 RESTART: Final = "restart"
+NEW_REVISION: Final = "new revision"
 WAKE: Final = "wake"
 LATER: Final = "load at next start"
+_LOADS: Final = 30
+_LOAD_AGAIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to deploy. `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`; None asks."""
+    """How to deploy; None asks.
+
+    `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`.
+    """
 
     previous: bool = False
     restart: bool = False
     wake: bool = False
     conflicts: str | None = None
     base_models: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Planned:
 class Deployed:
     """What a deploy did: files and bytes sent, and the action.
 
-    That is `nothing`, `load adapters`, `restart`, `wake` or `load at next start`.
+    That is `nothing`, `load adapters`, `restart`, `new revision`, `wake` or `load at next start`.
     """
 
     endpoint: str
@@ -71,41 +81,34 @@ class Deployed:
     action: str
 
 
-@dataclass(frozen=True)
-class Running:
-    """What runs before the deploy: the replicas' names, and the hashes that one of them says it loaded."""
-
-    app: "ContainerApp"
-    endpoint: str
-    key: str | None
-    replicas: tuple[str, ...]
-    loaded: Mapping[str, Any] | None
-
-
 async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
-    target = workspace.target()
-    if not (workspace.folder / "inference").is_dir():
-        raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
-    ui.report("reading the workspace", 0)
-    files = await asyncio.to_thread(local_files, workspace.folder)
-    commit = await head_commit(workspace.folder)
-    origin = Origin.now(f"ai-toolkit-server {__version__}", commit)
+    with _what_a_cancel_leaves() as left:
+        target = await complete_target(workspace)
+        if not (workspace.folder / "inference").is_dir():
+            raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
+        ui.report("reading the workspace", 0)
+        files = await asyncio.to_thread(local_files, workspace.folder)
+        commit = await head_commit(workspace.folder)
+        origin = Origin.now(f"ai-toolkit-server {__version__}", commit)
 
-    async with (
-        open_cloud(target.subscription) as cloud,
-        cloud.container_apps(target.subscription, target.resource_group) as apps,
-    ):
-        running = await _what_runs(apps, workspace, cloud.endpoint_scheme, ui)
-        async with cloud.file_share(target) as share:
-            if options.previous:
-                manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
-                action = _action(None, running, options)
-            else:
-                plan, manifest = await _synchronise(share, files, origin, options, ui)
-                sent, size = len(plan.uploads), plan.bytes
-                action = _action(plan, running, options)
-        await _act(apps, running, action, Start(running.app, running.replicas, manifest), ui)
+        async with (
+            open_cloud(target.subscription) as cloud,
+            cloud.container_apps(target.subscription, target.resource_group) as apps,
+        ):
+            running = await what_runs(apps, workspace, cloud.endpoint_scheme)
+            running = await offer_key(apps, running, workspace.folder, ui, options.key)
+            async with cloud.file_share(target) as share:
+                left.append("what a replica loads is as it was; what was sent already is not sent again.")
+                if options.previous:
+                    manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
+                    action = _action(None, running, options)
+                else:
+                    plan, manifest = await _synchronise(share, files, origin, options, ui)
+                    sent, size = len(plan.uploads), plan.bytes
+                    action = _action(plan, running, options)
+            left.append("the files are on the share, and a replica that starts loads them.")
+            await _act(apps, running, action, manifest, ui)
     ui.announce(f"Inference endpoint: {target.endpoint}")
     return Deployed(target.endpoint, sent, size, action)
 
@@ -119,27 +122,21 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
         cloud.container_apps(target.subscription, target.resource_group) as apps,
         cloud.file_share(target) as share,
     ):
-        running = await _what_runs(apps, workspace, cloud.endpoint_scheme, ui)
+        running = await what_runs(apps, workspace, cloud.endpoint_scheme)
         plan = await plan_sync(share, files)
     return _planned(plan, _action(plan, running, options), ui)
 
 
-async def _what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str, ui: Ui) -> Running:
-    """The app as it is now. A sleeping one is not asked, so that looking wakes nothing."""
-    target = workspace.target()
-    app = await apps.app(target.app)
-    check_own(workspace, f"{scheme}://{app.host}")  # the key is for this host alone
-    names = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
-    state, problem = await apps.revision(app.name, app.active_revision)
-    if problem and not names:
-        raise RevisionFailed(app.active_revision, state, problem)
-    key = await apps.key(target.app)
-    if key is None:
-        ui.announce(f"{target.app} has no key: its endpoint answers anyone who knows the address.")
-    if not names:
-        return Running(app, target.endpoint, key, names, None)
-    async with Endpoint.open(target.endpoint, key) as endpoint:
-        return Running(app, target.endpoint, key, names, await endpoint.version())
+@contextmanager
+def _what_a_cancel_leaves() -> Iterator[list[str]]:
+    """Turns a cancellation into Interrupted with the last sentence of the list, which says what there is now."""
+    left = ["nothing was changed."]
+    try:
+        yield left
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(f"Cancelled: {left[-1]}") from reason
 
 
 async def _synchronise(
@@ -147,14 +144,13 @@ async def _synchronise(
 ) -> tuple[Plan, Manifest]:
     from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
 
-    async with share_lock(share, _lock_broken(ui)) as lock:
+    async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
         files = await choose_base_models(ui, share, files, options.base_models)
         plan = await plan_sync(share, files)
         ui.announce(in_words(plan))
         if plan.up_to_date and not plan.conflicting:
             return plan, plan.manifest
-        await lock.claim()
         plan = await agree_to(ui, plan, options.conflicts)
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
@@ -162,9 +158,8 @@ async def _synchronise(
 async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
     from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
 
-    async with share_lock(share, _lock_broken(ui)) as lock:
+    async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
-        await lock.claim()
         manifest = await bring_back_previous(share, now, origin)
     when = now.origin.deployed if now.origin else "the last deploy"
     ui.announce(f"The code of before {when} is back on the share; the workspace here is as it was.")
@@ -180,35 +175,60 @@ def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
 
 def _action(plan: Plan | None, running: Running, options: Options) -> str:
     """The cheapest that is enough, by what runs and what is on the share afterwards."""
+    if running.properties:
+        return NEW_REVISION
     if not running.replicas:
         return WAKE if options.wake else LATER
     if plan is None or options.restart:
         return RESTART
-    if plan.empty and loaded_is(running.loaded, plan.manifest):
+    if plan.empty and _has_loaded(running, plan.manifest):
         return NOTHING
     if len(running.replicas) == 1 and only_adapters_changed(running.loaded, plan):
         return LOAD_ADAPTERS
     return RESTART
 
 
-async def _act(apps: "ContainerApps", running: Running, action: str, start: Start, ui: Ui) -> None:
+def _has_loaded(running: Running, manifest: Manifest) -> bool:
+    """By its hashes; of an app that has none to tell, by whether its replicas are younger than what is on the share."""
+    if running.loaded is not None:
+        return loaded_is(running.loaded, manifest)
+    newest = manifest.newest_code
+    return newest is None or running.created is None or running.created > newest
+
+
+async def _act(apps: "ContainerApps", running: Running, action: str, manifest: Manifest, ui: Ui) -> None:
+    app, name = running.app, running.app.name
+    start = Start(app, (), manifest)
     if action == LATER:
         ui.announce("No replica runs, so no GPU is billed. The next request starts one, which loads these files.")
         return
-    if action == RESTART:
-        ui.report("restarting the replica", 62)
-        await apps.restart(running.app.name, running.app.active_revision)
-    else:
-        start = replace(start, replicas_before=())
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
+        if action == NEW_REVISION:
+            ui.announce(f"{name} gets a new revision: what its parameters ask for differs from {app.active_revision}.")
+            async with new_revision(apps, app, running.properties, ui) as changed:
+                await follow_start(apps, endpoint, replace(start, app=changed), ui)
+            return
+        if action == RESTART:
+            ui.report("restarting the replica", 62)
+            await apps.restart(name, app.active_revision)
+            start = replace(start, replicas_before=running.replicas)
         if action == LOAD_ADAPTERS:
-            for adapter in stale_adapters(running.loaded or {}, start.manifest):
+            for adapter in stale_adapters(running.loaded or {}, manifest):
                 ui.report(f"loading the adapter {adapter.id}", 62)
-                await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
+                await _load_adapter(endpoint, adapter, manifest)
         if action == WAKE:
             ui.report("waking the replica", 62)
             await endpoint.readiness()
         await follow_start(apps, endpoint, start, ui)
+
+
+async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
+    """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
+    for _ in range(_LOADS):
+        files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
+        if files_are(files, adapter, manifest):
+            return
+        await asyncio.sleep(_LOAD_AGAIN_SECONDS)
 
 
 def in_words(plan: Plan) -> str:

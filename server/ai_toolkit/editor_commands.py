@@ -65,7 +65,7 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
     finally:
         server.status.done(workspace)
     message = f"The model is deployed: {result['endpoint']}"
-    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: _open_endpoint}))
+    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: _open_endpoint, "Show logs": _show_logs}))
     return result
 
 
@@ -136,11 +136,14 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
     async def work(ui: "EditorUi") -> None:
         nonlocal message, following
         from ai_toolkit.inference_state import State, look_from_outside
+        from ai_toolkit.inspect_target import look
 
         found = await look_from_outside(workspace, at_cloud=server.status.at_cloud)
         server.status.show(workspace, found)
         message = f"Inference: {found.state}. {found.detail}"
         ui.announce(message)
+        if server.status.at_cloud and found.state not in {State.NOT_PROVISIONED, State.FAILED}:
+            ui.announce((await look(workspace)).in_words())
         all_following: dict[State, dict[str, _Command]] = {
             State.NOT_PROVISIONED: {PROVISION: _provision},
             State.PROVISIONED: {DEPLOY: _deploy},

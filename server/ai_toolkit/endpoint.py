@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -16,12 +17,18 @@ from ai_toolkit.errors import EndpointRefused
 
 _LOOK_LIMIT: Final = aiohttp.ClientTimeout(total=15)
 _ANSWER_LIMIT: Final = aiohttp.ClientTimeout(total=240)
+# In the words of the platform's ingress; Azure's own were not asked for.
+_FORBIDDEN_ADDRESS: Final = "RBAC: access denied"
+_NO_APP: Final = "Container App"
 _LINK_VALID: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What `/ready` says: `stage` in words, `done` of `total` where the stage counts."""
+    """What `/ready` says: `stage` in words, `done` of `total` where the stage counts.
+
+    An app that is not ours has no such page: it is `foreign`, and ready once it answers at all.
+    """
 
     ready: bool
     stage: str
@@ -29,6 +36,7 @@ class Readiness:
     reason: str | None = None
     done: int | None = None
     total: int | None = None
+    foreign: bool = False
 
     @property
     def failed(self) -> bool:
@@ -36,6 +44,7 @@ class Readiness:
 
 
 NO_ANSWER: Final = Readiness(ready=False, stage="starting the replica")
+_FOREIGN: Final = Readiness(ready=True, stage="answers", detail="it has no page /ready", foreign=True)
 
 
 def signed_link(url: str, key: str) -> str:
@@ -56,39 +65,46 @@ class Endpoint:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, key: str | None) -> "AsyncIterator[Endpoint]":
-        async with aiohttp.ClientSession() as session:
+        # Without cookies: with sticky sessions they would lead to one replica only.
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield cls(session, url, key)
 
     async def readiness(self) -> Readiness:
-        """How far the replica is. Reaches the app, so it wakes a sleeping one: ask only when that is wanted."""
+        """How far the replica is. Reaches the app, so it wakes a sleeping one: ask only when that is wanted.
+
+        Raises EndpointRefused where the ingress lets this computer's address not through.
+        """
         try:
             async with self._session.get(f"{self._url}/ready", timeout=_LOOK_LIMIT) as answer:
-                body = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+                text = await answer.text(errors="replace")
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError):
             return NO_ANSWER
-        if not isinstance(body, Mapping) or "stage" not in body:
-            return NO_ANSWER
-        progress = body.get("progress")
-        progress = progress if isinstance(progress, Mapping) else {}
-        return Readiness(
-            ready=bool(body.get("ready")),
-            stage=str(body["stage"]),
-            detail=str(body.get("detail") or ""),
-            reason=body.get("reason"),
-            done=progress.get("done"),
-            total=progress.get("total"),
-        )
+        body = _json(text)
+        if isinstance(body, Mapping) and "stage" in body:
+            return _told(body)
+        if status == HTTPStatus.FORBIDDEN and _FORBIDDEN_ADDRESS in text:
+            raise EndpointRefused(self._url, status, "its allowedIpRanges do not include this computer's address")
+        # The ingress of a stopped app answers 404 too, in words of its own.
+        is_from_app = status < HTTPStatus.INTERNAL_SERVER_ERROR and _NO_APP not in text
+        return _FOREIGN if is_from_app else NO_ANSWER
 
     async def version(self) -> Mapping[str, Any] | None:
-        """The hashes of what the replica loaded; None when the app is not ours and has no such page."""
+        """The hashes of what one replica loaded; None when the app is not ours and has no such page.
+
+        Raises EndpointRefused while it is not ready, or when the key is not the app's.
+        """
         try:
             async with self._session.get(f"{self._url}/version", headers=self._headers, timeout=_LOOK_LIMIT) as answer:
-                if not answer.ok:
-                    return None
-                body = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+                text, status = await answer.text(errors="replace"), answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EndpointRefused(self._url, 0, f"no answer ({type(error).__name__})") from error
+        body = _json(text)
+        if status == HTTPStatus.OK:
+            return body if isinstance(body, Mapping) and "code" in body else None
+        if status == HTTPStatus.NOT_FOUND and _NO_APP not in text:
             return None
-        return body if isinstance(body, Mapping) else None
+        raise EndpointRefused(self._url, status, _reason(body))
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The entries of `/v1/models`; an adapter's `parent` is its base model. Raises EndpointRefused."""
@@ -110,9 +126,14 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise EndpointRefused(self._url, 200, "no completion in the answer") from error
 
-    async def load_adapter(self, name: str, path: str) -> None:
-        """Replaces the adapter of that name by what is now in `path` below models/. Raises EndpointRefused."""
-        await self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+    async def load_adapter(self, name: str, path: str) -> Mapping[str, str]:
+        """Replaces the adapter of that name by what is now in `path` below models/. Raises EndpointRefused.
+
+        Returns the SHA-256 of the files that were loaded, by their names.
+        """
+        answer = await self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+        files: Mapping[str, str] = answer.get("files") or {}
+        return files
 
     async def _ask(self, method: str, path: str, request: Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
@@ -123,13 +144,32 @@ class Endpoint:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointRefused(self._url, 0, f"no answer ({type(error).__name__})") from error
-        try:
-            body = json.loads(text)
-        except ValueError as error:
-            raise EndpointRefused(self._url, status, "not JSON") from error
+        body = _json(text)
+        if body is None:
+            raise EndpointRefused(self._url, status, "not JSON")
         if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
             raise EndpointRefused(self._url, status, _reason(body))
         return body
+
+
+def _told(body: Mapping[str, Any]) -> Readiness:
+    progress = body.get("progress")
+    progress = progress if isinstance(progress, Mapping) else {}
+    return Readiness(
+        ready=bool(body.get("ready")),
+        stage=str(body["stage"]),
+        detail=str(body.get("detail") or ""),
+        reason=body.get("reason"),
+        done=progress.get("done"),
+        total=progress.get("total"),
+    )
+
+
+def _json(text: str) -> Any:  # noqa: ANN401  (any JSON; None for what is none)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _reason(body: object) -> str:

@@ -11,6 +11,7 @@ AiToolkitError
 │   ├── SubscriptionUnknown
 │   ├── SubscriptionDisabled
 │   ├── ResourceMissing
+│   ├── PreflightFailed
 │   ├── DeploymentFailed
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
@@ -33,7 +34,7 @@ AiToolkitError
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
@@ -81,10 +82,12 @@ class FileMalformed(WorkspaceError):
 class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
-    def __init__(self, path: Path, key: str, problem: str) -> None:
+    def __init__(self, path: Path, key: str, problem: str, place: tuple[int, int] | None = None) -> None:
+        """`place`: line and column in the file, from 1."""
         self.key = key
         self.problem = problem
-        super().__init__(f"{path}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
+        where = f"{path}, line {place[0]}, column {place[1]}" if place else f"{path}"
+        super().__init__(f"{where}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
 
 
 class CloudError(AiToolkitError):
@@ -137,6 +140,21 @@ class ResourceMissing(CloudError):
         )
 
 
+class PreflightFailed(CloudError):
+    """Checks that say, before anything is sent, that the deployment cannot succeed."""
+
+    code = "preflight_failed"
+
+    def __init__(self, problems: Iterable[tuple[str, str, str]]) -> None:
+        """`problems`: each with the check's name, what it found, and what to do."""
+        found = list(problems)
+        said = " ".join(f"{name}: {says}" for name, says, _advice in found)
+        super().__init__(f"Nothing was sent: {said}", " ".join(advice for _name, _says, advice in found if advice))
+
+
+_MORE: Final = "More about such errors: https://aka.ms/arm-deployment-operations."
+
+
 class DeploymentFailed(CloudError):
     """A template deployment that Azure ended; `reason_code` is Azure's own innermost code."""
 
@@ -148,7 +166,7 @@ class DeploymentFailed(CloudError):
         likely = f" {cause.says}" if cause else ""
         super().__init__(
             f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
-            f"{cause.advice if cause else ''} What was created stays; a second run goes on from there.".strip(),
+            f"{cause.advice if cause else ''} {_MORE} What was created stays; a second run goes on from there.".strip(),
         )
 
 
@@ -260,7 +278,10 @@ class EndpointRefused(EndpointError):
     code = "endpoint_refused"
 
     def __init__(self, url: str, status: int, reason: str) -> None:
-        super().__init__(f"{url} answered {status}: {reason}", "aitk status tells what runs there.")
+        """`status` is HTTP's, or 0 where there was no answer."""
+        self.status = status
+        answered = f"answered {status}: {reason}" if status else f"gave {reason}"
+        super().__init__(f"{url} {answered}", "aitk status tells what runs there.")
 
 
 class ToolMissing(AiToolkitError):
@@ -275,10 +296,12 @@ class Dismissed(AiToolkitError):
 
 
 class Interrupted(AiToolkitError):
+    """`state` says in a sentence what there is now."""
+
     code = "cancelled"
 
-    def __init__(self) -> None:
-        super().__init__("Cancelled on the way: what was done stays.", "A second run goes on from there.")
+    def __init__(self, state: str = "Cancelled on the way: what was done stays.") -> None:
+        super().__init__(state, "A second run goes on from there.")
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from ai_toolkit.endpoint import Endpoint, Readiness
-from ai_toolkit.errors import EndpointNotReady, ReplicaFailed
+from ai_toolkit.endpoint import NO_ANSWER, Endpoint, Readiness
+from ai_toolkit.errors import EndpointNotReady, EndpointRefused, ReplicaFailed
 from ai_toolkit.loaded import loaded_is
 from ai_toolkit.manifest import Manifest
 from ai_toolkit.ui import Ui
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 START_LIMIT: Final = timedelta(minutes=30)
 _LOOK_AGAIN_SECONDS: Final = 0.5
+_ASK_PLATFORM_SECONDS: Final = 3.0
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 
 
@@ -31,31 +33,79 @@ class Start:
 
 
 async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, ui: Ui) -> None:
-    """Returns when a replica that is new answers with what the manifest names.
+    """Returns when every replica that runs has answered with what the manifest names.
 
-    Raises ReplicaFailed with the replica's last log lines, or EndpointNotReady after half an hour.
+    An app that is not ours cannot be asked what it loaded, which is said. Raises ReplicaFailed with the replica's last
+    log lines, EndpointRefused for a key that is not the app's, or EndpointNotReady after half an hour.
     """
     began = time.monotonic()
     said = ""
+    proven: set[str] = set()
+    platform = _Platform(apps, start)
     while True:
-        replica = await _new_replica(apps, start)
-        readiness = await endpoint.readiness() if replica is not None else Readiness(False, "starting the replica")
-        if replica is not None:
+        replicas = await _new_replicas(apps, start)
+        readiness = await endpoint.readiness() if replicas else NO_ANSWER
+        for replica in replicas:
             await _raise_if_failed(apps, start, replica, readiness)
+        if readiness is NO_ANSWER:
+            readiness = replace(readiness, detail=await platform.detail(replicas))
         stage = _in_words(readiness)
         if stage != said:
             ui.report(stage)
             said = stage
-        if readiness.ready and loaded_is(await endpoint.version(), start.manifest):
+        if readiness.ready and await _is_proven(endpoint, start, proven, {replica.name for replica in replicas}, ui):
             return
         if time.monotonic() - began > START_LIMIT.total_seconds():
             raise EndpointNotReady(start.app.name, readiness.stage, START_LIMIT)
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-async def _new_replica(apps: "ContainerApps", start: Start) -> "Replica | None":
+class _Platform:
+    """What the management plane knows while the app does not answer; asked a few times per minute."""
+
+    def __init__(self, apps: "ContainerApps", start: Start) -> None:
+        self._apps = apps
+        self._start = start
+        self._asked = -_ASK_PLATFORM_SECONDS
+        self._detail = ""
+
+    async def detail(self, replicas: "list[Replica]") -> str:
+        """The revision's state, until there is a replica; then the last line of the replica's log."""
+        now = time.monotonic()
+        if now - self._asked >= _ASK_PLATFORM_SECONDS:
+            self._asked = now
+            if replicas:
+                lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
+                self._detail = lines[-1].strip() if lines else replicas[0].reason
+            else:
+                state, _error = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
+                self._detail = f"revision {self._start.app.active_revision} is {state.lower()}"
+        return self._detail
+
+
+async def _is_proven(endpoint: Endpoint, start: Start, proven: set[str], running: set[str], ui: Ui) -> bool:
+    """Asks once; whichever replica answered joins `proven` when it loaded what the manifest names."""
+    try:
+        version = await endpoint.version()
+    except EndpointRefused as error:
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            raise
+        return False  # another replica than the one that was ready, and not ready itself
+    if version is None:
+        ui.announce(f"{start.app.name} has no page /version, so what it loaded could not be proved.")
+        return True
+    if not loaded_is(version, start.manifest):
+        return False
+    proven.add(str(version.get("replica")))
+    if running <= proven or version.get("replica") is None:
+        return True
+    ui.report(f"{len(running & proven)} of {len(running)} replicas have loaded it")
+    return False
+
+
+async def _new_replicas(apps: "ContainerApps", start: Start) -> "list[Replica]":
     replicas = await apps.replicas(start.app.name, start.app.active_revision)
-    return next((replica for replica in replicas if replica.name not in start.replicas_before), None)
+    return [replica for replica in replicas if replica.name not in start.replicas_before]
 
 
 async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replica", readiness: Readiness) -> None:

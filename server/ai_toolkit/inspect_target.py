@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.endpoint import Endpoint
-from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, ResourceMissing
+from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing
 from ai_toolkit.local_cloud import control
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.newer_files import newer_files
@@ -130,8 +130,11 @@ async def _at_cloud(workspace: Workspace, target: Target) -> Found:
 
 async def _with_what_is_loaded(found: Found, target: Target, key: str | None) -> Found:
     async with Endpoint.open(target.endpoint, key) as endpoint:
-        readiness = await endpoint.readiness()
-        version = await endpoint.version() if readiness.ready else None
+        try:
+            readiness = await endpoint.readiness()
+            version = await endpoint.version() if readiness.ready and not readiness.foreign else None
+        except EndpointRefused as error:
+            return replace(found, ready=False, detail=error.message)
     detail = readiness.reason or readiness.detail or readiness.stage
     if version is None:
         return replace(found, ready=readiness.ready, detail=detail)

@@ -39,6 +39,7 @@ from ai_toolkit.errors import (
     for_people,
 )
 from ai_toolkit.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
+from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -134,8 +135,9 @@ class Server(LanguageServer):
             ended = "cancelled"
             ui.announce(f"{title}: cancelled.")
             raise JsonRpcRequestCancelled(str(Interrupted())) from error
-        except Dismissed as error:
+        except (Dismissed, Interrupted) as error:
             ended = "cancelled"
+            ui.announce(str(error))
             raise JsonRpcRequestCancelled(error.message) from error
         except Exception as error:
             log.debug("%s failed", title, exc_info=error)
@@ -158,7 +160,7 @@ class Server(LanguageServer):
     async def end_commands(self) -> None:
         """Cancels what runs and waits for its clean-up."""
         for task in self._tasks:
-            task.cancel()
+            task.cancel(CLOSING)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Awaitable[Any]) -> asyncio.Task[Any]:

@@ -17,35 +17,47 @@ class LoadedAdapter:
     path: str
 
 
-def loaded_is(version: Mapping[str, Any] | None, manifest: Manifest) -> bool:
-    """Whether the replica's own hashes are the deployed ones; an app without `/version` cannot be asked."""
-    return version is None or not (_code_differs(version, manifest) or any(stale_adapters(version, manifest)))
+def loaded_is(version: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether the replica's own hashes are those of what is on the share."""
+    return not (_code_differs(version, manifest) or any(stale_adapters(version, manifest)))
 
 
 def stale_adapters(version: Mapping[str, Any], manifest: Manifest) -> Iterator[LoadedAdapter]:
-    """The adapters that the replica loaded with other content than what was deployed since."""
+    """The adapters that were loaded with other content than what was deployed, or fine-tuned, since."""
     for adapter in version.get("adapters") or ():
-        files: Mapping[str, str] = adapter.get("files") or {}
-        if any(_differs(manifest, f"{adapter.get('path')}/{name}", sha256) for name, sha256 in files.items()):
+        if _is_stale(adapter, manifest):
             yield LoadedAdapter(str(adapter.get("id")), str(adapter.get("path")))
 
 
+def files_are(files: Mapping[str, str], adapter: LoadedAdapter, manifest: Manifest) -> bool:
+    """Whether the files, by their SHA-256, are the deployed ones, as far as a deploy put them there."""
+    return not any(_differs(manifest, f"{adapter.path}/{name}", sha256) for name, sha256 in files.items())
+
+
 def only_adapters_changed(version: Mapping[str, Any] | None, plan: Plan) -> bool:
-    """Whether new content of adapters that the replica serves already is all that the plan brings to it."""
+    """Whether new content of adapters that the replica serves, and can replace, is all that it lacks."""
     if version is None or _code_differs(version, plan.manifest):
         return False
-    served = tuple(f"{adapter.get('path')}/" for adapter in version.get("adapters") or ())
-    touched = (*plan.uploads, *plan.removed)
+    served = tuple(version.get("adapters") or ())
+    folders = tuple(f"{adapter.get('path')}/" for adapter in served)
+    stale = [adapter for adapter in served if _is_stale(adapter, plan.manifest)]
     return (
-        bool(served)
-        and all(path.startswith(served) for path in touched)
-        and any(stale_adapters(version, plan.manifest))
+        bool(stale)
+        and all(adapter.get("replaceable", True) for adapter in stale)
+        and all(path.startswith(folders) for path in (*plan.uploads, *plan.removed))
     )
 
 
+def _is_stale(adapter: Mapping[str, Any], manifest: Manifest) -> bool:
+    files: Mapping[str, str] = adapter.get("files") or {}
+    served = LoadedAdapter(str(adapter.get("id")), str(adapter.get("path")))
+    # Files that no deploy put there are not in the manifest: of those the replica itself says that they changed.
+    return bool(adapter.get("changed")) or not files_are(files, served, manifest)
+
+
 def _code_differs(version: Mapping[str, Any], manifest: Manifest) -> bool:
-    code: Mapping[str, str] = version.get("code") or {}
-    return any(path.startswith(f"{CODE}/") and _differs(manifest, path, sha256) for path, sha256 in code.items())
+    deployed = {path: entry.sha256 for path, entry in manifest.files.items() if path.startswith(f"{CODE}/")}
+    return dict(version.get("code") or {}) != deployed
 
 
 def _differs(manifest: Manifest, path: str, sha256: str) -> bool:

@@ -49,6 +49,12 @@ class Manifest:
     origin: Origin | None = None
     undo: Mapping[str, Entry | None] = field(default_factory=dict)
 
+    @property
+    def newest_code(self) -> datetime | None:
+        """When the newest file of `inference/` was written, by the share's own clock."""
+        times = [entry.written for path, entry in self.files.items() if path.startswith("inference/") and entry.written]
+        return max((datetime.fromisoformat(time) for time in times), default=None)
+
     @classmethod
     def parse(cls, content: bytes | None) -> "Manifest":
         """The manifest as it stands on the share; empty when there is none. Raises ShareError."""

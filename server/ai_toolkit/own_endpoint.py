@@ -3,11 +3,12 @@
 `inference.config.json` comes with a folder, and a folder may come from anywhere.
 """
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import EndpointForeign
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.workspace import Target, Workspace
 
 
 async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
@@ -20,6 +21,20 @@ async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
         app = await apps.app(target.app)
         check_own(workspace, f"{cloud.endpoint_scheme}://{app.host}")
         return target.endpoint, await apps.key(target.app)
+
+
+async def complete_target(workspace: Workspace) -> Target:
+    """The provisioned target; an endpoint that `inference.config.json` lacks is looked up and written there."""
+    incomplete = workspace.target_without_endpoint()
+    if incomplete is None:
+        return workspace.target()
+    async with (
+        open_cloud(incomplete.subscription) as cloud,
+        cloud.container_apps(incomplete.subscription, incomplete.resource_group) as apps,
+    ):
+        app = await apps.app(incomplete.app)
+        workspace.write_target(replace(incomplete, endpoint=f"{cloud.endpoint_scheme}://{app.host}"))
+    return workspace.target()
 
 
 def check_own(workspace: Workspace, own: str) -> None:

@@ -1,13 +1,16 @@
 """Checks the template's parameters by Azure's own rules before anything is sent, and fills in the default names."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.azure.unique_string import unique_string
-from ai_toolkit.errors import ValueImpossible
 from ai_toolkit.workspace import Parameters
+
+if TYPE_CHECKING:
+    from ai_toolkit.settle_parameters import Settings
 
 DEFAULT_PREFIXES: Final = {
     "storageAccountName": "aistorage",
@@ -76,40 +79,69 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     for name, value in given.values.items():
         if name not in declared:
             known = ", ".join(key for key in declared if key not in OURS)
-            raise ValueImpossible(given.path, name, f"the template has no such parameter; it has {known}")
+            raise given.wrong(name, f"the template has no such parameter; it has {known}")
         if name in OURS:
-            raise ValueImpossible(given.path, name, "Provision decides this itself; remove it from the file")
+            raise given.wrong(name, "Provision decides this itself; remove it from the file")
         _check_type(given, name, value, declared[name])
         rule = NAME_RULES.get(name)
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
-            raise ValueImpossible(given.path, name, f'"{value}" is impossible: {rule.words} are allowed')
+            raise given.wrong(name, f'"{value}" is impossible: {rule.words} are allowed')
     commands = given.values.get("defaultCommands")
     if commands is not None and (not commands or not all(isinstance(line, str) and line for line in commands)):
-        raise ValueImpossible(given.path, "defaultCommands", "at least one command, each a string, is needed")
+        raise given.wrong("defaultCommands", "at least one command, each a string, is needed")
+    for place in given.values.get("allowedIpRanges") or ():
+        if not _is_ipv4_range(place):
+            problem = f'"{place}" is no IPv4 address or range; write it as 203.0.113.7 or 203.0.113.0/24'
+            raise given.wrong("allowedIpRanges", problem)
     least, most = (
         given.values.get(name, (declared.get(name) or {}).get("defaultValue"))
         for name in ("minimumInstanceCount", "maximumInstanceCount")
     )
     if isinstance(least, int) and isinstance(most, int) and least > most:
-        raise ValueImpossible(given.path, "minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
+        raise given.wrong("minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
+
+
+def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ValueImpossible for a parameter that has neither a value nor a default."""
+    settled = {"location", *DEFAULT_PREFIXES}  # Provision has a value for these
+    for name, declaration in declared.items():
+        if "defaultValue" not in declaration and name not in given.values and name not in settled:
+            raise given.wrong(name, "the template has no default for it, so it needs a value")
+
+
+def check_names(settings: "Settings") -> None:
+    """Raises ValueImpossible for a name that came from elsewhere than the parameters file and is impossible."""
+    for name, rule in NAME_RULES.items():
+        setting = settings.by_name[name]
+        if not re.fullmatch(rule.pattern, str(setting.value)):
+            problem = f'"{setting.value}" (from {setting.origin}) is impossible: {rule.words} are allowed'
+            raise settings.given.wrong(name, problem)
+
+
+def _is_ipv4_range(text: object) -> bool:
+    try:
+        ipaddress.IPv4Network(text if isinstance(text, str) else "", strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_type(given: Parameters, name: str, value: object, declaration: Mapping[str, Any]) -> None:
     kind = str(declaration.get("type", "")).lower()
     expected = _TYPES.get(kind, (object,))
     if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
-        raise ValueImpossible(given.path, name, f"a value of type {kind} is expected")
+        raise given.wrong(name, f"a value of type {kind} is expected")
     measured = value if kind == "int" else len(value) if isinstance(value, str | list) else None
     low, high = ("minValue", "maxValue") if kind == "int" else ("minLength", "maxLength")
     unit = "" if kind == "int" else " characters or items"
     if isinstance(measured, int):
         if low in declaration and measured < declaration[low]:
-            raise ValueImpossible(given.path, name, f"{measured} is less than {declaration[low]}{unit}")
+            raise given.wrong(name, f"{measured} is less than {declaration[low]}{unit}")
         if high in declaration and measured > declaration[high]:
-            raise ValueImpossible(given.path, name, f"{measured} is more than {declaration[high]}{unit}")
+            raise given.wrong(name, f"{measured} is more than {declaration[high]}{unit}")
     allowed = declaration.get("allowedValues")
     if allowed and value not in allowed:
-        raise ValueImpossible(given.path, name, f"{value} is not one of {', '.join(map(str, allowed))}")
+        raise given.wrong(name, f"{value} is not one of {', '.join(map(str, allowed))}")
 
 
 def resource_names(values: Mapping[str, Any], group_id: str) -> dict[str, str]:

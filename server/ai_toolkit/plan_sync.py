@@ -123,7 +123,10 @@ async def plan_sync(share: "FileShare", files: Mapping[str, LocalFile]) -> Plan:
 def _gone_here(
     before: Manifest, files: Mapping[str, LocalFile], there: "Mapping[str, RemoteFile]"
 ) -> tuple[list[str], list[str], dict[str, Entry]]:
-    """Earlier deploys' files that are gone here: to remove, to leave because somebody changed them, to keep."""
+    """Earlier deploys' files that are gone here: to remove, to leave because somebody changed them, to keep.
+
+    A model that was trained anew on the share is neither: from then on it is not ours.
+    """
     removed, left = [], []
     kept: dict[str, Entry] = {}
     for path, known in before.files.items():
@@ -131,7 +134,7 @@ def _gone_here(
         if path in files or found is None:
             continue
         if path.startswith(MODELS):
-            kept[path] = known
+            kept.update({path: known} if _is(found, known) else {})
         elif _is(found, known):
             removed.append(path)
         else:

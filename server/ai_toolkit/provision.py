@@ -1,28 +1,43 @@
 """Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
 
-import hashlib
-import json
+import asyncio
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from ai_toolkit import parameters
 from ai_toolkit.cloud import Cloud
-from ai_toolkit.errors import ValueImpossible
-from ai_toolkit.templates import Template, workspace_template
-from ai_toolkit.ui import Ui
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters, Target, Workspace
+from ai_toolkit.errors import DeploymentFailed, Interrupted
+from ai_toolkit.fine_tuning import FineTuning, fine_tuning_of
+from ai_toolkit.make_room import room_for_revision
+from ai_toolkit.microsoft_template import offer_ours
+from ai_toolkit.only_my_address import only_my_address
+from ai_toolkit.plan_provision import (
+    Found,
+    Outlook,
+    Plan,
+    Site,
+    Wanted,
+    check_and_preview,
+    finished_before,
+    look,
+    make_plan,
+)
+from ai_toolkit.preflight import raise_failures
+from ai_toolkit.preview import ONLY_ME, Preview, agree, what_is_billed
+from ai_toolkit.resource_progress import ResourceProgress
+from ai_toolkit.templates import Template, check_outputs, workspace_template
+from ai_toolkit.ui import CLOSING, Ui, confirm
+from ai_toolkit.workspace import Target, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ai_toolkit.azure.deployments import Deployment
+    from ai_toolkit.choose_target import Answers
 
-    from ai_toolkit.azure.resource_manager import Deployment, Operation, ResourceManager
-    from ai_toolkit.choose_target import Answers, Place
-
-_DEPLOYMENT_PREFIX: Final = "ai-toolkit-inference-"
-_DEFAULT_PROFILE_TYPE: Final = "Consumption-GPU-NC24-A100"
+_NOTHING_SENT: Final = "Cancelled: nothing had been sent."
 
 
 @dataclass(frozen=True)
@@ -34,165 +49,234 @@ class Provisioned:
     updated: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Existing:
-    """What is in the resource group already, so that it is used and not made anew."""
-
-    storage_account: bool
-    file_share: bool
-    log_analytics: bool
-    environment: bool
-    environment_storage: bool
-    app: bool
-    profile_name: str
-    key: str | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that the endpoint needs is there."""
-        return self.file_share and self.environment_storage and self.app and self.key is not None
-
-
 async def provision(workspace: Workspace, ui: Ui, answers: "Answers") -> Provisioned:
-    """Creates what is missing of the Azure resources, uses what exists, and writes `inference.config.json`."""
-    from ai_toolkit.choose_target import choose_target  # noqa: PLC0415  (loads the Azure SDK)
+    """Creates what is missing of the Azure resources, uses what exists, and writes `inference.config.json`.
 
+    Cancelled, it raises Interrupted with what there is now.
+    """
+    with _nothing_sent():
+        done = await _provision(workspace, ui, answers, what_if=False)
+    assert isinstance(done, Provisioned)
+    return done
+
+
+async def what_if(workspace: Workspace, ui: Ui, answers: "Answers") -> Preview:
+    """What `provision` would do; changes nothing, here or in the cloud."""
+    with _nothing_sent():
+        done = await _provision(workspace, ui, answers, what_if=True)
+    assert isinstance(done, Preview)
+    return done
+
+
+async def _provision(workspace: Workspace, ui: Ui, answers: "Answers", *, what_if: bool) -> Provisioned | Preview:
+    from ai_toolkit.azure.subscription_state import SubscriptionState  # noqa: PLC0415  (loads the Azure SDK)
+    from ai_toolkit.choose_target import choose_target  # noqa: PLC0415
+
+    await offer_ours(workspace, ui, ask=not what_if)
+    wanted = await _read(workspace, ui)
+
+    async with AsyncExitStack() as stack:
+        chosen = await stack.enter_async_context(choose_target(ui, answers, workspace))
+        cloud, manager, place = chosen.cloud, chosen.manager, chosen.place
+        state = await stack.enter_async_context(SubscriptionState.open(cloud.connection, place.subscription))
+        site = Site(cloud, manager, place, manager.deployments_of(place.resource_group), state)
+        await _say_where(site, wanted.fine_tuning, ui, ask=not what_if)
+
+        ui.report("looking at what exists", 2)
+        found = await look(site, wanted)
+        if not what_if and (found.active is not None or found.unregistered):
+            found = await _make_way(site, wanted, found, ui)
+        while True:
+            plan = await make_plan(site, wanted, found)
+            _tell(ui, plan.settings.in_words(wanted.template))
+            past = await finished_before(site, wanted.template, plan, found)
+            if past is not None and not what_if:
+                return _nothing_changed(workspace, ui, cloud, past)
+
+            ui.report("checking before anything is sent", 4)
+            outlook = await check_and_preview(site, workspace, wanted.template, plan, found)
+            _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
+            if what_if:
+                _show(ui, outlook.preview, plan, details=True)
+                return outlook.preview
+            raise_failures(outlook.checks)
+            if await _agreed(ui, site, wanted, plan, outlook.preview):
+                break
+            wanted = replace(wanted, given=await only_my_address(workspace, ui))
+
+        done = await _deploy(site, workspace, wanted.template, plan, outlook, ui)
+        target = _write_target(workspace, cloud, done)
+    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
+    preview = outlook.preview
+    return Provisioned(
+        target.endpoint, tuple(one.id for one in preview.create), tuple(one.id for one in preview.modify)
+    )
+
+
+async def _read(workspace: Workspace, ui: Ui) -> Wanted:
+    """What the workspace's files want. Raises WorkspaceError for the first that cannot be right."""
     template = await workspace_template(workspace)
     given = workspace.parameters()
     parameters.check(given, template.parameters)
+    parameters.check_complete(given, template.parameters)
+    check_outputs(workspace, template)
     workspace.target_or_none()  # a file that cannot be read is said now, not after the resources are made
-    for warning in given.warnings:
-        ui.announce(warning)
+    _tell(ui, given.warnings)
+    return Wanted(template, given, fine_tuning_of(workspace))
 
-    async with choose_target(ui, answers, workspace) as chosen:
-        cloud, manager, place = chosen.cloud, chosen.manager, chosen.place
-        if place.subscription == LOCAL_SUBSCRIPTION:
-            ui.announce("This computer: the replica is a process here; no GPU and no container image are involved.")
 
-        group_id = f"/subscriptions/{place.subscription}/resourceGroups/{place.resource_group}"
-        names = parameters.resource_names(given.values, group_id)
-        ui.report("looking at what exists", 2)
-        if place.new:
-            await manager.create_resource_group(place.resource_group, place.location)
-        existing = await _existing(cloud, manager, place, given, names)
-        values = _template_values(template, given, names, existing, place)
-        name = _deployment_name(template, values)
-
-        past = await manager.deployment(place.resource_group, name)
-        newest = await manager.latest_deployment(place.resource_group, _DEPLOYMENT_PREFIX)
-        if past is not None and past.succeeded and existing.complete and newest == name:
-            target = _write_target(workspace, cloud, past)
-            ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
-            ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
-            return Provisioned(target.endpoint, (), ())
-
-        ui.announce(f"Deployment {name} in resource group {place.resource_group}")
-        if cloud.portal is not None:
-            deployment_id = f"{group_id}/providers/Microsoft.Resources/deployments/{name}"
-            blade = "#view/HubsExtension/DeploymentDetailsBlade/~/overview/id/"
-            ui.announce(f"{cloud.portal}/{blade}{quote(deployment_id, safe='')}")
-        key = existing.key or secrets.token_urlsafe(32)
-        passed = values | ({"apiKey": key} if "apiKey" in template.parameters else {})
-        done = await manager.deploy(
-            place.resource_group,
-            name,
-            template.content,
-            passed,
-            _progress(ui),
-            follow=past is not None and past.active,
+async def _say_where(site: Site, fine_tuning: FineTuning, ui: Ui, *, ask: bool) -> None:
+    if site.local:
+        ui.announce("This computer: the replica is a process here; no GPU and no container image are involved.")
+    place = site.place
+    if fine_tuning.elsewhere(place.subscription, place.resource_group):
+        told = (
+            f"Fine-tuning ran in the resource group {fine_tuning.resource_group}: "
+            f"its model will not be on the share of {place.resource_group}."
         )
-        target = _write_target(workspace, cloud, done)
+        ui.announce(told)
+        if ask and not site.local:
+            await confirm(ui, told, f"Provision in {place.resource_group} all the same")
+
+
+async def _make_way(site: Site, wanted: Wanted, found: Found, ui: Ui) -> Found:
+    """Follows a deployment that still runs, registers what is not registered, and looks again."""
+    if found.active is not None:
+        await _follow_to_its_end(site, found.active.name, ui)
+    if found.unregistered:
+        await _register(site, found.unregistered, ui)
+    return await look(site, wanted)
+
+
+async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Preview) -> bool:
+    """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
+    if site.local:
+        return True
+    _show(ui, preview, plan, details=False)
+    open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
+    return await agree(ui, preview, offer_only_me=open_to_all) != ONLY_ME
+
+
+@contextmanager
+def _nothing_sent() -> Iterator[None]:
+    """Says of a cancellation that came before the deployment what state it left."""
+    try:
+        yield
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(_NOTHING_SENT) from reason
+
+
+def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
+    _tell(ui, preview.tree(details=details))
+    _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None))
+
+
+def _tell(ui: Ui, lines: Iterable[str]) -> None:
+    for line in lines:
+        ui.announce(line)
+
+
+def _nothing_changed(workspace: Workspace, ui: Ui, cloud: Cloud, past: "Deployment") -> Provisioned:
+    target = _write_target(workspace, cloud, past)
+    ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
     ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
-    created, updated = _created_and_updated(group_id, names, existing)
-    return Provisioned(target.endpoint, created, updated)
+    return Provisioned(target.endpoint, (), ())
 
 
-async def _existing(
-    cloud: Cloud, manager: "ResourceManager", place: "Place", given: Parameters, names: Mapping[str, str]
-) -> Existing:
-    found = {(one.type, one.name) for one in await manager.resources(place.resource_group)}
-
-    def there(kind: str, name: str) -> bool:
-        return (kind.lower(), names[name].lower()) in found
-
-    has_account = there("Microsoft.Storage/storageAccounts", "storageAccountName")
-    has_app = there("Microsoft.App/containerApps", "acaAppName")
-    has_share = False
-    if has_account:
-        async with cloud.storage(place.subscription, place.resource_group) as storage:
-            has_share = await storage.has_share(names["storageAccountName"], names["fileShareName"])
-    async with cloud.container_apps(place.subscription, place.resource_group) as apps:
-        environment = await apps.environment(names["acaEnvironmentName"])
-        profile = str(given.values.get("workloadProfileName", "gpu"))
-        storage_name = names["acaEnvironmentStorageName"]
-        if environment is not None:
-            wanted = given.values.get("workloadProfileType", _DEFAULT_PROFILE_TYPE)
-            of_type = [name for name, kind in environment.workload_profiles if kind == wanted]
-            if not of_type:
-                await apps.add_workload_profile(environment, profile, wanted)
-            elif profile not in of_type:
-                profile = of_type[0]
-            named = environment.storages.get(storage_name)
-            if named is not None and named != (names["storageAccountName"], names["fileShareName"]):
-                raise ValueImpossible(
-                    given.path,
-                    "acaEnvironmentStorageName",
-                    f"{storage_name} of {environment.name} names share {named[1]} of {named[0]} already; "
-                    "give another name, or that share",
-                )
-        return Existing(
-            storage_account=has_account,
-            file_share=has_share,
-            log_analytics=there("Microsoft.OperationalInsights/workspaces", "acaLogAnalyticsName"),
-            environment=environment is not None,
-            environment_storage=environment is not None and storage_name in environment.storages,
-            app=has_app,
-            profile_name=profile,
-            key=await apps.key(names["acaAppName"]) if has_app else None,
-        )
+async def _register(site: Site, namespaces: list[str], ui: Ui) -> None:
+    names = ", ".join(namespaces)
+    await confirm(ui, f"This subscription has not registered {names}.", f"Register {names}", detail="costs nothing")
+    for namespace in namespaces:
+        ui.report(f"registering {namespace}, which takes a minute or two", 3)
+        await site.state.register(namespace)
+        ui.announce(f"Registered {namespace}.")
 
 
-def _template_values(
-    template: Template, given: Parameters, names: Mapping[str, str], existing: Existing, place: "Place"
-) -> dict[str, Any]:
-    """The parameters to send, but for the key; a template of another make gets only those that it declares."""
-    values = {
-        "location": place.location,
-        "workloadProfileName": existing.profile_name,
-        **names,
-        **{key: value for key, value in given.values.items() if key != "workloadProfileName"},
-        "createStorageAccount": not existing.storage_account,
-        "createFileShare": not existing.file_share,
-        "createLogAnalytics": not existing.log_analytics and not existing.environment,
-        "createEnvironment": not existing.environment,
-        "createEnvironmentStorage": not existing.environment_storage,
-    }
-    return {key: value for key, value in values.items() if key in template.parameters}
+async def _follow_to_its_end(site: Site, name: str, ui: Ui) -> None:
+    """Waits for a deployment of ours that an earlier run left behind; how it ended is seen at the next look."""
+    ui.announce(f"The deployment {name} of an earlier run is still running: it is followed, not started again.")
+    _show_link(site, name, ui)
+    progress = ResourceProgress(ui, ())
+    try:
+        await site.deployments.follow(name, progress.observe)
+    except DeploymentFailed as error:
+        ui.announce(f"It ended: {error.message}")
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(await asyncio.shield(_cancel(site, name))) from reason
 
 
-def _deployment_name(template: Template, values: Mapping[str, Any]) -> str:
-    """One name per content, so that a second run finds the first; what happens to exist is not content."""
-    content = {key: value for key, value in values.items() if key not in parameters.OURS}
-    text = json.dumps([template.sha256, content], sort_keys=True)
-    return f"{_DEPLOYMENT_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is told)
+    site: Site, workspace: Workspace, template: Template, plan: Plan, outlook: Outlook, ui: Ui
+) -> "Deployment":
+    """The finished deployment. Cancelled, the deployment is cancelled too, and Interrupted says how that ended."""
+    place = site.place
+    key = plan.existing.key or secrets.token_urlsafe(32)
+    passed = {**plan.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
+    try:
+        if place.new:
+            await site.manager.create_resource_group(place.resource_group, place.location)
+        if plan.profile is not None and plan.profile.missing and plan.existing.environment is not None:
+            ui.report(f"adding the workload profile {plan.profile.name} to {plan.existing.environment.name}", 5)
+            async with site.cloud.container_apps(place.subscription, place.resource_group) as apps:
+                await apps.add_workload_profile(plan.existing.environment, plan.profile.name, plan.profile.type)
+        ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
+        _show_link(site, plan.name, ui)
+        progress = ResourceProgress(ui, (one.id for one in (*outlook.preview.create, *outlook.preview.modify)))
+        async with room_for_revision(site, plan, outlook, ui):
+            return await _send_and_follow(site, workspace, template, plan, passed, progress)
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args or not place.new:
+            raise
+        raise Interrupted(f"{_NOTHING_SENT} The resource group {place.resource_group} may be there, empty.") from reason
 
 
-def _progress(ui: Ui) -> "Callable[[list[Operation]], None]":
-    shown: dict[tuple[str, str], str] = {}
+async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, and who is told)
+    site: Site,
+    workspace: Workspace,
+    template: Template,
+    plan: Plan,
+    values: Mapping[str, object],
+    progress: ResourceProgress,
+) -> "Deployment":
+    try:
+        await site.deployments.send(plan.name, template.content, values)
+        return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(await asyncio.shield(_cancel(site, plan.name, plan.earlier, workspace))) from reason
 
-    def observe(operations: "list[Operation]") -> None:
-        finished = sum(operation.state == "Succeeded" for operation in operations)
-        for operation in operations:
-            which = (operation.resource_type, operation.resource_name)
-            if shown.get(which) != operation.state:
-                shown[which] = operation.state
-                percent = 5 + 90 * finished // max(len(operations), 6)
-                ui.report(
-                    f"{operation.resource_type.split('/', 1)[-1]} {which[1]}: {operation.state.lower()}",
-                    percent,
-                )
 
-    return observe
+async def _cancel(
+    site: Site, name: str, earlier: "Deployment | None" = None, workspace: Workspace | None = None
+) -> str:
+    """Asks Azure to cancel the deployment; returns in a sentence what state that left."""
+    group = site.place.resource_group
+    ended = await site.deployments.cancel(name, earlier)
+    if ended is None:
+        return f"{_NOTHING_SENT} The resource group {group} is there, empty." if site.place.new else _NOTHING_SENT
+    if ended.succeeded:
+        if workspace is not None:
+            _write_target(workspace, site.cloud, ended)
+        return f"The deployment {name} had already finished: everything is provisioned."
+    if ended.active:
+        return f"Azure was asked to cancel the deployment {name}, and has not ended it yet; the next run follows it."
+    if ended.state.lower() != "canceled":
+        return f"The deployment {name} had already finished: {ended.state.lower()}."
+    resources = await site.manager.resources(group)
+    there = ", ".join(f"{one.type.rpartition('/')[2]} {one.name}" for one in resources) or "nothing"
+    return f"Cancelled. In {group} there is now: {there}."
+
+
+def _show_link(site: Site, name: str, ui: Ui) -> None:
+    if site.cloud.portal is not None:
+        deployment_id = f"{site.group_id}/providers/Microsoft.Resources/deployments/{name}"
+        blade = "#view/HubsExtension/DeploymentDetailsBlade/~/overview/id/"
+        ui.announce(f"{site.cloud.portal}/{blade}{quote(deployment_id, safe='')}")
 
 
 def _write_target(workspace: Workspace, cloud: Cloud, done: "Deployment") -> Target:
@@ -208,21 +292,3 @@ def _write_target(workspace: Workspace, cloud: Cloud, done: "Deployment") -> Tar
     if workspace.target_or_none() != target:
         workspace.write_target(target)
     return target
-
-
-def _created_and_updated(
-    group_id: str, names: Mapping[str, str], existing: Existing
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    account = f"{group_id}/providers/Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
-    environment = f"{group_id}/providers/Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
-    log = f"{group_id}/providers/Microsoft.OperationalInsights/workspaces/{names['acaLogAnalyticsName']}"
-    app = f"{group_id}/providers/Microsoft.App/containerApps/{names['acaAppName']}"
-    missing = {
-        account: not existing.storage_account,
-        f"{account}/fileServices/default/shares/{names['fileShareName']}": not existing.file_share,
-        log: not existing.log_analytics and not existing.environment,
-        environment: not existing.environment,
-        f"{environment}/storages/{names['acaEnvironmentStorageName']}": not existing.environment_storage,
-        app: not existing.app,
-    }
-    return tuple(key for key, new in missing.items() if new), (app,) if existing.app else ()

@@ -36,14 +36,16 @@ _TIDY_ABOVE: Final = 8
 """A deploy of more files than this also looks for what interrupted ones left in `.aitk/incoming/`."""
 
 
-async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Callable[[int], None]) -> Manifest:
-    """The new manifest, which is on the share when this returns; `sent` hears the bytes of each piece that went.
+async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Callable[[int, int], None]) -> Manifest:
+    """The new manifest, which is on the share when this returns; `sent` hears of bytes, and of files that are whole.
 
     Raises FileChanged when a file here changes meanwhile; nothing is in place then.
     """
     written = await _send(share, plan, sent)
+    if plan.before.origin is None:
+        await share.make_directory(REPLACED)  # once, so that no later deploy has to find out that it lacks
     await _each(plan.replaced, lambda path: _move_aside(share, path, plan.replaced[path]))
-    await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path)))
+    await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path), written[path]))
     files = {path: replace(e, written=written.get(path, e.written)) for path, e in plan.manifest.files.items()}
     manifest = Manifest(files, origin, plan.manifest.undo)
     await _write_manifest(share, manifest)
@@ -71,7 +73,7 @@ async def bring_back_previous(share: "FileShare", now: Manifest, origin: Origin)
     return manifest
 
 
-async def _send(share: "FileShare", plan: Plan, sent: Callable[[int], None]) -> dict[str, str]:
+async def _send(share: "FileShare", plan: Plan, sent: Callable[[int, int], None]) -> dict[str, str]:
     """Sends the new content beside; returns each path's last-write time."""
     written: dict[str, str] = {}
 
@@ -82,12 +84,13 @@ async def _send(share: "FileShare", plan: Plan, sent: Callable[[int], None]) -> 
             if hashlib.sha256(content).hexdigest() != file.entry.sha256:
                 raise FileChanged(file.source)
             written[path] = await share.write(place, content)
-            sent(len(content))
+            sent(len(content), 1)
         else:
-            written[path] = await share.upload(file.source, place, file.entry.size, sent)
+            written[path] = await share.upload(file.source, place, file.entry.size, lambda count: sent(count, 0))
             if not file.unchanged:
                 await share.delete(place)
                 raise FileChanged(file.source)
+            sent(0, 1)
 
     await _each(plan.uploads, send)
     return written
@@ -102,8 +105,7 @@ async def _move_aside(share: "FileShare", path: str, old: Entry) -> None:
 
 async def _write_manifest(share: "FileShare", manifest: Manifest) -> None:
     beside = INCOMING / "manifest.json"
-    await share.write(beside, manifest.to_json())
-    await share.rename(beside, MANIFEST_PATH)
+    await share.rename(beside, MANIFEST_PATH, await share.write(beside, manifest.to_json()))
 
 
 async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:

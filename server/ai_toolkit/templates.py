@@ -1,6 +1,5 @@
 """The `infra/` and `inference/` folders that come with the package, and the template of a workspace as ARM JSON."""
 
-import asyncio
 import hashlib
 import json
 import os
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.errors import FileMalformed, FileMissing, ToolMissing, ValueImpossible, WorkspaceError
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.bicep_cli import compile_bicep
+from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
+from ai_toolkit.workspace import TARGET_KEYS, Workspace
 
-_COMPILE_SECONDS: Final = 120
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache")
 
 
@@ -64,6 +63,23 @@ class Template:
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
         return self.content.get("parameters") or {}
 
+    @property
+    def ours(self) -> bool:
+        """Whether it takes the parameters that Provision decides; a template of another make is sent as it is."""
+        return "createEnvironment" in self.parameters
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The resource providers of its resources."""
+        return tuple(sorted({kind.partition("/")[0] for kind in self.types}))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The type of each of its resources."""
+        resources = self.content.get("resources") or ()
+        listed = resources.values() if isinstance(resources, Mapping) else resources
+        return tuple(str(one.get("type")) for one in listed)
+
 
 async def workspace_template(workspace: Workspace) -> Template:
     """The workspace's template: its compiled JSON while that fits the Bicep file, else compiled anew.
@@ -80,7 +96,16 @@ async def workspace_template(workspace: Workspace) -> Template:
             content = _parse(candidate, candidate.read_bytes())
             if (content.get("metadata") or {}).get("sourceSha256") == source_sha256:
                 return _template(content)
-    return _template(_parse(bicep, await _compile(bicep)))
+    return _template(_parse(bicep, await compile_bicep(bicep)))
+
+
+def check_outputs(workspace: Workspace, template: Template) -> None:
+    """Raises ValueImpossible for a template that does not tell the six names that the config file gets."""
+    told = {str(name).upper() for name in template.content.get("outputs") or {}}
+    missing = [key for key in TARGET_KEYS.values() if key not in told]
+    if missing:
+        path = workspace.provision_folder / "inference.bicep"
+        raise ValueImpossible(path, "output", f"the template must have the outputs {', '.join(missing)}")
 
 
 def _template(content: Mapping[str, Any]) -> Template:
@@ -95,46 +120,3 @@ def _parse(path: Path, text: bytes) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise FileMalformed(path, "a JSON object is expected.")
     return content
-
-
-async def _compile(bicep: Path) -> bytes:
-    process = await asyncio.create_subprocess_exec(
-        str(_bicep_cli(bicep)),
-        "build",
-        "--stdout",
-        str(bicep),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        output, problems = await asyncio.wait_for(process.communicate(), _COMPILE_SECONDS)
-    except TimeoutError as error:
-        raise ValueImpossible(bicep, "bicep build", f"no result after {_COMPILE_SECONDS} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise ValueImpossible(bicep, "bicep build", _first_error(problems) or f"exit code {process.returncode}")
-    return output
-
-
-def _first_error(problems: bytes) -> str:
-    """The compiler's first error, `FILE(LINE,COLUMN) : Error CODE: TEXT`; warnings of the same form may precede it."""
-    lines = problems.decode(errors="replace").strip().splitlines()
-    return next((line for line in lines if ") : Error " in line), lines[0] if lines else "")
-
-
-def _bicep_cli(bicep: Path) -> Path:
-    """The Bicep CLI, from PATH, the Azure CLI's folder or azd's."""
-    on_path = shutil.which("bicep")
-    azure = Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure") / "bin" / "bicep"
-    azd = Path.home() / ".azd" / "bin" / "bicep"
-    for candidate in ([Path(on_path)] if on_path else []) + [azure, azd]:
-        if candidate.is_file() and os.access(candidate, os.X_OK):
-            return candidate
-    raise ToolMissing(
-        f"{bicep} was changed, and compiling it needs the Bicep CLI, which is neither on PATH nor at {azure} or {azd}.",
-        'Install it with "az bicep install", or undo the change.',
-    )

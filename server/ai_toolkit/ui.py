@@ -1,7 +1,7 @@
 """What a use-case may ask or tell a person; the editor and the terminal each answer in their own way."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ai_toolkit.errors import Dismissed
 
@@ -46,6 +46,10 @@ class Input:
     option: str = ""
     pattern: str | None = None
     hint: str | None = None
+
+
+CLOSING: Final = "closing"
+"""`task.cancel(CLOSING)`: the editor goes away; what runs in the cloud goes on, and the next run follows it."""
 
 
 class WentBack(Exception):

@@ -1,10 +1,15 @@
 """A local cloud and a sample workspace of the tests' own."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from provisioning import Ground, make_ground
 from road import Road, environment
+from small_app import APP
+
+from ai_toolkit.local_cloud import control
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,38 @@ def empty_road(tmp_path: Path) -> Iterator[Road]:
         yield road
     finally:
         road.run("local-cloud", "stop")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """A workspace whose app is a few lines, provisioned on a local cloud of its own."""
+    base = tmp_path_factory.mktemp("small")
+    road = Road(base / "workspace", environment(base / "cloud"))
+    road.folder.mkdir()
+    road.run("init")
+    inference = road.folder / "inference"
+    for file in sorted(inference.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    (inference / "start.py").write_text(APP)
+    (inference / "words.txt").write_text("first")
+    road.run("provision", "--local", "--yes")
+    try:
+        yield road
+    finally:
+        road.run("local-cloud", "stop")
+
+
+@pytest.fixture(scope="session")
+def cloud_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A running local cloud, shared by the tests that provision in process, each in its own resource group."""
+    home = tmp_path_factory.mktemp("provision-cloud")
+    asyncio.run(control.start(home))
+    yield home
+    asyncio.run(control.stop(home))
+
+
+@pytest.fixture
+def ground(tmp_path: Path, cloud_home: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """A workspace with the templates, and a resource group of its own that does not exist yet."""
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_HOME", str(cloud_home))
+    return make_ground(tmp_path, cloud_home)

@@ -28,6 +28,7 @@ class Editor:
     asked: list[Any] = field(default_factory=list)
     progress: list[Any] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    offered: list[list[str]] = field(default_factory=list)
     opened: asyncio.Queue[types.ShowDocumentParams] = field(default_factory=asyncio.Queue)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: Callable[[str | None, bool], str | None] = lambda _tenant, _sign_in: None
@@ -107,6 +108,7 @@ async def editor(  # noqa: C901  (one short answer per request)
     @client.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)
     def offered(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
         titles = [action.title for action in params.actions or ()]
+        seen.offered.append(titles)
         return next((types.MessageActionItem(title) for title in titles if title in seen.pressed), None)
 
     @client.feature(types.WINDOW_SHOW_DOCUMENT)

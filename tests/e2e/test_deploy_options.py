@@ -1,45 +1,13 @@
 """Deploy on the command line: what it shows before, the cheapest action, the way back."""
 
 import json
+import signal
 import socket
+import subprocess
 
 import pytest
-from road import Road, environment
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A workspace whose app is a few lines, on a local cloud of its own."""
-    base = tmp_path_factory.mktemp("small")
-    other = Road(base / "workspace", environment(base / "cloud"))
-    other.folder.mkdir()
-    other.run("init")
-    inference = other.folder / "inference"
-    for file in sorted(inference.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    (inference / "start.py").write_text(APP)
-    (inference / "words.txt").write_text("first")
-    other.run("provision", "--local", "--yes")
-    try:
-        yield other
-    finally:
-        other.run("local-cloud", "stop")
-
-
-APP = """
-import http.server, json, os, pathlib
-words = pathlib.Path(__file__).with_name("words.txt").read_text()
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"ready": True, "stage": "ready", "detail": words}).encode()
-        self.send_response(200 if self.path in ("/health", "/ready") else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *about):
-        print("asked for", self.path, flush=True)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
-"""
+from road import AITK
+from small_app import APP
 
 
 def test_deploy_shows_acts_and_goes_back(small):
@@ -114,6 +82,46 @@ def test_conflict_is_never_overwritten_by_yes(small):
     assert theirs == '{"theirs": 1}'
     assert kept["uploaded"] == 0
     assert (share / "models/a/adapter_config.json").read_text() == '{"mine": 1}'
+
+
+def test_sleeping_app_is_not_woken_unless_that_is_wanted(small):
+    """A look and a deploy leave it asleep; --wake starts it and proves what it loaded."""
+    small.run("local-cloud", "stop")
+    small.run("local-cloud", "start")
+    (small.folder / "inference/words.txt").write_text("while asleep")
+    later = small.json("deploy")
+    again = small.json("deploy")
+    looked = small.json("status")
+    silent = small.run("logs").stdout
+    woken = small.json("deploy", "--wake")
+    running = small.json("status")
+
+    assert (later["action"], later["uploaded"]) == ("load at next start", 1)
+    assert again["action"] == "load at next start"
+    assert looked["live"]["replicas"] == []
+    assert "asleep" in looked["live"]["detail"]
+    assert "No replica runs" in silent
+    assert woken["action"] == "wake"
+    assert len(running["live"]["replicas"]) == 1
+    assert running["live"]["detail"] == "while asleep"
+
+
+def test_logs_are_followed_and_end_with_the_command(small):
+    """Lines come while they are written, until Ctrl+C."""
+    with subprocess.Popen(
+        [*AITK, "logs", "--follow"], cwd=small.folder, env=small.environment, stdout=subprocess.PIPE, text=True
+    ) as following:
+        try:
+            first = following.stdout.readline()
+            small.json("status")  # which asks the app
+            told = next(line for line in following.stdout if "asked for /ready" in line)
+        finally:
+            following.send_signal(signal.SIGINT)
+            code = following.wait(20)
+
+    assert first.startswith("--- ")
+    assert told
+    assert code == 0
 
 
 def test_key_is_never_sent_to_another_host(small):

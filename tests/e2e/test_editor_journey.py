@@ -25,7 +25,17 @@ async def test_an_editor_provisions_deploys_and_reads_the_models_answer(empty_ro
         provisioned = await seen.command("provisionInference", empty_road.folder, "p1")
         deployed = await seen.command("deployInference", empty_road.folder, "d1")
         shown = await asyncio.wait_for(seen.opened.get(), 30)
+        await seen.command("showStatus", empty_road.folder, "s1")
 
+    assert ["Go to Inference Endpoint", "Show logs"] in seen.offered
+    told = [value.get("message") or "" for token, value in seen.progress if token == "d1"]
+    stages = ("uploading: 1 of ", "restarting the replica", "preparing", "loading weights", "ready")
+    places = [next((place for place, text in enumerate(told) if text.startswith(stage)), -1) for stage in stages]
+    assert -1 not in places, told
+    assert places == sorted(places)
+    status = next(line for line in reversed(seen.log) if "revision: " in line)
+    facts = r"ready\ndeployed: 20.*\nrevision: \S+, replicas: \S+\nbase model: \S+\nadapter: .*SHA-256"
+    assert re.search(facts, status)
     assert [question["items"][0]["id"] for question in seen.asked] == [LOCAL]
     assert provisioned["endpoint"] == deployed["endpoint"]
     assert deployed["action"] == "restart"

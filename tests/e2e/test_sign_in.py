@@ -67,6 +67,7 @@ async def test_the_editors_account_provisions(azure, workspace):
         "Choose a resource group": "+",
         "Name of the new resource group": "from-the-editor",
         "Choose a location": "westus3",
+        "Provision as the preview": "provision",
     }
     given = []
     async with editor(dict(workspace.environment), answers, set()) as seen:

@@ -83,6 +83,25 @@ async def test_swapping_under_load_gives_no_error_and_no_mixed_answer(endpoint, 
     weights = (models / "later/on/adapter_model.safetensors").read_bytes()
     assert loaded["files"]["adapter_model.safetensors"] == hashlib.sha256(weights).hexdigest()
     assert loaded["path"] == "models/later/on"
+    assert loaded["replaceable"] is True
+
+
+async def test_adapter_that_changes_on_the_share_is_told(endpoint, client, models):
+    """A new fine-tuning writes the same files: /version says so, until they are loaded."""
+
+    async def changed():
+        version = json.loads((await asyncio.to_thread(endpoint.get, "/version", signed_in=True))[2])
+        return next(each["changed"] for each in version["adapters"] if each["id"] == "trained-again")
+
+    shutil.copytree(models / "later/on", models / "later/again")
+    await load(client, "trained-again", "later/again")
+    before = await changed()
+    shutil.copyfile(models / "later/off/adapter_model.safetensors", models / "later/again/adapter_model.safetensors")
+    after = await changed()
+    await load(client, "trained-again", "later/again")
+
+    assert (before, after, await changed()) == (False, True, False)
+    await unload(client, "trained-again")
 
 
 async def test_an_unloaded_adapter_is_gone_and_never_the_base_model(client):

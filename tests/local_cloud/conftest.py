@@ -22,6 +22,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_cloud.fault_injection import FaultInjection
 from ai_toolkit.local_cloud.template.deployment import evaluate_known
 from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 
@@ -71,11 +72,11 @@ class Clients:
     def token(self) -> str:
         return self.status.token_file.read_text().strip()
 
-    async def raw(self, path: str, api_version: str) -> Any:
-        """A GET's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
+    async def raw(self, path: str, api_version: str, method: str = "GET") -> Any:
+        """An answer's JSON as it came over the wire, with nothing that an SDK's models add or drop."""
         headers = {"Authorization": f"Bearer {self.token}"}
         url = f"{self.status.resource_manager}{path}?api-version={api_version}"
-        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+        async with aiohttp.ClientSession(headers=headers) as session, session.request(method, url) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 
@@ -122,6 +123,13 @@ async def clients(cloud: control.LocalCloudStatus) -> AsyncIterator[Clients]:
                 StorageManagementClient(credential, SUBSCRIPTION, api_version="2025-08-01", **options())
             ),
         )
+
+
+@pytest.fixture
+def faults(clients: Clients) -> Iterator[FaultInjection]:
+    """Makes the running cloud misbehave; all of it ends with the test."""
+    with FaultInjection(clients.status.home) as injection:
+        yield injection
 
 
 @pytest.fixture

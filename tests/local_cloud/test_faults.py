@@ -1,21 +1,22 @@
 """The local cloud misbehaves on demand, seen through the real SDKs."""
 
 import asyncio
+import dataclasses
+import os
+import pydoc
+import re
+import subprocess
+import sys
 import time
 import urllib.error
+from pathlib import Path
 
 import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.local_cloud.faults import Fault
-
-
-@pytest.fixture
-def faults(clients):
-    with FaultInjection(clients.status.home) as injection:
-        yield injection
+from ai_toolkit.local_cloud import faults as faults_module
+from ai_toolkit.local_cloud.faults import JSON_NAMES, Fault, Kind
 
 
 async def groups(clients):
@@ -190,3 +191,25 @@ def test_a_fault_that_means_nothing_is_refused(faults, fields):
 
     assert refusal.value.code == 400
     refusal.value.close()
+
+
+def test_every_field_and_kind_is_documented():
+    """What `python -m pydoc ai_toolkit.local_cloud.faults` shows names all of them."""
+    document = pydoc.plain(pydoc.render_doc(faults_module))
+    names = {JSON_NAMES.get(one.name, one.name) for one in dataclasses.fields(Fault)} | set(Kind)
+
+    assert {name for name in names if name not in document} == set()
+
+
+def test_the_fixture_of_the_readme_works(clients, tmp_path):
+    """The README's example, run by pytest beside a running local cloud."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "FaultInjection" in block]
+    (tmp_path / "test_example.py").write_text(example)
+    environment = {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(clients.status.home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -14,6 +14,8 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.fileshare import ContentSettings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ai_toolkit.local_cloud.files.share_folder import Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
@@ -180,6 +182,31 @@ def test_dots_are_no_names(path, tmp_path):
     with pytest.raises(StorageError) as refusal:
         shares.path("account", "share", path)
     assert refusal.value.code == "InvalidResourceName"
+
+
+PIECES = st.sampled_from(["..", ".", "...", "%2e%2e", "a", "A.", "link", "/", "\\", "~", " ", "\0", "file", ":", "é"])
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=40), st.booleans())
+def test_no_path_leaves_its_share(tmp_path_factory, text, keeps_dots):
+    """Whatever is asked for lies below the share's folder, or is refused with one of Azure's codes."""
+    base = tmp_path_factory.mktemp("share")
+    shares = Shares(base, SideData(base / "facts.sqlite"))
+    root = base / "account" / "share"
+    (root / "a").mkdir(parents=True)
+    (base / "outside").write_text("secret")
+    (root / "link").symlink_to(base, target_is_directory=True)
+    (root / "a" / "link").symlink_to(base / "outside")
+    try:
+        found = shares.path("account", "share", text, keep_trailing_dots=keeps_dots)
+    except StorageError as error:
+        inside = error.code in {"InvalidResourceName", "ResourceNotFound"}
+    else:
+        inside = found.on_disk.resolve().is_relative_to(root.resolve()) and ".." not in found.names
+    shares.side_data.close()
+
+    assert inside
 
 
 async def test_names_are_found_in_any_case(share, folder):

@@ -1,16 +1,26 @@
 """The Python environments that replicas run in."""
 
+import asyncio
 import base64
 import hashlib
 import importlib.util
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from road import processes_of
 
-from ai_toolkit.local_cloud.container_apps import replica_environment
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironmentError, ReplicaEnvironments
+
+NOT_BESIDE = ("a_package_that_nobody_has",)  # so that requirements are installed
+INSTALL = """
+import asyncio, pathlib, sys
+from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+folder, requirements = map(pathlib.Path, sys.argv[1:])
+asyncio.run(ReplicaEnvironments(folder, {}, ("nobody_has_this",)).binaries(requirements, print))
+"""
 
 
 @pytest.fixture
@@ -38,13 +48,12 @@ def word_of(binaries: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-async def test_requirements_are_installed_once_into_an_environment_of_their_own(tmp_path, wheel, monkeypatch):
+async def test_requirements_are_installed_once_into_an_environment_of_their_own(tmp_path, wheel):
     """The first start installs and says so; the second finds the environment; the server's has nothing new."""
-    monkeypatch.setattr(replica_environment, "APP_PACKAGES", ("a_package_that_nobody_has",))
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"--no-index\n{wheel}\n")
     said: list[str] = []
-    environments = ReplicaEnvironments(tmp_path / "environments", {})
+    environments = ReplicaEnvironments(tmp_path / "environments", {}, NOT_BESIDE)
     first = await environments.binaries(requirements, said.append)
     lines = len(said)
     second = await environments.binaries(requirements, said.append)
@@ -56,12 +65,11 @@ async def test_requirements_are_installed_once_into_an_environment_of_their_own(
     assert importlib.util.find_spec("greeting") is None
 
 
-async def test_requirements_that_cannot_be_installed_are_said(tmp_path, monkeypatch):
+async def test_requirements_that_cannot_be_installed_are_said(tmp_path):
     """The last line of pip is in the error, and the next try starts anew."""
-    monkeypatch.setattr(replica_environment, "APP_PACKAGES", ("a_package_that_nobody_has",))
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("--no-index\nno-such-package-anywhere==1\n")
-    environments = ReplicaEnvironments(tmp_path / "environments", {})
+    environments = ReplicaEnvironments(tmp_path / "environments", {}, NOT_BESIDE)
     with pytest.raises(ReplicaEnvironmentError, match="no-such-package-anywhere"):
         await environments.binaries(requirements, [].append)
     requirements.write_text("")
@@ -75,3 +83,38 @@ async def test_a_named_interpreter_that_is_none_is_said(tmp_path):
 
     with pytest.raises(ReplicaEnvironmentError, match="AITK_REPLICA_PYTHON"):
         await environments.binaries(None, [].append)
+
+
+async def test_nothing_goes_on_installing_when_the_cloud_is_killed(tmp_path, until):
+    """kill -9 in the middle of pip: pip, and what guards it, are gone."""
+    asked = asyncio.Event()
+    release = asyncio.Event()
+
+    async def never_answer(_reader, writer):
+        asked.set()
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"--index-url http://127.0.0.1:{port}/\nslow==1\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INSTALL, str(tmp_path / "environments"), str(requirements), stdout=subprocess.DEVNULL
+    )
+    async with asyncio.timeout(60):
+        await asked.wait()
+    during = processes_of(tmp_path)
+    process.kill()
+    await process.wait()
+
+    async def none_left():
+        return not processes_of(tmp_path)
+
+    left_nothing = await until(none_left)
+    release.set()
+    server.close()
+    await server.wait_closed()
+
+    assert len(during) >= 3  # ours, the guard, and pip
+    assert left_nothing

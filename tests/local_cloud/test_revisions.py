@@ -44,9 +44,12 @@ async def test_a_put_without_its_secret_is_refused_while_it_is_used(deploy, clie
 
 async def test_a_job_is_read_as_it_was_put(clients, group):
     """Fine-tuning's job is there to be looked at, without its secrets' values."""
+    environment = {"location": "westus3", "properties": {}}
+    made = await (await clients.apps.managed_environments.begin_create_or_update(group, "env", environment)).result()
     body = {
         "location": "westus3",
         "properties": {
+            "environmentId": made.id,
             "configuration": {
                 "triggerType": "Manual",
                 "replicaTimeout": 60,

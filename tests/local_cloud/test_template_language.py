@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from ai_toolkit.local_cloud.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
-from ai_toolkit.local_cloud.template.evaluation import evaluate
+from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
+from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
 from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
+from ai_toolkit.local_cloud.template.scope import NotYetKnownError
+from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 from ai_toolkit.local_cloud.template.unique_string import unique_string
 
 GROUP = {
@@ -54,6 +57,85 @@ def test_any_text_parses_or_says_where_it_does_not(text: str):
 def test_what_is_written_parses_to_the_same(expression: syntax.Expression):
     """write and parse are each other's inverse."""
     assert syntax.parse(f"[{syntax.write(expression)}]") == expression
+
+
+ARITIES = {
+    name: (entry[1], entry[2] if entry[2] is not None else entry[1] + 2)
+    for name, entry in {**PLAIN_FUNCTIONS, **LAZY_FUNCTIONS, **SCOPE_FUNCTIONS}.items()
+}
+TEXTS = [
+    "",
+    "a",
+    "{0}",
+    "{0:Q}",
+    "{0:D99999999999}",
+    "{0,99999999999}",
+    "{",
+    "1",
+    "1.5",
+    "P1D",
+    "P99999999999Y",
+    "2020-01-01T00:00:00Z",
+    "data:;base64,é",
+    "data:;base64,/w==",
+    "/w==",
+    "[",
+    "http://[",
+    "A.B/c",
+    "ﬃ",
+]
+LEAVES = (
+    st.sampled_from(TEXTS).map(syntax.Text)
+    | st.sampled_from([-1, 0, 1, 2, 10**6, 10**12, 10**18, -(10**18)]).map(syntax.Number)
+    | st.sampled_from(["createArray", "createObject", "null", "true", "false"]).map(lambda n: syntax.Call(n, ()))
+)
+VALUES = (
+    LEAVES
+    | st.lists(LEAVES, max_size=2).map(lambda items: syntax.Call("createArray", tuple(items)))
+    | LEAVES.map(lambda item: syntax.Call("createObject", (syntax.Text("a"), item)))
+    | LEAVES.map(lambda item: syntax.Call("lambda", (syntax.Text("x"), item)))
+    | LEAVES.map(lambda item: syntax.Call("float", (item,)))
+)
+
+
+@pytest.mark.parametrize("function", sorted(ARITIES))
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_any_call_has_a_value_or_is_a_mistake_with_its_place(function: str, data: st.DataObject):
+    """InvalidTemplate, or not known before the deployment runs; never a failure of ours, nor endless work."""
+    fewest, most = ARITIES[function]
+    arguments = data.draw(st.lists(VALUES, min_size=fewest, max_size=most))
+    try:
+        value_of(f"[{syntax.write(syntax.Call(function, tuple(arguments)))}]")
+    except ArmError as error:
+        outcome = error.code == "InvalidTemplate" and error.target is not None
+    except NotYetKnownError:
+        outcome = True
+    else:
+        outcome = True
+
+    assert outcome
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "[padLeft('a', 1000000000000)]",
+        "[padLeft('a', 3, 'bc')]",
+        "[format('{0,99999999999}', 'a')]",
+        "[format('{0:D99999999999}', 1)]",
+        "[range(0, 1000000000000)]",
+        "[float(createArray())]",
+        "[dataUriToString('data:;base64,é')]",
+        "[items(1)]",
+    ],
+)
+def test_what_would_take_all_memory_or_fail_is_a_mistake(expression: str):
+    """InvalidTemplate with the place, at once."""
+    with pytest.raises(ArmError) as refusal:
+        value_of(expression)
+
+    assert (refusal.value.code, refusal.value.target) == ("InvalidTemplate", "outputs.x")
 
 
 def test_deep_nesting_is_an_error():

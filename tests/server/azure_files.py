@@ -1,15 +1,18 @@
 """The local cloud's Azure Files in this process, asked over HTTP by the real SDK; its way can be cut or watched."""
 
+import asyncio
 import base64
 import hashlib
 import json
+import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from aiohttp import web
 
-from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.file_share import FileShare, Patience
+from ai_toolkit.azure.share_lock import share_lock
 from ai_toolkit.local_cloud.files.service import FileService
 from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
@@ -19,6 +22,24 @@ from ai_toolkit.plan_sync import plan_sync
 from ai_toolkit.synchronise import synchronise
 
 KEY = b"a key of sixty-four bytes, which is as long as Azure's own keys "
+DEPLOY = """
+import asyncio, base64, sys
+from pathlib import Path
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.share_lock import share_lock
+from ai_toolkit.local_files import local_files
+from ai_toolkit.manifest import Origin
+from ai_toolkit.plan_sync import plan_sync
+from ai_toolkit.synchronise import synchronise
+
+async def main(url, key, folder):
+    async with FileShare.open(url, "account", key, "share") as share, share_lock(share, lambda holder: None):
+        plan = await plan_sync(share, local_files(Path(folder)))
+        await synchronise(share, plan, Origin.now("test", None), lambda sent, files: None)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
 ORIGIN = Origin("2026-01-01T00:00:00+00:00", "test", None)
 
 
@@ -28,16 +49,36 @@ def put(folder, **files):
         (folder / path).write_text(content)
 
 
-async def deploy(azure_files, workspace):
-    async with azure_files.opened() as share:
+async def deploy(azure_files, workspace, *patience):
+    async with azure_files.opened(*patience) as share:
         plan = await plan_sync(share, local_files(workspace))
         if not plan.up_to_date:
-            await synchronise(share, plan, ORIGIN, lambda _count: None)
+            await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
     return plan
 
 
+async def deploy_with_lock(azure_files, workspace):
+    """Every request that `aitk deploy` makes to the file service."""
+    async with azure_files.opened(Patience(pause_seconds=0.1)) as share, share_lock(share, print):
+        plan = await plan_sync(share, local_files(workspace))
+        await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
+
+
+async def deploy_process(azure_files, workspace):
+    """A deploy in a process of its own, with the lock, as `aitk` makes it; the share must be open."""
+    key = base64.b64encode(KEY).decode()
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DEPLOY, azure_files.url, key, str(workspace), stderr=asyncio.subprocess.PIPE
+    )
+
+
 class AzureFiles:
-    """One share on disk; `requests_until_refusal` cuts the way after that many changes, `after_change` hears each."""
+    """One share on disk.
+
+    `requests_until_refusal` refuses after that many changes, `after_change` hears each. From the request number
+    `fault_at` on, `fault_lasts` requests meet the `fault`: a status, or a connection that is "cut" before the request
+    was carried out, or "cut after".
+    """
 
     def __init__(self, home):
         self.folder = home / "account" / "share"
@@ -47,6 +88,7 @@ class AzureFiles:
         self.requests = []
         self.changes = 0
         self.after_change = lambda: None
+        self.fault_at, self.fault, self.fault_lasts = None, None, 1
         self.clock_offset_seconds = 0
         self._service = FileService(
             Shares(home, SideData(home / "facts")),
@@ -60,7 +102,15 @@ class AzureFiles:
                 return web.Response(status=self.refusal[0], headers={"x-ms-error-code": self.refusal[1]})
             self.changes += 1
         self.requests.append(f"{request.method} {request.path_qs}")
+        fault = self._fault()
+        if isinstance(fault, int):
+            return web.Response(status=fault, headers={"Retry-After": "1", "x-ms-error-code": "ServerBusy"})
+        if fault == "cut":
+            request.transport.abort()
+            return web.Response()
         answer = await self._service.answer(request)
+        if fault == "cut after":
+            request.transport.abort()
         now = datetime.now(UTC) + timedelta(seconds=self.clock_offset_seconds)
         if not answer.prepared:
             answer.headers["Date"] = format_datetime(now, usegmt=True)
@@ -68,8 +118,13 @@ class AzureFiles:
             self.after_change()
         return answer
 
+    def _fault(self):
+        number = len(self.requests) - 1
+        is_met = self.fault_at is not None and self.fault_at <= number < self.fault_at + self.fault_lasts
+        return self.fault if is_met else None
+
     @asynccontextmanager
-    async def opened(self):
+    async def opened(self, *patience):
         """The share as a deploy opens it."""
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", self.answer)
@@ -79,7 +134,7 @@ class AzureFiles:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self.url = url = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
-            async with FileShare.open(url, "account", base64.b64encode(KEY).decode(), "share") as share:
+            async with FileShare.open(url, "account", base64.b64encode(KEY).decode(), "share", *patience) as share:
                 yield share
         finally:
             await runner.cleanup()

@@ -1,34 +1,12 @@
 """A deploy that is killed after any request leaves one whole deploy, and the next run converges."""
 
 import asyncio
-import base64
-import os
 import signal
-import sys
 
 import pytest
-from azure_files import KEY, AzureFiles, deploy, put
+from azure_files import AzureFiles, deploy, deploy_process, put
 
 from ai_toolkit.local_files import local_files
-
-DEPLOY = """
-import asyncio, base64, sys
-from pathlib import Path
-from ai_toolkit.azure.file_share import FileShare
-from ai_toolkit.azure.share_lock import share_lock
-from ai_toolkit.local_files import local_files
-from ai_toolkit.manifest import Origin
-from ai_toolkit.plan_sync import plan_sync
-from ai_toolkit.synchronise import synchronise
-
-async def main(url, key, folder):
-    async with FileShare.open(url, "account", key, "share") as share, share_lock(share, lambda holder: None) as lock:
-        plan = await plan_sync(share, local_files(Path(folder)))
-        await lock.claim()
-        await synchronise(share, plan, Origin.now("test", None), lambda count: None)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -60,10 +38,7 @@ async def test_killed_after_any_change_the_next_run_converges(azure_files, works
 async def _deploy_killed_after(changes, azure_files, workspace):
     """Whether the deploy, a process of its own, was killed before it ended."""
     async with azure_files.opened():
-        key = base64.b64encode(KEY).decode()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", DEPLOY, azure_files.url, key, str(workspace), env=dict(os.environ)
-        )
+        process = await deploy_process(azure_files, workspace)
         azure_files.changes = 0
 
         def kill():

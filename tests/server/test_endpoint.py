@@ -97,12 +97,39 @@ async def test_stage_of_a_start_is_read(app, endpoint):
     assert await endpoint.readiness() == Readiness(False, "loading weights", "d", None, 1, 2)
 
 
-@pytest.mark.parametrize("body", ["<html>", [], {}, None, {"status": "ok"}])
-async def test_app_that_does_not_say_its_stage_is_starting(app, endpoint, body):
-    """An ingress page, or an app of another make, is no answer yet."""
-    app.body = body
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (502, "<html>"),
+        (503, {"detail": "no healthy upstream"}),
+        (500, None),
+        (404, "Error 404 - This Container App is stopped or does not exist."),
+    ],
+)
+async def test_ingress_without_an_app_behind_it_is_starting(app, endpoint, status, body):
+    """What the platform says in the app's place is no answer of the app."""
+    app.status, app.body = status, body
 
     assert await endpoint.readiness() == NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, "<html>"), (200, []), (200, {"status": "ok"}), (404, {"detail": "Not Found"}), (401, "")]
+)
+async def test_app_of_another_make_is_ready_when_it_answers(app, endpoint, status, body):
+    """It has no stages to tell."""
+    app.status, app.body = status, body
+    readiness = await endpoint.readiness()
+
+    assert readiness.ready
+    assert readiness.foreign
+
+
+async def test_address_that_may_not_reach_the_app_is_told(app, endpoint):
+    """The ingress' own refusal is neither a stage nor an app of another make."""
+    app.status, app.body = 403, "RBAC: access denied"
+    with pytest.raises(EndpointRefused, match="allowedIpRanges"):
+        await endpoint.readiness()
 
 
 async def test_odd_progress_is_no_progress(app, endpoint):
@@ -116,13 +143,18 @@ async def test_nobody_at_the_address_is_starting_or_refused(unused_tcp_port):
     """Looking tells "not yet"; asking for an answer is an error with the address."""
     async with Endpoint.open(f"http://127.0.0.1:{unused_tcp_port}", None) as endpoint:
         assert await endpoint.readiness() == NO_ANSWER
-        assert await endpoint.version() is None
-        with pytest.raises(EndpointRefused, match=f"127.0.0.1:{unused_tcp_port}"):
-            await endpoint.models()
+        for ask in (endpoint.version, endpoint.models):
+            with pytest.raises(EndpointRefused, match=f"127.0.0.1:{unused_tcp_port}"):
+                await ask()
 
 
-async def test_app_without_hashes_cannot_be_asked_for_them(app, endpoint):
-    """A workspace's own app has no /version, which is no error."""
+async def test_hashes_are_told_or_there_are_none_or_not_yet(app, endpoint):
+    """A workspace's own app has no /version, which is no error; one that is not ready, or wants a key, refuses."""
+    app.body = {"code": {"inference/start.py": "ab"}}
+    assert await endpoint.version() == app.body
     app.status = 404
-
     assert await endpoint.version() is None
+    for app.status in (401, 503):
+        with pytest.raises(EndpointRefused) as raised:
+            await endpoint.version()
+        assert raised.value.status == app.status

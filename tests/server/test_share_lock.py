@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from datetime import timedelta
 
 import pytest
 from azure_files import AzureFiles
@@ -24,12 +25,10 @@ def nobody_died(holder):
 
 async def test_second_deploy_is_told_who_and_since_when(azure_files):
     """It changes nothing and names the one that runs."""
-    async with azure_files.opened() as mine, share_lock(mine, nobody_died) as lock:
-        await lock.claim()
-        async with azure_files.opened() as other:
-            with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
-                async with share_lock(other, nobody_died):
-                    pytest.fail("two deploys at once")
+    async with azure_files.opened() as mine, share_lock(mine, nobody_died), azure_files.opened() as other:
+        with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
+            async with share_lock(other, nobody_died):
+                pytest.fail("two deploys at once")
 
 
 async def test_lock_is_free_afterwards_also_after_a_failure(azure_files):
@@ -39,12 +38,11 @@ async def test_lock_is_free_afterwards_also_after_a_failure(azure_files):
         pass
 
     async with azure_files.opened() as share:
-        with pytest.raises(Boom):  # noqa: PT012  (the block is what is ended)
-            async with share_lock(share, nobody_died) as lock:
-                await lock.claim()
+        with pytest.raises(Boom):
+            async with share_lock(share, nobody_died):
                 raise Boom
-        async with share_lock(share, nobody_died) as lock:
-            await lock.claim()
+        async with share_lock(share, nobody_died):
+            pass
 
 
 async def test_cancelled_deploy_leaves_no_lock(azure_files):
@@ -53,8 +51,7 @@ async def test_cancelled_deploy_leaves_no_lock(azure_files):
         held = asyncio.Event()
 
         async def hold():
-            async with share_lock(share, nobody_died) as lock:
-                await lock.claim()
+            async with share_lock(share, nobody_died):
                 held.set()
                 await asyncio.Event().wait()
 
@@ -75,8 +72,8 @@ async def test_lock_of_a_dead_deploy_is_broken_and_said_so(azure_files):
         lease = await share.file(LOCK_PATH).acquire_lease()
         await share.file(LOCK_PATH).set_file_metadata({"owner": "ann@laptop", "since": "noon"}, lease=lease)
         azure_files.clock_offset_seconds = 121
-        async with share_lock(share, dead.append) as lock:
-            await lock.claim()
+        async with share_lock(share, dead.append):
+            pass
 
     assert [(holder.owner, holder.since) for holder in dead] == [("ann@laptop", "noon")]
 
@@ -97,20 +94,50 @@ async def test_lock_of_a_process_of_this_computer_that_has_ended_is_broken_at_on
                 pytest.fail("two deploys at once")
         await share.file(LOCK_PATH).set_file_metadata({**beat, "owner": here}, lease=lease)
         dead = []
-        async with share_lock(share, dead.append) as lock:
-            await lock.claim()
+        async with share_lock(share, dead.append):
+            pass
 
     assert [holder.owner for holder in dead] == [here]
 
 
-async def test_deploy_whose_lock_was_taken_away_stops_before_it_writes(azure_files):
-    """Somebody who was taken for dead finds out when it says that it is alive."""
-    async with azure_files.opened() as share, share_lock(share, nobody_died) as slow:
+async def test_deploy_whose_lock_was_taken_away_stops(azure_files, monkeypatch):
+    """Somebody who was taken for dead finds out when it says that it is alive, and writes nothing more."""
+    monkeypatch.setattr(lock_module, "HEARTBEAT", timedelta(seconds=4))
+    async with azure_files.opened() as share:
+
+        async def take_away():
+            azure_files.clock_offset_seconds = 121
+            async with azure_files.opened() as other, share_lock(other, lambda _holder: None):
+                await asyncio.Event().wait()
+
+        taking = None
+        with pytest.raises(DeployRunning):  # noqa: PT012  (the block is what is ended)
+            async with share_lock(share, nobody_died):
+                taking = asyncio.create_task(take_away())
+                await asyncio.wait_for(asyncio.Event().wait(), 30)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+
+async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_files):
+    """The metadata of the deploy before say nothing of the one that has just come: it is waited for."""
+    async with azure_files.opened() as share:
+        async with share_lock(share, nobody_died):
+            pass
         azure_files.clock_offset_seconds = 121
-        async with azure_files.opened() as other, share_lock(other, lambda _holder: None) as lock:
-            await lock.claim()
-            with pytest.raises(DeployRunning):
-                await slow.claim()
+        lease = await share.file(LOCK_PATH).acquire_lease()
+
+        async def claim_a_moment_later():
+            await asyncio.sleep(1)
+            beat = {"owner": "ann@laptop", "since": "noon"}
+            await share.file(LOCK_PATH).set_file_metadata(beat, lease=lease)
+            azure_files.clock_offset_seconds = 0
+
+        claiming = asyncio.create_task(claim_a_moment_later())
+        with pytest.raises(DeployRunning, match="ann@laptop is deploying"):
+            async with share_lock(share, nobody_died):
+                pytest.fail("two deploys at once")
+        await claiming
 
 
 def test_heartbeat_comes_often_enough_to_miss_two():

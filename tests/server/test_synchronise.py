@@ -7,6 +7,7 @@ from azure.core.exceptions import HttpResponseError
 from azure_files import ORIGIN, AzureFiles, deploy, put
 
 import start
+from ai_toolkit.azure.share_lock import share_lock
 from ai_toolkit.errors import FileChanged, PreviousMissing, ResourceMissing
 from ai_toolkit.local_files import local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
@@ -69,15 +70,16 @@ async def test_only_differences_are_sent(azure_files, workspace):
 
 
 async def test_progress_ends_at_the_bytes_of_the_plan(azure_files, workspace):
-    """What is heard grows to the announced size, over all files together."""
+    """What is heard grows to the announced size and number, over all files together."""
     put(workspace, **{"inference/large.bin": "x" * 9_000_000, "inference/small.bin": "y" * 1000})
     heard = []
     async with azure_files.opened() as share:
         plan = await plan_sync(share, local_files(workspace))
-        await synchronise(share, plan, ORIGIN, heard.append)
+        await synchronise(share, plan, ORIGIN, lambda *told: heard.append(told))
 
-    assert sum(heard) == plan.bytes
-    assert max(heard) <= 4 * 1024 * 1024
+    assert sum(count for count, _files in heard) == plan.bytes
+    assert max(count for count, _files in heard) <= 4 * 1024 * 1024
+    assert sum(files for _count, files in heard) == len(plan.uploads)
 
 
 async def test_two_files_of_the_same_content_both_arrive(azure_files, workspace):
@@ -98,6 +100,41 @@ async def test_models_are_never_removed(azure_files, workspace):
 
     assert plan.removed == ()
     assert azure_files.paths() >= {"models/a/adapter_config.json", "model-cache/o/n/config.json"}
+
+
+async def test_model_that_was_trained_anew_on_the_share_is_not_ours_any_more(azure_files, workspace):
+    """It stays, and the manifest names the old content no longer."""
+    weights = "models/a/adapter_model.safetensors"
+    put(workspace, **{"models/a/adapter_config.json": "{}", weights: "old"})
+    await deploy(azure_files, workspace)
+    for path in ("models/a/adapter_config.json", weights):
+        (workspace / path).unlink()
+    put(azure_files.folder, **{weights: "trained anew"})
+    plan = await deploy(azure_files, workspace)
+
+    assert weights not in plan.manifest.files
+    assert "models/a/adapter_config.json" in plan.manifest.files
+    assert azure_files.content(weights) == "trained anew"
+
+
+async def test_requests_are_few(azure_files, workspace):
+    """As promised: five when nothing changed, twelve when one file did, the lock's included."""
+
+    async def requests_of_a_deploy():
+        azure_files.requests.clear()
+        async with azure_files.opened() as share, share_lock(share, print):
+            plan = await plan_sync(share, local_files(workspace))
+            if not plan.up_to_date:
+                await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
+        return len(azure_files.requests)
+
+    await requests_of_a_deploy()
+    nothing = await requests_of_a_deploy()
+    put(workspace, **{"inference/start.py": "start 2"})
+    one = await requests_of_a_deploy()
+
+    assert nothing <= 5
+    assert one <= 12
 
 
 async def test_base_model_that_fine_tuning_left_is_used(azure_files, workspace):
@@ -127,7 +164,7 @@ async def test_conflict_that_is_agreed_to_is_replaced_and_kept(azure_files, work
     put(azure_files.folder, **{"models/a/adapter_model.safetensors": "HERS"})
     async with azure_files.opened() as share:
         plan = (await plan_sync(share, local_files(workspace))).replacing_conflicts()
-        await synchronise(share, plan, ORIGIN, lambda _count: None)
+        await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
 
     assert azure_files.content("models/a/adapter_model.safetensors") == "mine"
     assert [path.read_text() for path in (azure_files.folder / ".aitk/replaced").iterdir()] == ["HERS"]
@@ -304,7 +341,7 @@ async def test_file_that_changes_while_it_is_sent_ends_the_deploy_before_anythin
         plan = await plan_sync(share, local_files(workspace))
         put(workspace, **{"inference/start.py": "start 3"})
         with pytest.raises(ExceptionGroup) as caught:
-            await synchronise(share, plan, ORIGIN, lambda _count: None)
+            await synchronise(share, plan, ORIGIN, lambda _bytes, _files: None)
 
     assert caught.group_contains(FileChanged, match=r"start\.py changed while it was being sent")
     assert azure_files.content("inference/start.py") == "start 1"

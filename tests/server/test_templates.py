@@ -64,6 +64,7 @@ def no_bicep(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PATH", str(home / "bin"))
     monkeypatch.delenv("AZURE_CONFIG_DIR", raising=False)
+    monkeypatch.delenv("AITK_BICEP", raising=False)
     return home
 
 
@@ -212,6 +213,16 @@ async def test_compiler_of_a_named_azure_folder_is_found(workspace, no_bicep, mo
     assert (await workspace_template(workspace)).parameters["lines"]["defaultValue"] == 0
 
 
+async def test_compiler_that_the_setting_names_wins(workspace, no_bicep, monkeypatch):
+    """AITK_BICEP names the program; one on PATH is not used then."""
+    install_bicep(no_bicep / "bin/bicep", "sys.exit(7)")
+    install_bicep(no_bicep / "mine/compiler", COMPILES)
+    monkeypatch.setenv("AITK_BICEP", str(no_bicep / "mine/compiler"))
+    (workspace.provision_folder / "inference.bicep").write_text("param a int\n")
+
+    assert (await workspace_template(workspace)).parameters["lines"]["defaultValue"] == 1
+
+
 async def test_same_content_has_the_same_hash(workspace, no_bicep):
     """The order of keys in the JSON form does not count: the deployment of before is found again."""
     first = await workspace_template(workspace)
@@ -233,6 +244,7 @@ async def test_missing_compiler_says_where_it_was_looked_for(workspace, no_bicep
     for said in (str(bicep), "PATH", str(no_bicep / ".azure/bin/bicep"), str(no_bicep / ".azd/bin/bicep")):
         assert said in raised.value.message
     assert "az bicep install" in raised.value.advice
+    assert "AITK_BICEP" in raised.value.advice
 
 
 async def test_template_that_does_not_compile_is_said_in_the_compiler_s_words(workspace, no_bicep):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest, PipelineResponse
 
 Client = TypeVar("Client")
 
+_RETRIED_METHODS: Final = frozenset({"HEAD", "GET", "PUT", "PATCH", "DELETE", "POST"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # The versions that infra/provision/inference.bicep deploys with: what is read is what was written.
 APP_API_VERSION: Final = "2025-07-01"
@@ -72,6 +73,14 @@ class _BearerPolicy(AsyncBearerTokenCredentialPolicy[Any, Any]):
         return True
 
 
+class _RetryPolicy(AsyncRetryPolicy[Any, Any]):
+    """The SDK's retry policy, for POST too: each that we send (list keys, restart, cancel) may be sent twice."""
+
+    def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
+        options.setdefault("retry_on_methods", _RETRIED_METHODS)
+        return super().configure_retries(options)
+
+
 @dataclass(frozen=True)
 class Connection:
     """A Resource Manager and the credential that it accepts; `certificates` is a PEM file of authorities to trust."""
@@ -91,5 +100,6 @@ class Connection:
             base_url=self.base_url,
             credential_scopes=[self.scope],
             authentication_policy=_BearerPolicy(self.credential, self.scope),
+            retry_policy=_RetryPolicy(),
             **options,
         )

@@ -1,36 +1,48 @@
 """Container apps of one resource group: the app, its key, its revision, its replicas and their log."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
+_GPU_WORDS: Final = ("A100", "T4")
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
 
 
 @dataclass(frozen=True)
 class ContainerApp:
-    """A container app; `host` is its bare host name, as Azure's template outputs have it."""
+    """A container app; `host` is its bare host name, as Azure's template outputs have it.
+
+    `template` is the active revision's. That is the latest, unless the latest failed and was deactivated.
+    """
 
     name: str
     host: str
     running_status: str
     active_revision: str
+    latest_revision: str
     max_replicas: int
     environment_id: str
+    workload_profile: str
     event_stream: str
+    location: str
+    tags: Mapping[str, str]
+    template: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Replica:
     state: str
     reason: str
     restarts: int
+    created: datetime | None
     log_stream: str
 
 
@@ -71,16 +84,34 @@ class ContainerApps:
             found = await self._client.container_apps.get(self._group, name)
         except ResourceNotFoundError as error:
             raise ResourceMissing("container app", name, self._group) from error
-        body = found.as_dict()["properties"]
+        whole = found.as_dict()
+        body = whole["properties"]
+        active, template = await self._active_revision(name, body)
         return ContainerApp(
             name=name,
-            host=_at(body, "configuration", "ingress", "fqdn") or "",
-            running_status=_at(body, "runningStatus") or "Unknown",
-            active_revision=_at(body, "latestRevisionName") or "",
-            max_replicas=int(_at(body, "template", "scale", "maxReplicas") or 1),
-            environment_id=_at(body, "environmentId") or _at(body, "managedEnvironmentId") or "",
-            event_stream=_at(body, "eventStreamEndpoint") or "",
+            host=value_at(body, "configuration", "ingress", "fqdn") or "",
+            running_status=value_at(body, "runningStatus") or "Unknown",
+            active_revision=active,
+            latest_revision=value_at(body, "latestRevisionName") or "",
+            max_replicas=int(value_at(body, "template", "scale", "maxReplicas") or 1),
+            environment_id=value_at(body, "environmentId") or value_at(body, "managedEnvironmentId") or "",
+            workload_profile=value_at(body, "workloadProfileName") or "",
+            event_stream=value_at(body, "eventStreamEndpoint") or "",
+            location=str(whole.get("location")),
+            tags=whole.get("tags") or {},
+            template=template,
         )
+
+    async def _active_revision(self, app: str, body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        latest, ready = str(body.get("latestRevisionName") or ""), str(body.get("latestReadyRevisionName") or "")
+        template = body.get("template") or {}
+        if latest == ready or not ready:
+            return latest, template
+        listed = self._client.container_apps_revisions.list_revisions(self._group, app)
+        revisions = {str(one.name): one.as_dict().get("properties") or {} async for one in listed}
+        active = [name for name, about in revisions.items() if about.get("active")]
+        name = next((name for name in (latest, ready, *active) if name in active), latest)
+        return name, template if name == latest else revisions[name].get("template") or template
 
     async def key(self, app: str) -> str | None:
         """The endpoint's key; None when the app has no such secret, or when there is no such app."""
@@ -93,31 +124,53 @@ class ContainerApps:
                 return str(secret["value"])
         return None
 
-    async def add_secret(self, app: str, secret: str, value: str, variable: str) -> None:
-        """Adds the secret, or gives it a new value, and sets the containers' variable to it: a new revision."""
-        body = (await self._client.container_apps.get(self._group, app)).as_dict()
-        listed = await self._client.container_apps.list_secrets(self._group, app)
+    async def with_secret(self, app: ContainerApp, secret: str, value: str, variable: str) -> dict[str, Any]:
+        """The properties that give the app the secret, or a new value of it, as the containers' variable."""
+        listed = await self._client.container_apps.list_secrets(self._group, app.name)
         secrets = [one for one in listed.as_dict().get("value") or () if one.get("name") != secret]
-        containers = _at(body, "properties", "template", "containers") or []
-        for container in containers:
+        containers = []
+        for container in app.template.get("containers") or ():
             others = [one for one in container.get("env") or () if one.get("name") != variable]
-            container["env"] = [*others, {"name": variable, "secretRef": secret}]
+            containers.append({**container, "env": [*others, {"name": variable, "secretRef": secret}]})
         # A list is replaced as a whole, so each is sent whole.
-        patch = {
-            "location": body.get("location"),
-            "properties": {
-                "configuration": {"secrets": [*secrets, {"name": secret, "value": value}]},
-                "template": {"containers": containers},
-            },
+        return {
+            "configuration": {"secrets": [*secrets, {"name": secret, "value": value}]},
+            "template": {"containers": containers},
         }
-        poller = await self._client.container_apps.begin_update(
-            self._group, app, io.BytesIO(json.dumps(patch).encode())
-        )
+
+    async def update(self, app: ContainerApp, properties: Mapping[str, Any]) -> None:
+        """Merges the properties into the app's by PATCH; returns when Azure has done it. Raises HttpResponseError."""
+        body = json.dumps({"location": app.location, "properties": properties})
+        poller = await self._client.container_apps.begin_update(self._group, app.name, io.BytesIO(body.encode()))
         await poller.result()
+
+    async def gpus_left(self, app: ContainerApp) -> int | None:
+        """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
+        environment = await self.environment(app.environment_id.rpartition("/")[2])
+        if environment is None:
+            return None
+        kind = dict(environment.workload_profiles).get(app.workload_profile, "")
+        if kind == "Consumption":
+            return app.max_replicas  # which needs none
+        word = next((word for word in _GPU_WORDS if word in kind.upper()), None)
+        if word is None:
+            return None
+        usages = self._client.managed_environment_usages.list(self._group, environment.name)
+        # The names of the quotas are matched loosely: they are documented nowhere.
+        with suppress(HttpResponseError):
+            async for usage in usages:
+                name = str(value_at(usage.as_dict(), "name", "value")).upper()
+                if word in name and "GPU" in name:
+                    return int(usage.limit - usage.current_value)
+        return None
 
     async def deactivate(self, app: str, revision: str) -> None:
         """Ends the revision's replicas, which gives their GPUs back."""
         await self._client.container_apps_revisions.deactivate_revision(self._group, app, revision)
+
+    async def activate(self, app: str, revision: str) -> None:
+        """Lets a revision run again that was deactivated."""
+        await self._client.container_apps_revisions.activate_revision(self._group, app, revision)
 
     async def restart(self, app: str, revision: str) -> None:
         await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
@@ -140,6 +193,7 @@ class ContainerApps:
                     state=str(body.get("runningState") or "Unknown"),
                     reason=str(body.get("runningStateDetails") or ""),
                     restarts=int(container.get("restartCount") or 0),
+                    created=_moment(body.get("createdTime")),
                     log_stream=str(container.get("logStreamEndpoint") or ""),
                 )
             )
@@ -171,7 +225,7 @@ class ContainerApps:
         self, app: ContainerApp, replica: Replica, lines: int, *, follow: bool
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         token = await self._client.container_apps.get_auth_token(self._group, app.name)
-        bearer = _at(token.as_dict(), "properties", "token") or ""
+        bearer = value_at(token.as_dict(), "properties", "token") or ""
         separator = "&" if urlsplit(replica.log_stream).query else "?"
         url = f"{replica.log_stream}{separator}follow={str(follow).lower()}&tailLines={lines}&output=text"
         async with (
@@ -183,15 +237,17 @@ class ContainerApps:
     async def environment(self, name: str) -> ManagedEnvironment | None:
         """The environment with its profiles and storage definitions, or None when it does not exist."""
         try:
-            found = await self._client.managed_environments.get(self._group, name)
+            found, listed = await asyncio.gather(
+                self._client.managed_environments.get(self._group, name),
+                self._client.managed_environments_storages.list(self._group, name),
+            )
         except ResourceNotFoundError:
             return None
         body = found.as_dict()
-        profiles = _at(body, "properties", "workloadProfiles") or ()
-        listed = await self._client.managed_environments_storages.list(self._group, name)
+        profiles = value_at(body, "properties", "workloadProfiles") or ()
         storages = {}
         for item in listed.as_dict().get("value") or ():
-            file = _at(item, "properties", "azureFile") or {}
+            file = value_at(item, "properties", "azureFile") or {}
             storages[str(item["name"])] = (str(file.get("accountName")), str(file.get("shareName")))
         return ManagedEnvironment(
             name=name,
@@ -202,7 +258,9 @@ class ContainerApps:
 
     async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
-        profiles = [{"name": n, "workloadProfileType": t} for n, t in environment.workload_profiles]
+        found = (await self._client.managed_environments.get(self._group, environment.name)).as_dict()
+        # The list is replaced as a whole: what is there goes back as it came, with its counts.
+        profiles = [*(value_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
         poller = await self._client.managed_environments.begin_update(
@@ -211,9 +269,9 @@ class ContainerApps:
         await poller.result()
 
 
-def _at(body: Any, *path: str) -> Any:  # noqa: ANN401  (any JSON)
-    for key in path:
-        if not isinstance(body, Mapping):
-            return None
-        body = body.get(key)
-    return body
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -13,6 +13,7 @@ from azure.core.exceptions import (
 )
 
 from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
+from ai_toolkit.known_causes import cause_of_code
 
 
 def as_cloud_error(error: BaseException) -> CloudError | None:
@@ -22,14 +23,23 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return CloudUnreachable("The cloud", first_line(str(error)))
     if isinstance(error, HttpResponseError):
-        code, message = innermost(_body(error))
+        code, message = innermost_of(error)
+        cause = cause_of_code(code)
+        likely = f" {cause.says}" if cause else ""
+        advice = "Nothing after this step was done; run the command again when the cause is mended."
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or first_line(error.message)} ({code or 'no code'}).",
-            "Nothing after this step was done; run the command again when the cause is mended.",
+            f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
+            f"({code or 'no code'}).{likely}",
+            f"{cause.advice} {advice}" if cause else advice,
         )
     if isinstance(error, AzureError):
         return CloudError(f"The cloud could not be used: {first_line(str(error))}", "Run the command again.")
     return None
+
+
+def innermost_of(error: HttpResponseError) -> tuple[str, str]:
+    """Code and message of the deepest detail of what the cloud answered."""
+    return innermost(_body(error))
 
 
 def innermost(error: object) -> tuple[str, str]:

@@ -33,6 +33,17 @@ class RemoteFile:
     written: str
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How often a request that is throttled or cut off is sent again; the nth time after `pause_seconds` to the nth.
+
+    The SDK's own pauses begin with 15 s.
+    """
+
+    retries: int = 5
+    pause_seconds: float = 2.0
+
+
 class FileShare:
     """A file share by its account key. Paths are POSIX paths below the share's root."""
 
@@ -44,12 +55,19 @@ class FileShare:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, file_endpoint: str, account: str, key: str, share: str) -> "AsyncIterator[FileShare]":
+    async def open(
+        cls, file_endpoint: str, account: str, key: str, share: str, patience: Patience = Patience()
+    ) -> "AsyncIterator[FileShare]":
+        """The share of that name."""
         client = ShareClient(
             file_endpoint,
             share_name=share,
             credential=AzureNamedKeyCredential(account, key),
             allow_trailing_dot=True,
+            initial_backoff=0,
+            increment_base=patience.pause_seconds,
+            random_jitter_range=0.1,
+            retry_total=patience.retries,
         )
         async with client:
             yield cls(client)
@@ -143,10 +161,25 @@ class FileShare:
             self._ranges.release()
         sent(len(piece))
 
-    async def rename(self, source: PurePosixPath, target: PurePosixPath) -> None:
-        """Moves one file in one step, replacing what is at `target`. Raises ResourceNotFoundError."""
+    async def rename(self, source: PurePosixPath, target: PurePosixPath, written: str | None = None) -> None:
+        """Moves one file in one step, replacing what is at `target`. Raises ResourceNotFoundError.
+
+        A rename whose answer was lost on the way is sent again and finds no source; it counts as done when the file at
+        `target` was `written` then, or, where that is not given, when there is one.
+        """
         file = self.file(source)
-        await self._in_directory(target.parent, lambda: file.rename_file(str(target), overwrite=True))
+        try:
+            await self._in_directory(target.parent, lambda: file.rename_file(str(target), overwrite=True))
+        except ResourceNotFoundError:
+            there = await self._written(target)
+            if there is None or there != (written or there):
+                raise
+
+    async def _written(self, path: PurePosixPath) -> str | None:
+        try:
+            return _moment((await self.file(path).get_file_properties()).last_write_time)
+        except ResourceNotFoundError:
+            return None
 
     async def delete(self, path: PurePosixPath) -> None:
         """Deletes one file; one that is not there is no error."""
@@ -160,10 +193,10 @@ class FileShare:
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) != "ParentNotFound":
                 raise
-        await self._make_directory(directory)
+        await self.make_directory(directory)
         return await work()
 
-    async def _make_directory(self, path: PurePosixPath) -> None:
+    async def make_directory(self, path: PurePosixPath) -> None:
         """Makes the directory and those above it; existing ones are no error."""
         async with self._making:
             for directory in [*reversed(path.parents), path]:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 LOCK_PATH: Final = PurePosixPath(".aitk/lock")
 HEARTBEAT: Final = timedelta(seconds=30)
 DEAD_AFTER: Final = timedelta(minutes=2)
+_SURE_AFTER_SECONDS: Final = 2.0
+_UNKNOWN: Final = "an unknown time"
 _CONFLICT: Final = 409
 _LEASE_LOST: Final = frozenset({409, 412})
 
@@ -45,7 +47,7 @@ class Holder:
 
 
 class ShareLock:
-    """A lock that is held. Until it is claimed it only keeps others out for the moment that a plan takes."""
+    """A lock that is held: it says by whom, now and every 30 s."""
 
     def __init__(self, file: ShareFileClient, lease: ShareLeaseClient) -> None:
         self._file = file
@@ -56,15 +58,16 @@ class ShareLock:
             "process": str(os.getpid()),
         }
         self._beating: asyncio.Task[None] | None = None
+        self.lost: DeployRunning | None = None
+        """Who took the lock away."""
 
     async def claim(self) -> None:
-        """Says who holds the lock, now and every 30 s, before anything is changed.
+        """Says who holds the lock, and goes on saying so for the current task, which ends when the lock is lost.
 
-        Raises DeployRunning when somebody has taken the lock for dead meanwhile.
+        Raises DeployRunning when somebody has taken it for dead meanwhile.
         """
-        if self._beating is None:
-            await self._say()
-            self._beating = asyncio.create_task(self._beat())
+        await self._say()
+        self._beating = asyncio.create_task(self._beat(asyncio.current_task()))
 
     async def release(self) -> None:
         """Lets go of the lock; one that was taken away already is no error."""
@@ -77,12 +80,15 @@ class ShareLock:
         except AzureError as error:
             log.warning("The lock on the share was not released: %s", error)
 
-    async def _beat(self) -> None:
+    async def _beat(self, holder: "asyncio.Task[Any] | None") -> None:
         while True:
             await asyncio.sleep(HEARTBEAT.total_seconds())
             try:
                 await self._say()
-            except DeployRunning:
+            except DeployRunning as error:
+                self.lost = error
+                if holder is not None:
+                    holder.cancel()
                 return
             except AzureError as error:  # the next beat may get through; two minutes of silence end the lock
                 log.info("A heartbeat did not get through: %s", error)
@@ -99,7 +105,7 @@ class ShareLock:
 
 
 @asynccontextmanager
-async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[ShareLock]:
+async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[None]:
     """Holds the share's lock. Raises DeployRunning naming who has it.
 
     A lock whose heartbeat is two minutes old is broken, which `broken` hears.
@@ -107,26 +113,46 @@ async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> Asyn
     file = share.file(LOCK_PATH)
     lock = ShareLock(file, await _acquire(share, file, broken))
     try:
-        yield lock
+        await lock.claim()
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if lock.lost is None or task is None:
+            raise
+        task.uncancel()
+        raise lock.lost from None
     finally:
         await asyncio.shield(lock.release())
 
 
 async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Holder], None]) -> ShareLeaseClient:
-    try:
-        return await file.acquire_lease()
-    except ResourceNotFoundError:
-        await share.write(LOCK_PATH, b"")
-        return await file.acquire_lease()
-    except HttpResponseError as error:
-        if error.status_code != _CONFLICT:
-            raise
-    holder = await _holder(file)
-    if holder.silent < DEAD_AFTER and not holder.gone:
-        raise DeployRunning(holder.owner, holder.since)
-    broken(holder)
-    await ShareLeaseClient(file).break_lease()
-    return await file.acquire_lease()
+    """The lease, which says nothing of its holder until that claims it, a moment later.
+
+    What the lock says may thus be of the holder before, who has let go: it is dead if a look some seconds later finds
+    the same. Whoever claims in between is seen; whoever claims after the lease was broken is refused.
+    """
+    suspect: Holder | None = None
+    while True:
+        try:
+            return await file.acquire_lease()
+        except ResourceNotFoundError:
+            with suppress(HttpResponseError):  # another one makes it, and may hold it already
+                await share.write(LOCK_PATH, b"")
+            continue
+        except HttpResponseError as error:
+            if error.status_code != _CONFLICT:
+                raise
+        holder = await _holder(file)
+        is_alive = holder.silent < DEAD_AFTER and not holder.gone
+        if is_alive and (suspect is not None or holder.since != _UNKNOWN):
+            raise DeployRunning(holder.owner, holder.since)
+        if suspect is None or (suspect.owner, suspect.since) != (holder.owner, holder.since):
+            suspect = holder
+            await asyncio.sleep(_SURE_AFTER_SECONDS)
+            continue
+        broken(holder)
+        with suppress(HttpResponseError):  # it has just been let go
+            await ShareLeaseClient(file).break_lease()
 
 
 async def _holder(file: ShareFileClient) -> Holder:
@@ -139,7 +165,7 @@ async def _holder(file: ShareFileClient) -> Holder:
     metadata = found.metadata or {}
     silent = now[-1] - found.last_modified if found.last_modified and now else timedelta()
     owner = metadata.get("owner") or "somebody"
-    return Holder(owner, metadata.get("since") or "an unknown time", silent, _has_ended(owner, metadata))
+    return Holder(owner, metadata.get("since") or _UNKNOWN, silent, _has_ended(owner, metadata))
 
 
 def _has_ended(owner: str, metadata: Mapping[str, str]) -> bool:

@@ -2,12 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from ai_toolkit.azure.connection import STORAGE_API_VERSION, Connection
 from ai_toolkit.errors import ResourceMissing
+
+
+@dataclass(frozen=True)
+class StorageAccount:
+    """A storage account; a file share of it can only be mounted where it takes its key (`shared_key`)."""
+
+    name: str
+    location: str
+    shared_key: bool
+    file_endpoint: str
 
 
 class Storage:
@@ -42,6 +53,27 @@ class Storage:
         except ResourceNotFoundError as error:
             raise ResourceMissing("storage account", account, self._group) from error
         return str(answer["keys"][0]["value"])  # `.keys` is the dictionary's method
+
+    async def account(self, account: str) -> StorageAccount | None:
+        """The account, or None when there is none of that name in the group."""
+        try:
+            found = await self._client.storage_accounts.get_properties(self._group, account)
+        except ResourceNotFoundError:
+            return None
+        endpoint = found.primary_endpoints.file if found.primary_endpoints is not None else None
+        return StorageAccount(
+            str(found.name),
+            str(found.location),
+            found.allow_shared_key_access is not False,
+            str(endpoint or "").rstrip("/"),
+        )
+
+    async def name_problem(self, account: str) -> str:
+        """Why no new account can have that name (somebody else's has it); empty when one can."""
+        answer = await self._client.storage_accounts.check_name_availability(
+            {"name": account, "type": "Microsoft.Storage/storageAccounts"}
+        )
+        return "" if answer.name_available else str(answer.message or answer.reason or "it is taken")
 
     async def has_share(self, account: str, share: str) -> bool:
         try:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True, help="folder of token, state, shares and logs")
     parser.add_argument("--tls", action="store_true", help="answer by https, too, with a certificate of its own")
     arguments = parser.parse_args()
+    gc.disable()  # nothing that an import makes is garbage: `serve` turns it on again
     os.closerange(FIRST_INHERITED, LAST_INHERITED)
     with _no_authorities():
         from ai_toolkit.local_cloud.server import AlreadyServedError, serve  # noqa: PLC0415  # costly, see there

@@ -67,3 +67,13 @@ def not_emulated(method: str, path: str) -> ArmError:
         status=501,
         target=path,
     )
+
+
+def not_emulated_value(value: str, target: str) -> ArmError:
+    """501 for a choice that Azure offers and the local cloud does not act upon."""
+    return ArmError(
+        "NotImplementedByLocalCloud",
+        f"The local cloud does not emulate '{value}' as {target}. Use Azure for this.",
+        status=501,
+        target=target,
+    )

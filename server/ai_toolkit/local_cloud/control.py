@@ -219,7 +219,7 @@ async def _alone(folder: HomeFolder) -> AsyncIterator[None]:
 
 
 async def _answers(folder: HomeFolder) -> bool:
-    """Whether the recorded address answers as this folder's local cloud."""
+    """Whether the recorded address answers as this folder's local cloud, with everything of it loaded."""
     address = folder.address()
     if address is None:
         return False
@@ -246,7 +246,7 @@ async def _answers(folder: HomeFolder) -> bool:
         document = json.loads(body)
     except ValueError:
         return False
-    return isinstance(document, dict) and document.get("pid") == address.pid
+    return isinstance(document, dict) and document.get("pid") == address.pid and bool(document.get("ready"))
 
 
 def _last_words(folder: HomeFolder) -> str:

@@ -1,7 +1,9 @@
 """Faults on demand: which requests, resources and replicas misbehave, how often, and how.
 
 A fault is a JSON object that is posted to `/local-cloud/faults` on the Resource Manager's port, with the
-local cloud's token. It lives until it was used `count` times, is deleted, or the process ends.
+local cloud's token: 201 with its `id`. GET lists all, with how often each was `seen` and `hits`; DELETE ends
+all, or the one whose id is added to the path. It lives until it was used `count` times, is deleted, or the
+process ends; what is no event but a state (`no-…`, `read-only`) lasts until it is deleted.
 
 | field | meaning |
 |---|---|
@@ -40,6 +42,9 @@ class Kind(StrEnum):
     RESOURCE_FAILS = "resource-fails"  # provisioning ends with an error
     RESOURCE_HANGS = "resource-hangs"  # provisioning never ends
     NO_GPU_QUOTA = "no-gpu-quota"  # usages say 0, and what needs a GPU is refused
+    NO_USAGES = "no-usages"  # the list of usages is empty, as Azure's may be: that is not a quota of zero
+    NO_SHARED_KEY = "no-shared-key"  # a policy forbids storage accounts that take their key
+    READ_ONLY = "read-only"  # the caller may read and not deploy
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
     REPLICA_SLOW = "replica-slow"  # its command starts so many seconds later
@@ -167,6 +172,21 @@ class Faults:
     def has_no_gpu_quota(self) -> bool:
         """Whether there are no GPUs at all."""
         return any(fault.kind is Kind.NO_GPU_QUOTA for fault in self._faults.values())
+
+    @property
+    def has_no_usages(self) -> bool:
+        """Whether usages are not told."""
+        return any(fault.kind is Kind.NO_USAGES for fault in self._faults.values())
+
+    @property
+    def forbids_shared_key(self) -> bool:
+        """Whether a policy forbids storage accounts with shared-key access."""
+        return any(fault.kind is Kind.NO_SHARED_KEY for fault in self._faults.values())
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the caller's role is Reader."""
+        return any(fault.kind is Kind.READ_ONLY for fault in self._faults.values())
 
     def _first(self, kinds: frozenset[Kind], method: str, path: str, port: str | None) -> Fault | None:
         met = [

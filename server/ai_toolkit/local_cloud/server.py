@@ -1,59 +1,38 @@
-"""The local cloud as one process: Resource Manager and Files ports, and what runs behind them."""
+"""The local cloud as one process: its ports are open at once, and what runs behind them is loaded then."""
 
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import signal
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud import fault_routes, identity
 from ai_toolkit.local_cloud.access import resource_manager_access, same_token
-from ai_toolkit.local_cloud.container_apps.ground import Ground
-from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
 from ai_toolkit.local_cloud.directory import CALLER, Directory, access_by_tenant
 from ai_toolkit.local_cloud.fault_routes import misbehaving
 from ai_toolkit.local_cloud.faults import Faults
-from ai_toolkit.local_cloud.files.service import FileService
-from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.home import Address, HomeFolder
 from ai_toolkit.local_cloud.processes import kill_recorded_groups, start_time
-from ai_toolkit.local_cloud.resource_manager import subscriptions
-from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
-from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
-from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
-from ai_toolkit.local_cloud.resource_manager.managed_environments import (
-    EnvironmentStorages,
-    ManagedEnvironments,
-)
-from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import Operations
-from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
-from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
-from ai_toolkit.local_cloud.resource_manager.resources import Resources
-from ai_toolkit.local_cloud.resource_manager.revisions import Revisions
-from ai_toolkit.local_cloud.resource_manager.routes import LARGEST_BODY_BYTES, Routes, read_request
-from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
-    FileServices,
-    FileShares,
-    StorageAccounts,
-)
-from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
 from ai_toolkit.local_cloud.state import ResourceStore
-from ai_toolkit.local_cloud.tls import server_context
 from ai_toolkit.local_cloud.tokens import issue_token, read_token
+
+if TYPE_CHECKING:
+    from ai_toolkit.local_cloud.services import Services
 
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS: Final = 2.0
+LARGEST_BODY_BYTES: Final = 4 * 1024 * 1024  # Azure's own limit for a template
 
 
 class AlreadyServedError(Exception):
@@ -69,52 +48,17 @@ class LocalCloud:
         self._address: Address | None = None
         self._store = ResourceStore(home.state_file)
         self._side_data = SideData(home.files_state_file)
-        self._operations = Operations(self._store)
         self._faults = Faults()
+        self._services: Services | None = None
+        self._loaded = asyncio.Event()
         self._directory = Directory(home.directory_file)
-        shares = Shares(home.shares, self._side_data)
-        self._accounts = StorageAccounts(self._store, shares, lambda: self._known_address().files)
-        self._file_shares = FileShares(self._store, shares)
-        environments = ManagedEnvironments(self._store)
-        replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
-        ground = Ground(home, self._store, shares, self._accounts.account_keys, replica_environments, self._faults)
-        self._apps = ContainerApps(ground, lambda: self._known_address().resource_manager, self._issue_token)
-        self._manager = ResourceManager(
-            self._store,
-            self._operations,
-            self._faults,
-            (
-                self._accounts,
-                FileServices(self._store),
-                self._file_shares,
-                Workspaces(self._store),
-                environments,
-                EnvironmentStorages(self._store),
-                self._apps,
-                Jobs(self._store),
-            ),
-        )
-        groups = ResourceGroups(self._manager)
-        self._deployments = Deployments(self._manager, groups)
-        self._resources = Resources(self._manager)
-        self._files = FileService(
-            shares,
-            self._accounts.account_keys,
-            ShareRecords(self._file_shares.quota_gib, self._file_shares.record, self._file_shares.forget),
-        )
-        self._routes = Routes()
-        subscriptions.add_routes(self._routes)
-        groups.add_routes(self._routes)
-        self._deployments.add_routes(self._routes)
-        Quotas(self._manager, environments, self._accounts, ground).add_routes(self._routes)
-        Revisions(self._manager, self._apps).add_routes(self._routes)
-        operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
-        self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)
-        self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Address]:
-        """Both ports, open; on leaving, every listener closed and every replica ended."""
+        """Both ports, open; on leaving, every listener closed and every replica ended.
+
+        The ports answer before what is behind them is loaded: a request that needs it waits.
+        """
         kill_recorded_groups(self._home.replicas)
         management = web.Application(
             middlewares=[
@@ -127,11 +71,11 @@ class LocalCloud:
         management.router.add_get("/local-cloud", self._about)
         fault_routes.add_routes(management.router, self._faults)
         identity.add_routes(management.router, self._home.token, self._directory)
-        management.router.add_route("*", "/{path:.*}", self._answer)
+        management.router.add_route("*", "/{path:.*}", self._answer_management)
         files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
-        files.router.add_route("*", "/{path:.*}", self._files.answer)
+        files.router.add_route("*", "/{path:.*}", self._answer_files)
         before = self._home.address()
-        context = await asyncio.to_thread(server_context, self._home.tls) if self._tls else None
+        context = await asyncio.to_thread(_server_context, self._home) if self._tls else None
         runners = []
         try:
             urls: list[str | None] = []
@@ -149,31 +93,51 @@ class LocalCloud:
                 urls.append(await _listen(runner, last_url, None))
                 urls.append(await _listen(runner, last_tls_url, context) if context else None)
             pid = os.getpid()
-            self._address = Address(pid, start_time(pid) or "", urls[0] or "", urls[2] or "", urls[1], urls[3])
-            self._deployments.fail_interrupted()
-            await self._apps.resume()
-            self._home.write_address(self._address)
-            yield self._address
+            address = self._address = Address(
+                pid, start_time(pid) or "", urls[0] or "", urls[2] or "", urls[1], urls[3]
+            )
+            self._home.write_address(address)
+            services = await asyncio.to_thread(_services)
+            self._services = services(
+                self._home,
+                store=self._store,
+                side_data=self._side_data,
+                faults=self._faults,
+                address=address,
+                issue_token=self._issue_token,
+            )
+            await self._services.resume()
+            self._loaded.set()
+            yield address
         finally:
-            await self._operations.close()
-            await self._apps.close()
+            if self._services is not None:
+                await self._services.close()
             for runner in runners:
                 await runner.cleanup()
             self._store.close()
             self._side_data.close()
 
-    async def _answer(self, http: web.Request) -> web.StreamResponse:
-        request = await read_request(http)
-        found = self._routes.find(request.method, request.segments)
-        if found is None:
-            return await self._resources.answer(request)
-        handler, names = found
-        return await handler(request.with_names(names))
+    async def _answer_management(self, http: web.Request) -> web.StreamResponse:
+        return await (await self._ready_services()).answer_management(http)
+
+    async def _answer_files(self, http: web.Request) -> web.StreamResponse:
+        return await (await self._ready_services()).answer_files(http)
+
+    async def _ready_services(self) -> "Services":
+        await self._loaded.wait()
+        if self._services is None:
+            raise RuntimeError("the services are gone")
+        return self._services
 
     async def _about(self, _request: web.Request) -> web.Response:
         address = self._known_address()
         return web.json_response(
-            {"pid": address.pid, "resourceManager": address.resource_manager, "files": address.files}
+            {
+                "pid": address.pid,
+                "resourceManager": address.resource_manager,
+                "files": address.files,
+                "ready": self._loaded.is_set(),
+            }
         )
 
     def _known_address(self) -> Address:
@@ -193,6 +157,19 @@ class LocalCloud:
     def _issue_token(self, life: timedelta) -> str:
         caller = CALLER.get()
         return issue_token(self._home.token(), life, {"tid": caller.tenant} if caller else {})
+
+
+def _services() -> "type[Services]":
+    """The class, whose modules take as long to load as all the rest."""
+    from ai_toolkit.local_cloud.services import Services  # noqa: PLC0415  # while the ports already answer
+
+    return Services
+
+
+def _server_context(home: HomeFolder) -> ssl.SSLContext:
+    from ai_toolkit.local_cloud.tls import server_context  # noqa: PLC0415  # only with --tls
+
+    return server_context(home.tls)
 
 
 async def _listen(runner: web.AppRunner, last_url: str | None, context: ssl.SSLContext | None) -> str:
@@ -229,6 +206,8 @@ async def serve(home: HomeFolder, *, tls: bool = False) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with LocalCloud(home, tls=tls).serving() as address:
+            gc.freeze()  # what was imported lives as long as the process
+            gc.enable()
             log.info("the local cloud answers at %s, files at %s", address.resource_manager, address.files)
             await stop.wait()
             log.info("the local cloud ends")

@@ -13,6 +13,7 @@ from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnv
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
 from ai_toolkit.local_cloud.faults import Faults
 from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.home import HomeFolder
 from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     GPUS_PER_ENVIRONMENT,
@@ -91,6 +92,11 @@ class Ground:
             raise ReplicaPlanError(f"Mounting failed: there is no storage account '{share['accountName']}'.")
         if share["accountKey"] not in {base64.b64encode(one).decode() for one in keys}:
             raise ReplicaPlanError("Mounting failed: permission denied (the storage's key is not the account's).")
-        if not self.shares.exists(share["accountName"], share["shareName"]):
-            raise ReplicaPlanError(f"Mounting failed: there is no file share '{share['shareName']}'.")
-        return self.shares.root(share["accountName"], share["shareName"])
+        missing = ReplicaPlanError(f"Mounting failed: there is no file share '{share['shareName']}'.")
+        try:
+            root = self.shares.root(share["accountName"], share["shareName"])
+        except StorageError as error:
+            raise missing from error
+        if not root.is_dir():
+            raise missing
+        return root

@@ -24,7 +24,7 @@ from ai_toolkit.local_cloud.container_apps.replica_environment import (
     ReplicaEnvironments,
     replica_variables,
 )
-from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
+from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, read_lines
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlan, ReplicaPlanError
 from ai_toolkit.local_cloud.faults import Fault, Faults, Kind
 from ai_toolkit.local_cloud.processes import kill_group, start_time
@@ -35,7 +35,6 @@ FIRST_BACKOFF_SECONDS: Final = 1.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
 GOOD_RUN_SECONDS: Final = 600.0  # after such a run the backoff begins anew
 CRASH_WORDS: Final = "The local cloud was told to let this replica crash."
-LONGEST_LINE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Replica:
         self._process = process
         self.running = True
         self._on_change(self, "ContainerStarted", f"Started container '{plan.container}'.")
-        reading = asyncio.create_task(self._read_output(output))
+        reading = asyncio.create_task(read_lines(output, self.output.add))
         probing = asyncio.create_task(self._probe(plan, process))
         try:
             status = await process.wait()
@@ -188,24 +187,6 @@ class Replica:
                 await process.wait()
         kill_group(process.pid)
         await process.wait()
-
-    async def _read_output(self, descriptor: int) -> None:
-        """Add every line to the log until all writers have closed the pipe."""
-        reader = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)
-        transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-        )
-        try:
-            while True:
-                try:
-                    line = await reader.readline()
-                except ValueError:
-                    continue  # a line longer than the limit: its beginning was dropped
-                if not line:
-                    return
-                self.output.add(line.decode(errors="replace").rstrip("\r\n"))
-        finally:
-            transport.close()
 
     async def _probe(self, plan: ReplicaPlan, process: asyncio.subprocess.Process) -> None:
         """Startup first, then readiness and liveness side by side, as long as the process runs."""

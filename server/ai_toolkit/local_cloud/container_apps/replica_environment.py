@@ -9,9 +9,14 @@ import platform
 import shutil
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from ai_toolkit.local_cloud.container_apps import guard
+from ai_toolkit.local_cloud.container_apps.replica_log import read_lines
+from ai_toolkit.local_cloud.processes import kill_group
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +32,9 @@ class ReplicaEnvironmentError(Exception):
 class ReplicaEnvironments:
     """Makes environments once, and hands out the folder that comes first on a replica's PATH."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], app_packages: tuple[str, ...] = APP_PACKAGES) -> None:
         self._folder = folder
+        self._app_packages = app_packages
         self._named = settings.get("AITK_REPLICA_PYTHON")
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -41,13 +47,13 @@ class ReplicaEnvironments:
         """
         if self._named:
             return await self._named_binaries(self._named)
-        if all(importlib.util.find_spec(package) for package in APP_PACKAGES):
+        if all(importlib.util.find_spec(package) for package in self._app_packages):
             return await self._seeing_server_packages()
         return await self._with_requirements(requirements, say)
 
     def installed(self, requirements: Path) -> bool:
         """Whether a replica with these requirements starts without downloading packages."""
-        if self._named or all(importlib.util.find_spec(package) for package in APP_PACKAGES):
+        if self._named or all(importlib.util.find_spec(package) for package in self._app_packages):
             return True
         return (self._folder / _requirements_key(_read(requirements)) / "complete").exists()
 
@@ -130,26 +136,44 @@ def _base_interpreter() -> str:
 async def _run(command: list[str], say: Callable[[str], None]) -> None:
     """Run to the end, saying each line; ReplicaEnvironmentError with the last line when it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment,
-    )
-    last = ""
+    lines: deque[str] = deque(maxlen=1)
+
+    def add(line: str) -> None:
+        lines.append(line)
+        say(line)
+
+    lifeline_read, lifeline = os.pipe()  # see guard.py: nothing that is installed outlives the local cloud
+    output, output_write = os.pipe()
     try:
-        if process.stdout is not None:
-            async for line in process.stdout:
-                last = line.decode(errors="replace").rstrip()
-                say(last)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            guard.__file__,
+            *command,
+            stdin=lifeline_read,
+            stdout=output_write,
+            stderr=output_write,
+            env=environment,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(lifeline)
+        os.close(output)
+        raise
+    finally:
+        os.close(lifeline_read)
+        os.close(output_write)
+    reading = asyncio.create_task(read_lines(output, add))
+    try:
         status = await process.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        kill_group(process.pid)
+        await process.wait()
+        await reading
+        os.close(lifeline)
     if status:
-        raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {last}")
+        raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {lines[0] if lines else f'status {status}'}")
 
 
 def replica_variables(binaries: Path, work: Path) -> dict[str, str]:

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 KEPT_LINES: Final = 1000
 LARGEST_FILE_BYTES: Final = 5 * 1024 * 1024
+LONGEST_LINE_BYTES: Final = 1 << 20
 MOST_WAITING_LINES: Final = 10_000  # a follower that reads slower loses the oldest
 
 
@@ -67,6 +69,25 @@ class LineLog:
         self._file.close()
         for follower in self._followers:
             follower.put_nowait(None)
+
+
+async def read_lines(descriptor: int, add: Callable[[str], None]) -> None:
+    """Add every line that comes through a pipe until all writers have closed it."""
+    reader = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)
+    transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    try:
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                continue  # a line longer than the limit: its beginning was dropped
+            if not line:
+                return
+            add(line.decode(errors="replace").rstrip("\r\n"))
+    finally:
+        transport.close()
 
 
 def written_line(moment: datetime, text: str, form: str) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 from dataclasses import replace
-from xml.sax.saxutils import escape
+from html import escape
 
 from aiohttp import web
 
@@ -102,7 +102,7 @@ def _listing(request: FileRequest, at: SharePath) -> str:
     return (
         '<?xml version="1.0" encoding="utf-8"?>'
         f'<EnumerationResults ServiceEndpoint="{request.http.url.origin()}/{at.account}/" ShareName="{at.share}" '
-        f'DirectoryPath="{escape(at.text, {chr(34): "&quot;"})}">'
+        f'DirectoryPath="{escape(at.text)}">'
         f"<Prefix>{escape(prefix)}</Prefix><Marker>{escape(request.query.get('marker', ''))}</Marker>"
         f"<MaxResults>{most}</MaxResults><DirectoryId>{at.on_disk.stat().st_ino}</DirectoryId>"
         f"<Entries>{''.join(rows)}</Entries><NextMarker>{next_marker}</NextMarker></EnumerationResults>"

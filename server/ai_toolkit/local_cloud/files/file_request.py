@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import stat
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -115,7 +116,7 @@ class FileRequest:
         """The headers that describe a file or directory as it is now."""
         status = at.on_disk.stat()
         times = file_times(status, facts)
-        default = "Directory" if at.is_directory() else "Archive"
+        default = "Directory" if stat.S_ISDIR(status.st_mode) else "Archive"
         return {
             "ETag": etag(status, facts),
             "Last-Modified": times.last_modified,

@@ -32,7 +32,7 @@ async def create(request: FileRequest) -> web.Response:
     if before is not None:
         request.check_lease(before)
     await request.claim_space(size - old_size)
-    await asyncio.to_thread(_make, at, size)
+    _make(at, size)
     facts = replace(
         request.given_facts(),
         metadata=request.metadata(),

@@ -16,6 +16,7 @@ from ai_toolkit.local_cloud.files.storage_error import StorageError
 
 LARGEST_RANGE_BYTES = 4 * 1024**2
 CHUNK_BYTES = 1 << 20
+SMALL_BYTES = 1 << 16  # written sooner than a thread takes over
 MOST_RESULTS = 10_000
 PAGE_BYTES = 512  # what is cleared in whole pages counts as never written
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -43,7 +44,10 @@ async def put_range(request: FileRequest) -> web.Response:
     else:
         data = await _body(request, end - start + 1)
         answer["Content-MD5"] = _checked_md5(headers.get("Content-MD5"), data)
-        await asyncio.to_thread(_write, at, start, data)
+        if len(data) > SMALL_BYTES:
+            await asyncio.to_thread(_write, at, start, data)
+        else:
+            _write(at, start, data)
         change = add
     # Read again: other ranges may have been recorded while these bytes were written.
     facts = request.facts(at)

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
@@ -12,13 +11,11 @@ from aiohttp import web
 from ai_toolkit.local_cloud.access import is_own_host
 from ai_toolkit.local_cloud.files import directories, files, leases, ranges, shares
 from ai_toolkit.local_cloud.files.file_request import FileRequest
-from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
+from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, ShareRecords, Shares
 from ai_toolkit.local_cloud.files.shared_key import SignatureError, verify
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
 log = logging.getLogger(__name__)
-
-ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
 class FileService:
@@ -61,7 +58,7 @@ class FileService:
             raise StorageError("OriginNotAllowed")
         raw_path = http.raw_path.partition("?")[0]
         account, _, rest = raw_path.lstrip("/").partition("/")
-        keys = self._account_keys(account) if ACCOUNT.fullmatch(account) else None
+        keys = self._account_keys(account) if ACCOUNT_NAME.fullmatch(account) else None
         if "Authorization" not in http.headers:
             raise StorageError("NoAuthenticationInformation")
         if keys is None:
@@ -72,7 +69,10 @@ class FileService:
             raise StorageError("AuthenticationFailed", str(error)) from error
         share, _, path = rest.partition("/")
         query = {name.lower(): value for name, value in http.query.items()}
-        request = FileRequest(http, account, unquote(share), unquote(path), query, self._shares, self._records)
+        share = unquote(share)
+        if share and not SHARE_NAME.fullmatch(share.lower()):
+            raise StorageError("InvalidResourceName")
+        request = FileRequest(http, account, share, unquote(path), query, self._shares, self._records)
         return await _route(request)
 
 

@@ -7,12 +7,15 @@ import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.files.usage import Usage
 
+ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f]')
 LONGEST_NAME = 255
 LONGEST_PATH = 2048
@@ -27,7 +30,7 @@ class SharePath:
     names: tuple[str, ...]
     root: Path
 
-    @property
+    @cached_property
     def on_disk(self) -> Path:
         """Where it lies."""
         return self.root.joinpath(*self.names)
@@ -37,12 +40,12 @@ class SharePath:
         """The last name; empty for the share's root."""
         return self.names[-1] if self.names else ""
 
-    @property
+    @cached_property
     def parent(self) -> "SharePath":
         """The directory that holds it."""
         return SharePath(self.account, self.share, self.names[:-1], self.root)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The path in the share, with slashes."""
         return "/".join(self.names)
@@ -56,10 +59,10 @@ class SharePath:
         return stat.S_ISDIR(_mode(self.on_disk))
 
 
-def _mode(path: Path) -> int:
+def _mode(path: Path | str) -> int:
     """The file's mode; 0, which is no kind of file, where there is none."""
     try:
-        return path.lstat().st_mode
+        return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
@@ -82,7 +85,9 @@ class Shares:
         self.usage = Usage()
 
     def root(self, account: str, share: str) -> Path:
-        """The share's folder, whether it exists or not."""
+        """The share's folder, whether it exists or not; StorageError for names that lead elsewhere."""
+        if not ACCOUNT_NAME.fullmatch(account.lower()) or not SHARE_NAME.fullmatch(share.lower()):
+            raise StorageError("InvalidResourceName")
         return self.folder / account.lower() / share.lower()
 
     def exists(self, account: str, share: str) -> bool:
@@ -112,13 +117,13 @@ class Shares:
             raise StorageError("ShareNotFound")
         root = self.root(account, share)
         names: list[str] = []
-        at = root
+        folder = str(root)
         for name in (part for part in text.split("/") if part):
-            found = _find(at, _checked(name, keep_trailing_dots=keep_trailing_dots))
-            names.append(found)
-            at = at / found
-            if at.is_symlink():
+            found, is_link = _find(folder, _checked(name, keep_trailing_dots=keep_trailing_dots))
+            if is_link:
                 raise StorageError("ResourceNotFound")
+            names.append(found)
+            folder = f"{folder}/{found}"
         if sum(len(name) + 1 for name in names) > LONGEST_PATH:
             raise StorageError("InvalidResourceName")
         return SharePath(account.lower(), share.lower(), tuple(names), root)
@@ -132,15 +137,14 @@ def _checked(name: str, *, keep_trailing_dots: bool) -> str:
     return name if keep_trailing_dots else trimmed
 
 
-def _find(folder: Path, name: str) -> str:
-    """The name as it is on disk; the given one where there is none in any case."""
-    if os.path.lexists(folder / name):
-        return name
+def _find(folder: str, name: str) -> tuple[str, bool]:
+    """The name as it is on disk, and whether it is a link; the given one where there is none in any case."""
+    if mode := _mode(f"{folder}/{name}"):
+        return name, stat.S_ISLNK(mode)
+    folded = name.casefold()
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.casefold() == name.casefold():
-                    return entry.name
+        names = os.listdir(folder)  # noqa: PTH208  # for each new file, so without a Path for every name
+        same = [entry for entry in names if entry.casefold() == folded]
     except (FileNotFoundError, NotADirectoryError):
-        return name
-    return name
+        return name, False
+    return (same[0], stat.S_ISLNK(_mode(f"{folder}/{same[0]}"))) if same else (name, False)

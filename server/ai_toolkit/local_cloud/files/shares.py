@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
-from xml.sax.saxutils import escape
+from html import escape
 
 from aiohttp import web
 

@@ -1,7 +1,7 @@
 """Azure Files' errors and their shape over HTTP."""
 
+from html import escape
 from typing import Final
-from xml.sax.saxutils import escape
 
 from aiohttp import web
 

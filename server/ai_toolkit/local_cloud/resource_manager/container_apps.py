@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
 from ai_toolkit.local_cloud.container_apps.ground import Ground
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
@@ -14,12 +14,14 @@ from ai_toolkit.local_cloud.resource_manager.managed_environments import (
     API_VERSIONS,
     check_profile,
     environment_of,
+    require_environment,
 )
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 from ai_toolkit.local_cloud.state import StoredResource
 
 TOKEN_LIFE = timedelta(hours=1)
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ContainerApps(ResourceType):
@@ -76,6 +78,7 @@ class ContainerApps(ResourceType):
                 "The container app needs at least one container.",
                 target="properties.template.containers",
             )
+        _check_names(given["template"])
         configuration = given.get("configuration") or {}
         secrets = self._check_secrets(configuration)
         for container in containers:
@@ -102,7 +105,11 @@ class ContainerApps(ResourceType):
                 f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas <= 1000.",
                 target="properties.template.scale",
             )
+        if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
+            raise not_emulated_value("Multiple", "properties.configuration.activeRevisionsMode")
         ingress = configuration.get("ingress")
+        if str((ingress or {}).get("transport")).lower() == "tcp":
+            raise not_emulated_value("tcp", "properties.configuration.ingress.transport")
         IngressRules.read(ingress or {})
         if ingress and not isinstance(ingress.get("targetPort", 80), int):
             raise ArmError(
@@ -134,14 +141,7 @@ class ContainerApps(ResourceType):
         """What was sent with Azure's defaults; ports and revisions of an existing app stay."""
         given = properties(body)
         environment_id = given.get("environmentId") or given.get("managedEnvironmentId")
-        environment = self.store.get(ResourceId.parse(str(environment_id))) if environment_id else None
-        if environment is None:
-            raise ArmError(
-                "ManagedEnvironmentNotFound",
-                f"The managed environment '{environment_id}' of the container app '{identifier.name}' does not exist.",
-                status=404,
-                target="properties.environmentId",
-            )
+        environment = require_environment(self.store, environment_id, f"container app '{identifier.name}'")
         check_profile(environment, given.get("workloadProfileName"))
         before = properties(existing) if existing else {}
         if before and environment_of(existing or {}) != environment.id.key:
@@ -239,6 +239,19 @@ class ContainerApps(ResourceType):
             "location": app.body["location"],
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }
+
+
+def _check_names(template: JsonObject) -> None:
+    """Refuse names that Kubernetes does not take: replicas, their logs and folders are named after them."""
+    given = [("revisionSuffix", template.get("revisionSuffix"))]
+    given += [("volumes", volume.get("name")) for volume in template.get("volumes") or []]
+    for place, name in given:
+        if name and not (isinstance(name, str) and LABEL.fullmatch(name)):
+            raise ArmError(
+                "ContainerAppNameInvalid",
+                f"'{name}' is not a name: 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last.",
+                target=f"properties.template.{place}",
+            )
 
 
 def _secret_values(app: StoredResource) -> JsonObject:

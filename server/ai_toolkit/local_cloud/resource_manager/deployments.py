@@ -12,7 +12,8 @@ from aiohttp import web
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import poll_headers
+from ai_toolkit.local_cloud.resource_manager.operations import location_headers, poll_headers
+from ai_toolkit.local_cloud.resource_manager.registration import check_may_write
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
@@ -89,6 +90,7 @@ class Deployments:
                 f"'{datetime.now(UTC).isoformat()}' is still active.",
                 status=409,
             )
+        check_may_write(self._manager.faults, identifier, f"{TYPE}/write")
         template, parameters = self._content(request)
         group = self._groups.document(self._manager.require_group(identifier))
         validate(self._manager, template, parameters, group, identifier.name)
@@ -162,6 +164,7 @@ class Deployments:
 
     async def _validate(self, request: ArmRequest) -> web.Response:
         identifier = self._identifier(request)
+        check_may_write(self._manager.faults, identifier, f"{TYPE}/write")
         template, parameters = self._content(request)
         group = self._groups.document(self._manager.require_group(identifier))
         plan = validate(self._manager, template, parameters, group, identifier.name)
@@ -181,6 +184,7 @@ class Deployments:
 
     async def _what_if(self, request: ArmRequest) -> web.Response:
         identifier = self._identifier(request)
+        check_may_write(self._manager.faults, identifier, f"{TYPE}/write")
         template, parameters = self._content(request)
         group = self._groups.document(self._manager.require_group(identifier))
         plan = validate(self._manager, template, parameters, group, identifier.name)
@@ -191,7 +195,11 @@ class Deployments:
             if known and len(resource.id.types) == 1 and resource.id.key not in planned:
                 body = self._manager.view(resource)
                 changes.append({"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body})
-        return web.json_response({"status": "Succeeded", "properties": {"changes": changes}})
+        operation = self._manager.operations.start(
+            TYPE.partition("/")[0], "westus3", identifier.subscription, _nothing()
+        )
+        operation.answer = {"status": "Succeeded", "properties": {"changes": changes}}
+        return web.Response(status=202, headers=location_headers(request, operation))
 
     async def _cancel(self, request: ArmRequest) -> web.Response:
         deployment = self._require(request)
@@ -267,7 +275,7 @@ class Deployments:
         properties = request.require_body().get("properties")
         if not isinstance(properties, dict):
             raise ArmError("InvalidRequestContent", "The property 'properties' is required.", target="properties")
-        if properties.get("mode", "Incremental").lower() != "incremental":
+        if str(properties.get("mode") or "Incremental").lower() != "incremental":
             raise ArmError(
                 "NotImplementedByLocalCloud",
                 "The local cloud deploys in mode Incremental only.",
@@ -288,6 +296,10 @@ class Deployments:
                 target="properties.parameters",
             )
         return template, parameters
+
+
+async def _nothing() -> None:
+    """What is left to do for an answer that is known already."""
 
 
 def _document(deployment: StoredResource) -> JsonObject:

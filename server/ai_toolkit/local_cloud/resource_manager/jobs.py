@@ -1,10 +1,12 @@
 """Jobs of Container Apps: fine-tuning made them, and this product only reads them."""
 
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.resource_manager.managed_environments import API_VERSIONS
-from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType
+from ai_toolkit.local_cloud.arm_error import JsonObject, JsonValue
+from ai_toolkit.local_cloud.resource_manager.managed_environments import API_VERSIONS, require_environment
+from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 from ai_toolkit.local_cloud.state import StoredResource
 
 
@@ -14,6 +16,17 @@ class Jobs(ResourceType):
     name: ClassVar[str] = "Microsoft.App/jobs"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
 
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent; ArmError 404 when its managed environment does not exist."""
+        del existing
+        given = properties(body)
+        environment = require_environment(self.store, given.get("environmentId"), f"job '{identifier.name}'")
+        profile = given.get("workloadProfileName") or "Consumption"
+        return {
+            **body,
+            "properties": {**given, "environmentId": str(environment.id), "workloadProfileName": profile},
+        }
+
     def view(self, resource: StoredResource) -> JsonObject:
         """The job without its secrets' values."""
         body = super().view(resource)
@@ -21,3 +34,19 @@ class Jobs(ResourceType):
         if "secrets" in configuration:
             configuration["secrets"] = [{"name": secret.get("name")} for secret in configuration["secrets"] or []]
         return {**body, "properties": {**body["properties"], "configuration": configuration}}
+
+    def actions(self) -> Mapping[str, Action]:
+        """Reading the secrets; starting and stopping is not emulated."""
+        return {"listsecrets": self._list_secrets}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """`listSecrets()` of templates."""
+        return {"listsecrets": _secret_values}
+
+    async def _list_secrets(self, job: StoredResource, _body: JsonObject) -> JsonValue:
+        return _secret_values(job)
+
+
+def _secret_values(job: StoredResource) -> JsonObject:
+    secrets = (properties(job.body).get("configuration") or {}).get("secrets") or []
+    return {"value": [{"name": secret["name"], "value": secret.get("value")} for secret in secrets]}

@@ -9,14 +9,18 @@ from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
 
-API_VERSIONS = frozenset({"2026-07-01", "2026-01-01", "2025-07-01", "2025-01-01", "2024-03-01", "2023-05-01"})
+API_VERSIONS = frozenset(
+    {"2026-07-01", "2026-01-01", "2025-07-01", "2025-01-01", "2024-03-01", "2023-11-02-preview", "2023-05-01"}
+)
 APP_TYPE = "Microsoft.App/containerApps"
 GPUS_PER_ENVIRONMENT = 1
+REGIONS_WITHOUT_GPU = frozenset({"northeurope", "norwayeast"})
 CONSUMPTION = {"name": "Consumption", "workloadProfileType": "Consumption"}
 PROFILE_TYPES = {
     "Consumption": ("Consumption", 4, 8, 0, "Consumption"),
     "Consumption-GPU-NC8as-T4": ("Consumption GPU NC8as T4", 8, 56, 1, "GPU"),
     "Consumption-GPU-NC24-A100": ("Consumption GPU NC24 A100", 24, 220, 1, "GPU"),
+    "NC24-A100": ("Dedicated GPU NC24 A100", 24, 220, 1, "GPU-NC-A100"),
     "D4": ("General purpose D4", 4, 16, 0, "GeneralPurpose"),
     "E4": ("Memory optimized E4", 4, 32, 0, "MemoryOptimized"),
 }
@@ -29,6 +33,7 @@ class ManagedEnvironments(ResourceType):
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
     name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
+    working_state: ClassVar[str] = "InfrastructureSetupInProgress"
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -164,6 +169,19 @@ def environment_of(app_body: JsonObject) -> str:
     return ResourceId.parse(named).key if isinstance(named, str) and named else ""
 
 
+def require_environment(store: ResourceStore, environment_id: JsonValue, what: str) -> StoredResource:
+    """The managed environment of that id, or ArmError 404 saying what needs it."""
+    environment = store.get(ResourceId.parse(str(environment_id))) if environment_id else None
+    if environment is None:
+        raise ArmError(
+            "ManagedEnvironmentNotFound",
+            f"The managed environment '{environment_id}' of the {what} does not exist.",
+            status=404,
+            target="properties.environmentId",
+        )
+    return environment
+
+
 def dns_suffix(environment: ResourceId) -> str:
     """A domain that cannot exist: apps of the local cloud are reached by port, not by name."""
     return f"{environment.name}.local.invalid"
@@ -196,6 +214,7 @@ def check_profile(environment: StoredResource, name: JsonValue) -> None:
 
 def available_profile_types(subscription: str, location: str) -> list[JsonObject]:
     """The kinds of workload profile that a region offers."""
+    without_gpu = location.replace(" ", "").lower() in REGIONS_WITHOUT_GPU
     return [
         {
             "id": f"/subscriptions/{subscription}/providers/Microsoft.App/locations/{location}"
@@ -213,6 +232,7 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
             },
         }
         for kind, (display, cores, memory_gib, gpus, category) in PROFILE_TYPES.items()
+        if not (gpus and without_gpu)
     ]
 
 

@@ -15,6 +15,7 @@ from ai_toolkit.local_cloud.arm_error import (
 from ai_toolkit.local_cloud.faults import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.registration import check_registered
 from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
@@ -29,7 +30,7 @@ class ResourceManager:
     def __init__(
         self, store: ResourceStore, operations: Operations, faults: Faults, types: Iterable[ResourceType]
     ) -> None:
-        self._faults = faults
+        self.faults = faults
         self.store = store
         self.operations = operations
         operations.view = lambda identifier: self.view(self.require(identifier))
@@ -62,11 +63,28 @@ class ResourceManager:
         """The resource's type; ArmError when the PUT is wrong whatever the state is."""
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
-        resource_type.check(identifier, body)
+        check_registered(self.store, identifier.subscription, identifier.namespace)
+        self._check_policy(identifier, body)
+        if resource_type.has_location and "location" not in body:
+            resource_type.check(identifier, body)  # which has Azure's own code for this
         check_body(identifier.type, _as_sent(body))
+        resource_type.check(identifier, body)
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type
+
+    def _check_policy(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse what a policy forbids, in the words of Azure Policy."""
+        is_account = identifier.type.lower() == "microsoft.storage/storageaccounts"
+        if is_account and self.faults.forbids_shared_key and properties(body).get("allowSharedKeyAccess") is not False:
+            policy = "Storage accounts should prevent shared key access"
+            raise ArmError(
+                "RequestDisallowedByPolicy",
+                f"Resource '{identifier.name}' was disallowed by policy. Error Type: PolicyViolation, "
+                f"Policy Definition Name : {policy}, Policy Assignment Name : local.",
+                status=403,
+                target=identifier.name,
+            )
 
     def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
         """The resource as stored before it is provisioned, and whether it is new."""
@@ -87,7 +105,7 @@ class ResourceManager:
                 "lastModifiedByType": "User",
                 "lastModifiedAt": now,
             },
-            "properties": {**properties(merged), "provisioningState": "InProgress"},
+            "properties": {**properties(merged), "provisioningState": resource_type.working_state},
         }
         return self.store.put(identifier, merged), existing is None
 
@@ -117,7 +135,7 @@ class ResourceManager:
 
     async def _suffer(self, resource: StoredResource) -> None:
         """Let a fault happen that was asked for."""
-        fault = self._faults.for_resource(str(resource.id))
+        fault = self.faults.for_resource(str(resource.id))
         if fault is not None and fault.kind is Kind.RESOURCE_HANGS:
             await asyncio.Event().wait()
         if fault is not None:
@@ -143,10 +161,19 @@ class ResourceManager:
         """The stored resource, or 404."""
         check_subscription(identifier.subscription)
         self.require_group(identifier)
-        found = self.store.get(identifier)
+        found = self.store.get(identifier) or self._implicit(identifier)
         if found is None:
             raise resource_not_found(str(identifier), identifier.group)
         return found
+
+    def _implicit(self, identifier: ResourceId) -> StoredResource | None:
+        """A part that every parent has from the beginning."""
+        found = self.find_type(identifier.type)
+        if found is None or not found.is_implicit or not found.name_pattern.fullmatch(identifier.name.lower()):
+            return None
+        parent = self.store.get(identifier.parent)
+        kind, name = identifier.types[-1], identifier.name.lower()
+        return StoredResource(parent.id.child(kind, name), {"properties": {}}) if parent else None
 
     def require_group(self, identifier: ResourceId) -> StoredResource:
         """The resource group, or 404."""
@@ -160,8 +187,13 @@ class ResourceManager:
         return self.type_of(resource.id, None).view(resource)
 
     def list(self, scope: str, resource_type: str) -> list[JsonObject]:
-        """Resources of one type below a scope."""
-        return [self.view(resource) for resource in self.store.below(scope, resource_type)]
+        """Resources of one type below a scope; those that every parent has, too."""
+        found = {resource.id.key: resource for resource in self.store.below(scope, resource_type)}
+        if (kind := self.find_type(resource_type)) is not None and kind.is_implicit:
+            parent = ResourceId.parse(scope)
+            implicit = self._implicit(parent.child(kind.name.rpartition("/")[2], "default"))
+            found = found or ({implicit.id.key: implicit} if implicit else {})
+        return [self.view(resource) for resource in found.values()]
 
     async def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and its parts, the parts first; one that is not there is no error."""

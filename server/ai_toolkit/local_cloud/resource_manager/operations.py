@@ -32,6 +32,7 @@ class Operation:
     status: str = "InProgress"
     error: JsonObject | None = None
     resource: str | None = None  # whose GET is the result; None where nothing is left
+    answer: JsonObject | None = None  # the result itself, where it is no resource; not kept over a restart
 
     def document(self) -> JsonObject:
         """The body that polling returns."""
@@ -104,6 +105,8 @@ class Operations:
             return web.Response(status=202, headers={**poll_headers(), "Location": str(request.http.url)})
         if operation.error is not None:
             return web.json_response({"error": operation.error}, status=400)
+        if operation.answer is not None:
+            return web.json_response(operation.answer)
         if operation.resource is None or self.view is None:
             return web.Response(status=204)
         return web.json_response(self.view(ResourceId.parse(operation.resource)))

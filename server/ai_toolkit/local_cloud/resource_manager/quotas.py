@@ -49,6 +49,8 @@ class Quotas:
     async def _location_usages(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
         check_location(request.names["location"])
+        if self._ground.faults.has_no_usages:
+            return web.json_response({"value": []})
         return web.json_response({"value": usage_documents(self._ground.gpus_in_use(), self._ground.gpu_limit)})
 
     async def _profile_types(self, request: ArmRequest) -> web.Response:

@@ -22,6 +22,7 @@ class ResourceType:
     api_versions: ClassVar[frozenset[str]]
     has_location: ClassVar[bool] = True
     created_status: ClassVar[int] = 201
+    working_state: ClassVar[str] = "InProgress"  # provisioningState while it is being provisioned
     is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
     name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"

@@ -10,7 +10,6 @@ from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, not_emulated
 from ai_toolkit.local_cloud.resource_manager.relaxed_json import read_json
 
 PAGE_LENGTH = 100
-LARGEST_BODY_BYTES = 4 * 1024 * 1024  # Azure's own limit for a template
 
 
 @dataclass(frozen=True)

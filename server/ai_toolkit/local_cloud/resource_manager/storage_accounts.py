@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
-from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
 from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
@@ -25,8 +25,9 @@ class StorageAccounts(ResourceType):
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
-    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9]{3,24}")
+    name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
+    working_state: ClassVar[str] = "Creating"
 
     def __init__(self, store: ResourceStore, shares: Shares, files_url: Callable[[], str]) -> None:
         super().__init__(store)
@@ -139,6 +140,12 @@ class FileServices(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
     name_rule: ClassVar[str] = "it is always 'default'"
 
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The file service; its provisioning state is not part of Azure's answer."""
+        body = super().view(resource)
+        shown = {key: value for key, value in properties(body).items() if key != "provisioningState"}
+        return {**body, "properties": shown}
+
 
 class FileShares(ResourceType):
     """Microsoft.Storage/storageAccounts/fileServices/shares."""
@@ -146,7 +153,7 @@ class FileShares(ResourceType):
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices/shares"
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     has_location: ClassVar[bool] = False
-    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+    name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME
     name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"
 
     def __init__(self, store: ResourceStore, shares: Shares) -> None:

@@ -1,4 +1,4 @@
-"""The subscriptions that a caller sees, their tenants, locations and resource providers."""
+"""The subscriptions that a caller sees, their tenants and locations."""
 
 from aiohttp import web
 
@@ -17,23 +17,6 @@ LOCATIONS = {
     "westeurope": ("West Europe", "Europe", "52.3667", "4.9"),
     "australiaeast": ("Australia East", "Asia Pacific", "-33.86", "151.2094"),
 }
-PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "Microsoft.App": {
-        "managedEnvironments": ("2025-07-01", "2025-01-01", "2024-03-01"),
-        "containerApps": ("2025-07-01", "2025-01-01", "2024-03-01"),
-        "jobs": ("2025-07-01", "2025-01-01", "2024-03-01"),
-        "locations": ("2025-07-01", "2025-01-01", "2024-03-01"),
-        "operations": ("2025-07-01", "2025-01-01", "2024-03-01"),
-    },
-    "Microsoft.Storage": {"storageAccounts": ("2025-08-01", "2025-01-01", "2023-05-01")},
-    "Microsoft.OperationalInsights": {"workspaces": ("2025-07-01", "2025-02-01", "2023-09-01")},
-    "Microsoft.Resources": {
-        "resourceGroups": ("2025-04-01", "2022-09-01"),
-        "deployments": ("2025-04-01", "2022-09-01"),
-        "subscriptions": ("2022-12-01",),
-        "tenants": ("2022-12-01",),
-    },
-}
 
 
 def add_routes(routes: Routes) -> None:
@@ -42,9 +25,6 @@ def add_routes(routes: Routes) -> None:
     routes.add("GET", "/subscriptions", _subscriptions)
     routes.add("GET", "/subscriptions/{subscription}", _subscription)
     routes.add("GET", "/subscriptions/{subscription}/locations", _locations)
-    routes.add("GET", "/subscriptions/{subscription}/providers", _providers)
-    routes.add("GET", "/subscriptions/{subscription}/providers/{namespace}", _provider)
-    routes.add("POST", "/subscriptions/{subscription}/providers/{namespace}/register", _provider)
 
 
 def check_subscription(subscription: str) -> None:
@@ -143,41 +123,3 @@ async def _locations(request: ArmRequest) -> web.Response:
         for name, (display, geography, latitude, longitude) in LOCATIONS.items()
     ]
     return web.json_response({"value": value})
-
-
-async def _providers(request: ArmRequest) -> web.Response:
-    check_subscription(request.names["subscription"])
-    return web.json_response({"value": [_provider_document(request, namespace) for namespace in PROVIDERS]})
-
-
-async def _provider(request: ArmRequest) -> web.Response:
-    check_subscription(request.names["subscription"])
-    wanted = request.names["namespace"].lower()
-    for namespace in PROVIDERS:
-        if namespace.lower() == wanted:
-            return web.json_response(_provider_document(request, namespace))
-    raise ArmError(
-        "InvalidResourceNamespace",
-        f"The resource namespace '{request.names['namespace']}' is invalid.",
-        status=404,
-    )
-
-
-def _provider_document(request: ArmRequest, namespace: str) -> JsonObject:
-    displays = [display for display, *_rest in LOCATIONS.values()]
-    return {
-        "id": f"/subscriptions/{request.names['subscription']}/providers/{namespace}",
-        "namespace": namespace,
-        "registrationState": "Registered",
-        "registrationPolicy": "RegistrationRequired",
-        "resourceTypes": [
-            {
-                "resourceType": resource_type,
-                "locations": displays,
-                "apiVersions": list(versions),
-                "defaultApiVersion": versions[0],
-                "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
-            }
-            for resource_type, versions in PROVIDERS[namespace].items()
-        ],
-    }

@@ -24,6 +24,7 @@ class Workspaces(ResourceType):
     )
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
     name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
+    working_state: ClassVar[str] = "Creating"
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent with Azure's defaults; keys and customer id of an existing one stay."""

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
 from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
@@ -21,6 +22,7 @@ from ai_toolkit.local_cloud.template.text_functions import FunctionError
 log = logging.getLogger(__name__)
 
 Value = Any  # a JSON value
+_ABSENT: Final = object()
 
 
 class RunningSurroundings:
@@ -47,6 +49,14 @@ class RunningSurroundings:
         del api_version
         body = self._manager.view(self._manager.require(self._resolve(name)))
         return body if full else body.get("properties", {})
+
+    def references(self, symbol: str, *, full: bool) -> list[Value]:
+        """The properties of a loop's resources now, or the whole of them."""
+        prefix = f"{symbol.lower()}["
+        found = [planned.symbol for name, planned in self._planned.items() if name.startswith(prefix)]
+        if not found:
+            raise FunctionError(f"The template has no resource collection '{symbol}'.")
+        return [self.reference(one, None, full=full) for one in found]
 
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """What a `list…` function of a template returns."""
@@ -261,7 +271,26 @@ def _differences(before: Value, after: Value, path: str = "") -> list[JsonObject
         return found
     if before == after or _unknown(after):
         return []
+    if isinstance(before, list) and isinstance(after, list):
+        children = [
+            child
+            for index, (one, other) in enumerate(zip_longest(before, after, fillvalue=_ABSENT))
+            for child in _item_differences(one, other, str(index))
+        ]
+        return [{"path": path, "propertyChangeType": "Array", "children": children}] if children else []
     return [{"path": path, "propertyChangeType": "Modify", "before": before, "after": after}]
+
+
+def _item_differences(before: Value, after: Value, index: str) -> list[JsonObject]:
+    """What changes at one place of an array."""
+    if before is _ABSENT:
+        return [{"path": index, "propertyChangeType": "Create", "after": after}]
+    if after is _ABSENT:
+        return [{"path": index, "propertyChangeType": "Delete", "before": before}]
+    below = _differences(before, after)
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [{"path": index, "propertyChangeType": "Modify", "children": below}] if below else []
+    return [{**one, "path": index} for one in below]
 
 
 def _unknown(value: Value) -> bool:

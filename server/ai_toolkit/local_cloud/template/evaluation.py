@@ -6,6 +6,7 @@ from typing import Final
 
 from ai_toolkit.local_cloud.arm_error import JsonObject
 from ai_toolkit.local_cloud.template import syntax
+from ai_toolkit.local_cloud.template.date_functions import DATE_FUNCTIONS
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
 from ai_toolkit.local_cloud.template.scope import LoopVariable, Scope, Value, check_count, invalid_template
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
@@ -13,6 +14,7 @@ from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Me
 from ai_toolkit.local_cloud.template.text_functions import TEXT_FUNCTIONS, FunctionError, kind, text
 from ai_toolkit.local_cloud.template.value_functions import VALUE_FUNCTIONS, try_get
 
+PLAIN_FUNCTIONS: Final = {**TEXT_FUNCTIONS, **VALUE_FUNCTIONS, **DATE_FUNCTIONS}
 DEEPEST: Final = 200  # evaluations within evaluations: variables that need each other
 
 
@@ -141,7 +143,7 @@ def _call(name: str, arguments: tuple[Expression, ...], scope: Scope, place: str
         scoped, fewest, most = SCOPE_FUNCTIONS[lowered]
         check_count(name, len(values), fewest, most, place)
         return scoped(scope, values, place)
-    plain = TEXT_FUNCTIONS.get(lowered) or VALUE_FUNCTIONS.get(lowered)
+    plain = PLAIN_FUNCTIONS.get(lowered)
     if plain is not None:
         check_count(name, len(values), plain[1], plain[2], place)
         return plain[0](*values)
@@ -158,9 +160,8 @@ def is_known_function(name: str, custom: Mapping[str, JsonObject]) -> bool:
     return (
         lowered in LAZY_FUNCTIONS
         or lowered in SCOPE_FUNCTIONS
-        or lowered == "variables"
-        or lowered in TEXT_FUNCTIONS
-        or lowered in VALUE_FUNCTIONS
+        or lowered in {"variables", "lambda"}
+        or lowered in PLAIN_FUNCTIONS
         or lowered in custom
         or (lowered.startswith("list") and "." not in lowered)
     )

@@ -12,9 +12,10 @@ from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expres
 from ai_toolkit.local_cloud.template.parameters import read_parameters
 from ai_toolkit.local_cloud.template.scope import LoopVariable, NotYetKnownError, Scope, Surroundings, invalid_template
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member
+from ai_toolkit.local_cloud.template.template_shape import check_shape
 
 Value = Any  # a JSON value
-RUNTIME_FUNCTIONS = frozenset({"reference"})  # besides every `list…`
+RUNTIME_FUNCTIONS = frozenset({"reference", "references"})  # besides every `list…`
 NOT_IN_BODY = frozenset({"condition", "dependsOn", "copy", "apiVersion", "type", "name", "existing", "scope",
                          "comments", "metadata", "resources", "import", "resourceGroup", "subscriptionId"})  # fmt: skip
 
@@ -53,6 +54,11 @@ class UnknownYet:
         """Never: the resource may not exist yet."""
         del api_version, full
         raise NotYetKnownError(name)
+
+    def references(self, symbol: str, *, full: bool) -> list[Value]:
+        """Never: the resources may not exist yet."""
+        del full
+        raise NotYetKnownError(symbol)
 
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """Never: the resource may not exist yet."""
@@ -96,10 +102,8 @@ def make_plan(
 def _check_shape(template: JsonObject) -> None:
     if not isinstance(template.get("$schema"), str) or "deploymentTemplate" not in template["$schema"]:
         raise invalid_template("The template needs a '$schema' of deployment templates", "$schema")
-    resources = template.get("resources")
-    if not isinstance(resources, list | dict):
-        raise invalid_template("The template needs 'resources'", "resources")
-    if isinstance(resources, dict) != str(template.get("languageVersion", "1.0")).startswith("2"):
+    check_shape(template)
+    if isinstance(template["resources"], dict) != str(template.get("languageVersion", "1.0")).startswith("2"):
         raise invalid_template("Symbolic resource names and languageVersion 2.0 belong together", "languageVersion")
     for section in ("imports", "extensions"):
         if template.get(section):
@@ -288,7 +292,24 @@ def _with_needs(resources: list[PlannedResource], template: JsonObject) -> Itera
         parent = str(resource.id.parent).lower()
         if len(resource.id.types) > 1 and parent in by_name:
             found |= by_name[parent]
+        found |= _earlier_batches(source, resource)
         yield replace(resource, needs=frozenset(found - {resource.symbol}))
+
+
+def _earlier_batches(source: JsonObject, resource: PlannedResource) -> set[str]:
+    """The copies that come before this one's batch, where the loop is serial."""
+    loop, index = source.get("copy"), resource.scope.current_copy
+    if not isinstance(loop, dict) or index is None or str(loop.get("mode", "parallel")).lower() != "serial":
+        return set()
+    size = evaluate(loop.get("batchSize", 1), resource.scope, f"{resource.place}.copy.batchSize")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise invalid_template("The batch size of a copy loop must be a positive integer", resource.place)
+    return {f"{_loop_symbol(resource)}[{earlier}]" for earlier in range(index // size * size)}
+
+
+def _loop_symbol(resource: PlannedResource) -> str:
+    """The symbol of the loop that the resource is a copy in, which ends in its index."""
+    return resource.symbol.rpartition("[")[0]
 
 
 def _source(template: JsonObject, resource: PlannedResource) -> JsonObject:

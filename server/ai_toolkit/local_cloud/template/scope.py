@@ -26,6 +26,9 @@ class Surroundings(Protocol):
     def reference(self, name: str, api_version: str | None, *, full: bool) -> Value:
         """The runtime state of a resource, by symbolic name, name or id."""
 
+    def references(self, symbol: str, *, full: bool) -> list[Value]:
+        """The runtime states of a loop's resources, in the order of the loop."""
+
     def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
         """What a `list…` function returns."""
 

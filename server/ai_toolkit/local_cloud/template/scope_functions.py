@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from ai_toolkit.local_cloud.arm_error import JsonObject
 from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, TENANT
+from ai_toolkit.local_cloud.template.date_functions import utc_now
 from ai_toolkit.local_cloud.template.scope import Scope, Value, invalid_template
-from ai_toolkit.local_cloud.template.text_functions import integer, text, utc_now
+from ai_toolkit.local_cloud.template.text_functions import integer, text
 
 
 def _parameters(scope: Scope, values: list[Value], place: str) -> Value:
@@ -75,6 +76,13 @@ def _reference(scope: Scope, values: list[Value], _place: str) -> Value:
     return scope.surroundings.reference(text(values[0], "reference"), version, full=full)
 
 
+def _references(scope: Scope, values: list[Value], place: str) -> list[Value]:
+    which = text(values[1], "references").lower() if len(values) > 1 else "properties"
+    if which not in {"full", "properties"}:
+        raise invalid_template("The function 'references' takes 'Full' or 'Properties' as second argument", place)
+    return scope.surroundings.references(text(values[0], "references"), full=which == "full")
+
+
 def _resource_info(scope: Scope, values: list[Value], place: str) -> JsonObject:
     symbol = text(values[0], "resourceInfo")
     identifier = scope.surroundings.resource_id_of(symbol)
@@ -113,6 +121,7 @@ SCOPE_FUNCTIONS: dict[str, tuple[ScopeFunction, int, int | None]] = {
     "subscriptionresourceid": (_subscription_resource_id, 2, None),
     "tenantresourceid": (lambda s, v, p: _extension_resource_id(s, ["", *v], p), 2, None),
     "reference": (_reference, 1, 3),
+    "references": (_references, 1, 2),
     "resourceinfo": (_resource_info, 1, 1),
     "resourcegroup": (lambda scope, _values, _place: scope.group, 0, 0),
     "subscription": (lambda scope, _values, _place: scope.subscription, 0, 0),

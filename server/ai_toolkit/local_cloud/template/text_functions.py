@@ -1,16 +1,16 @@
-"""String and date functions of ARM templates, on values that are already evaluated."""
+"""String functions of ARM templates, on values that are already evaluated."""
 
 import base64
 import json
 import re
 import urllib.parse
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from ai_toolkit.local_cloud.template.unique_string import guid, unique_string
 
 Value = Any  # a JSON value
+LONGEST_TEXT = 131_072  # more than a parameter or a template's value may have on Azure
 
 
 class FunctionError(Exception):
@@ -46,6 +46,12 @@ def to_string(value: Value) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def _width(width: int, function: str) -> int:
+    if abs(width) > LONGEST_TEXT:
+        raise FunctionError(f"The function '{function}' makes text of at most {LONGEST_TEXT} characters.")
+    return width
+
+
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(?::([^}]*))?\}")
 
 
@@ -59,7 +65,7 @@ def format_text(template: Value, *arguments: Value) -> str:
         if index >= len(arguments):
             raise FunctionError(f"The function 'format' has no argument for '{match[0]}'.")
         shown = _formatted(arguments[index], match[3])
-        width = int(match[2] or 0)
+        width = _width(int(match[2] or 0), "format")
         return shown.rjust(width) if width >= 0 else shown.ljust(-width)
 
     return _PLACEHOLDER.sub(replace, text(template, "format"))
@@ -69,6 +75,8 @@ def _formatted(value: Value, form: str | None) -> str:
     if not form or not isinstance(value, int) or isinstance(value, bool):
         return to_string(value)
     code, digits = form[0].upper(), form[1:]
+    if digits.isdigit():
+        _width(int(digits), "format")
     if code == "D" and digits.isdigit():
         return f"{value:0{int(digits)}d}"
     if code == "X" and (digits.isdigit() or not digits):
@@ -110,39 +118,10 @@ def join(values: Value, separator: Value) -> str:
 
 def pad_left(value: Value, width: Value, fill: Value = " ") -> str:
     """A string at least so wide."""
-    return to_string(value).rjust(integer(width, "padLeft"), text(fill, "padLeft"))
-
-
-def utc_now(form: Value = "yyyyMMddTHHmmssZ") -> str:
-    """The time now in one of .NET's formats."""
-    return _net_date(datetime.now(UTC), text(form, "utcNow"))
-
-
-_STANDARD_DATES = {"d": "M/d/yyyy", "s": "yyyy-MM-ddTHH:mm:ss", "u": "yyyy-MM-dd HH:mm:ssZ"}
-_DATE_PARTS = {
-    "yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "hh": "%I", "mm": "%M", "ss": "%S",
-}  # fmt: skip
-
-
-def _net_date(moment: datetime, form: str) -> str:
-    if form in {"o", "O"}:
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
-    form = _STANDARD_DATES.get(form, form)
-
-    def replace(match: re.Match[str]) -> str:
-        part = match[0]
-        if part in _DATE_PARTS:
-            return moment.strftime(_DATE_PARTS[part])
-        singles = {
-            "M": moment.month,
-            "d": moment.day,
-            "H": moment.hour,
-            "m": moment.minute,
-            "s": moment.second,
-        }
-        return str(singles[part]) if part in singles else part
-
-    return re.sub(r"yyyy|yy|MM|dd|HH|hh|mm|ss|[MdHms]", replace, form)
+    filler = text(fill, "padLeft")
+    if len(filler) != 1:
+        raise FunctionError("The function 'padLeft' fills with one character.")
+    return to_string(value).rjust(_width(integer(width, "padLeft"), "padLeft"), filler)
 
 
 def base64_to_string(value: Value) -> str:
@@ -166,7 +145,10 @@ def data_uri_to_string(value: Value) -> str:
     head, comma, data = text(value, "dataUriToString").partition(",")
     if not head.startswith("data:") or not comma:
         raise FunctionError("The function 'dataUriToString' expects a data URI.")
-    return base64.b64decode(data).decode() if head.endswith(";base64") else urllib.parse.unquote(data)
+    try:
+        return base64.b64decode(data).decode() if head.endswith(";base64") else urllib.parse.unquote(data)
+    except ValueError as error:
+        raise FunctionError("The function 'dataUriToString' was given something else than base 64.") from error
 
 
 def _uri(base: Value, relative: Value) -> str:

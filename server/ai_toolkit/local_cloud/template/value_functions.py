@@ -196,6 +196,17 @@ def to_int(value: Value) -> int:
         raise FunctionError(f"The function 'int' cannot read '{value}'.") from error
 
 
+def to_float(value: Value) -> float:
+    """A number from text or a number."""
+    found = parse_json(value) if isinstance(value, str) else value
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise FunctionError(f"The function 'float' cannot read {kind(value)}.")
+    try:
+        return float(found)
+    except OverflowError as error:
+        raise FunctionError("The function 'float' cannot hold so large a number.") from error
+
+
 def to_bool(value: Value) -> bool:
     """A boolean from text or a number."""
     if isinstance(value, str) and value.lower() in {"true", "false", "1", "0"}:
@@ -226,6 +237,11 @@ def _index_from_end(value: Value, position: Value) -> Value:
     return items[-back]
 
 
+def _try_index_from_end(value: Value, position: Value) -> Value:
+    items, back = array_of(value, "tryIndexFromEnd"), integer(position, "tryIndexFromEnd")
+    return items[-back] if 1 <= back <= len(items) else None
+
+
 def try_get(value: Value, *path: Value) -> Value:
     """What is found along a path, or null where it ends early."""
     for step in path:
@@ -253,13 +269,13 @@ VALUE_FUNCTIONS: dict[str, tuple[Callable[..., Value], int, int | None]] = {
     "false": (lambda: False, 0, 0),
     "first": (first, 1, 1),
     "flatten": (flatten, 1, 1),
-    "float": (lambda v: float(parse_json(v) if isinstance(v, str) else v), 1, 1),
+    "float": (to_float, 1, 1),
     "greater": (_compare("greater", lambda a, b: bool(a > b)), 2, 2),
     "greaterorequals": (_compare("greaterOrEquals", lambda a, b: bool(a >= b)), 2, 2),
     "indexfromend": (_index_from_end, 2, 2),
     "int": (to_int, 1, 1),
     "intersection": (intersection, 2, None),
-    "items": (lambda v: [{"key": k, "value": object_of(v, "items")[k]} for k in sorted(v)], 1, 1),
+    "items": (lambda v: [{"key": k, "value": item} for k, item in sorted(object_of(v, "items").items())], 1, 1),
     "last": (last, 1, 1),
     "length": (length, 1, 1),
     "less": (_compare("less", lambda a, b: bool(a < b)), 2, 2),
@@ -278,6 +294,6 @@ VALUE_FUNCTIONS: dict[str, tuple[Callable[..., Value], int, int | None]] = {
     "take": (take, 2, 2),
     "true": (lambda: True, 0, 0),
     "tryget": (try_get, 2, None),
-    "tryindexfromend": (lambda v, n: v[-n] if isinstance(v, list) and 1 <= n <= len(v) else None, 2, 2),
+    "tryindexfromend": (_try_index_from_end, 2, 2),
     "union": (union, 1, None),
 }

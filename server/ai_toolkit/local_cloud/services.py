@@ -1,0 +1,120 @@
+"""What runs behind the ports: every resource, share and app of one home folder."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.faults import Faults
+from ai_toolkit.local_cloud.files.service import FileService
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
+from ai_toolkit.local_cloud.files.side_data import SideData
+from ai_toolkit.local_cloud.home import Address, HomeFolder
+from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.api_versions import check_api_version
+from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
+from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
+from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
+from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+    EnvironmentStorages,
+    ManagedEnvironments,
+)
+from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.providers import Providers
+from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
+from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
+from ai_toolkit.local_cloud.resource_manager.resources import Resources
+from ai_toolkit.local_cloud.resource_manager.revisions import Revisions
+from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
+from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
+    FileServices,
+    FileShares,
+    StorageAccounts,
+)
+from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
+from ai_toolkit.local_cloud.state import ResourceStore
+
+
+class Services:
+    """The Resource Manager and the file service, with the apps that they run."""
+
+    def __init__(  # noqa: PLR0913  # the two stores, the folder and what the ports know
+        self,
+        home: HomeFolder,
+        *,
+        store: ResourceStore,
+        side_data: SideData,
+        faults: Faults,
+        address: Address,
+        issue_token: Callable[[timedelta], str],
+    ) -> None:
+        self._operations = Operations(store)
+        shares = Shares(home.shares, side_data)
+        accounts = StorageAccounts(store, shares, lambda: address.files)
+        file_shares = FileShares(store, shares)
+        environments = ManagedEnvironments(store)
+        replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
+        ground = Ground(home, store, shares, accounts.account_keys, replica_environments, faults)
+        self._apps = ContainerApps(ground, lambda: address.resource_manager, issue_token)
+        manager = ResourceManager(
+            store,
+            self._operations,
+            faults,
+            (
+                accounts,
+                FileServices(store),
+                file_shares,
+                Workspaces(store),
+                environments,
+                EnvironmentStorages(store),
+                self._apps,
+                Jobs(store),
+            ),
+        )
+        groups = ResourceGroups(manager)
+        self._deployments = Deployments(manager, groups)
+        self._resources = Resources(manager)
+        self._files = FileService(
+            shares,
+            accounts.account_keys,
+            ShareRecords(file_shares.quota_gib, file_shares.record, file_shares.forget),
+        )
+        self._routes = Routes()
+        subscriptions.add_routes(self._routes)
+        Providers(manager, faults).add_routes(self._routes)
+        groups.add_routes(self._routes)
+        self._deployments.add_routes(self._routes)
+        Quotas(manager, environments, accounts, ground).add_routes(self._routes)
+        Revisions(manager, self._apps).add_routes(self._routes)
+        operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
+        self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)
+        self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
+
+    async def resume(self) -> None:
+        """Take up what an earlier process left."""
+        self._deployments.fail_interrupted()
+        await self._apps.resume()
+
+    async def close(self) -> None:
+        """Cancel what runs, and end every replica."""
+        await self._operations.close()
+        await self._apps.close()
+
+    async def answer_management(self, http: web.Request) -> web.StreamResponse:
+        """The answer to a request to the Resource Manager; raises ArmError."""
+        request = await read_request(http)
+        if "api-version" in request.query:  # a log stream has none
+            check_api_version(request.segments, request.api_version)
+        found = self._routes.find(request.method, request.segments)
+        if found is None:
+            return await self._resources.answer(request)
+        handler, names = found
+        return await handler(request.with_names(names))
+
+    async def answer_files(self, http: web.Request) -> web.StreamResponse:
+        """The answer to any request to the Files port."""
+        return await self._files.answer(http)

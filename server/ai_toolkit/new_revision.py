@@ -1,0 +1,88 @@
+"""A new revision in the place of the one that serves, also where the GPU quota does not allow two."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_toolkit.errors import AiToolkitError, RevisionFailed
+from ai_toolkit.ui import Ui
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
+
+_LOOK_AGAIN_SECONDS: Final = 0.3
+_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
+
+
+@asynccontextmanager
+async def new_revision(
+    apps: "ContainerApps", before: "ContainerApp", properties: Mapping[str, Any], ui: Ui
+) -> "AsyncIterator[ContainerApp]":
+    """The app with a revision that has the changed properties, while it starts.
+
+    Where the quota does not allow a second replica, or is not known, the old revision is stopped first: the new one
+    would wait for its GPU for ever. When the block fails, the new revision is ended and the old one serves again.
+    """
+    is_running = bool(await apps.replicas(before.name, before.active_revision))
+    left = await apps.gpus_left(before) if is_running else None
+    has_stopped = is_running and (left is None or left < 1)
+    if has_stopped:
+        why = "is not known" if left is None else "allows no second replica"
+        ui.announce(f"The GPU quota {why}: {before.active_revision} is stopped before the new revision starts.")
+        await apps.deactivate(before.name, before.active_revision)
+    now = before
+    try:
+        now = await _change(apps, before, properties, ui)
+        yield now
+    except AiToolkitError:
+        await _bring_back(apps, before, now, ui)
+        raise
+
+
+async def wait_until_it_serves(apps: "ContainerApps", app: "ContainerApp", ui: Ui) -> None:
+    """Returns when the app's active revision runs, or sleeps. Raises RevisionFailed."""
+    while True:
+        state, problem = await apps.revision(app.name, app.active_revision)
+        if state in _FAILED_STATES:
+            raise RevisionFailed(app.active_revision, state, problem or "its replica ends")
+        if state in _SERVING_STATES:
+            return
+        ui.report(f"revision {app.active_revision}: {state.lower()}")
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def _change(
+    apps: "ContainerApps", before: "ContainerApp", properties: Mapping[str, Any], ui: Ui
+) -> "ContainerApp":
+    """The app as soon as it names another revision, which then starts. Raises RevisionFailed."""
+    from azure.core.exceptions import HttpResponseError  # noqa: PLC0415  (loaded by the adapter)
+
+    ui.report("making a new revision", 62)
+    changing = asyncio.ensure_future(apps.update(before, properties))
+    changing.add_done_callback(lambda task: task.cancelled() or task.exception())  # a failure is seen in the revision
+    try:
+        while True:
+            is_done = changing.done()
+            now = await apps.app(before.name)
+            if now.active_revision != before.active_revision:
+                return now
+            if is_done:
+                changing.result()
+                # The same as the latest, which had failed and was ended: it is tried again.
+                await apps.activate(now.name, now.latest_revision)
+                return replace(now, active_revision=now.latest_revision)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    except HttpResponseError as error:
+        raise RevisionFailed(before.name, "as it was", str(error.message)) from error
+    finally:
+        changing.cancel()
+
+
+async def _bring_back(apps: "ContainerApps", before: "ContainerApp", now: "ContainerApp", ui: Ui) -> None:
+    if now.active_revision != before.active_revision:
+        await apps.deactivate(now.name, now.active_revision)
+    await apps.activate(before.name, before.active_revision)
+    ui.announce(f"The new revision failed and was ended; {before.active_revision} serves again.")

@@ -1,0 +1,28 @@
+"""An inference app of a few lines, which starts in a moment."""
+
+APP = """
+import http.server, json, os, pathlib
+words = pathlib.Path(__file__).with_name("words.txt").read_text()
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"ready": True, "stage": "ready", "detail": words, "key": os.environ.get("AITK_API_KEY"),
+                           "word": os.environ.get("WORD")}).encode()
+        self.send_response(200 if self.path in ("/health", "/ready") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *about):
+        print("asked for", self.path, flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
+"""
+
+OF_ANOTHER_MAKE = """
+import http.server, os
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path in ("/", "/health") else 404)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"Hello")
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
+"""
