@@ -102,7 +102,7 @@ describe("provisioning on Azure with the editor's own account", () => {
     await editor.box.fill("from-vscode");
     await editor.screenshot("azure-group");
     await editor.box.press("Enter");
-    await editor.row("Norway East").waitFor();
+    await editor.row("West US 3").waitFor();
     await back();
     await editor.page.locator(".quick-input-message", { hasText: "Name of the new resource group" }).waitFor();
     assert.equal(await editor.box.inputValue(), "from-vscode");
@@ -120,10 +120,11 @@ describe("provisioning on Azure with the editor's own account", () => {
     await editor.row("Research").click();
     await editor.row("Create new resource group…").click();
     await editor.box.press("Enter");
-    await editor.row("Norway East").click();
+    await editor.row("West US 3").click();
   });
 
   test("the resources are made there, the account stands in the output, its tokens do not", async () => {
+    await editor.row("Provision").first().click({ timeout: 50_000 });
     await editor.notification("Provisioned for inference").waitFor({ timeout: 60_000 });
     const text = await readFile(join(workspace, "infra/inference.config.json"), "utf8");
     const config = JSON.parse(text) as Record<string, string>;

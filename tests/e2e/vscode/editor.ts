@@ -137,8 +137,9 @@ export class Editor implements AsyncDisposable {
     const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first();
     for (const deadline = Date.now() + 60_000; ; ) {
       await this.page.keyboard.press("F1");
-      await this.box.fill(`>${title}`);
       try {
+        // The key is lost while a page within the page, such as the walkthrough's, has the focus.
+        await this.box.fill(`>${title}`, { timeout: 2_000 });
         await row.waitFor({ timeout: 2_000 });
         await row.click();
         return;

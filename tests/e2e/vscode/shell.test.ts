@@ -168,6 +168,7 @@ describe("the shell with a server that plays scenes", () => {
     await editor.page.locator(".gettingStartedContainer .monaco-button", { hasText: /^Provision$/ }).click();
 
     await editor.notification("The folder infra is missing.").waitFor();
+    await editor.command("View: Close All Editors");
     await editor.clearNotifications();
   });
 
