@@ -2,7 +2,8 @@
 
 The same tree (1 000 files of 8 KiB, one of 256 MiB) goes to the local cloud's file service, a process of its own,
 once by a deploy's synchronisation and once by a sequential `upload_file` per file; each runs in a process of its own,
-so that its memory is its own. Requests are counted, and delayed, in the service.
+so that its memory is its own. Requests are counted, and delayed, in the service. Seconds count from when the Azure SDK
+is loaded, which the editor's server has done once; a command loads it each time, and that stands beside.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ FILES = 1000
 SMALL_BYTES = 8 * 1024
 LARGE_BYTES = 256 * 1024 * 1024
 DELAY_SECONDS = 0.020
+_STARTED = time.monotonic()
 
 
 def make_tree(folder: Path) -> None:
@@ -79,19 +81,21 @@ async def synchronise(url: str, share: str, folder: Path) -> None:
     from ai_toolkit.plan_sync import plan_sync
     from ai_toolkit.synchronise import synchronise as carry_out
 
+    loaded = time.monotonic() - _STARTED
     began = time.monotonic()
     files = local_files(folder)
     async with FileShare.open(url, "account", KEY, share) as opened, share_lock(opened, print):
         plan = await plan_sync(opened, files)
         if not plan.up_to_date:
             await carry_out(opened, plan, Origin.now("benchmark", None), lambda _bytes, _files: None)
-    tell(began)
+    tell(began, loaded)
 
 
 async def loop(url: str, share: str, folder: Path) -> None:
     from azure.core.credentials import AzureNamedKeyCredential
     from azure.storage.fileshare.aio import ShareClient
 
+    loaded = time.monotonic() - _STARTED
     began = time.monotonic()
     credential = AzureNamedKeyCredential("account", KEY)
     async with ShareClient(url, share_name=share, credential=credential) as client:
@@ -100,12 +104,12 @@ async def loop(url: str, share: str, folder: Path) -> None:
             path = PurePosixPath("inference") / source.name
             with source.open("rb") as stream:
                 await client.get_file_client(str(path)).upload_file(stream)
-    tell(began)
+    tell(began, loaded)
 
 
-def tell(began: float) -> None:
+def tell(began: float, loaded: float) -> None:
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": time.monotonic() - began, "peak_mib": peak_mib}))
+    print(json.dumps({"seconds": time.monotonic() - began, "loaded": loaded, "peak_mib": peak_mib}))
 
 
 class Service:
@@ -162,7 +166,7 @@ def main() -> None:
         print(f"first upload without:      {plain['seconds'] / first['seconds']:.1f} times the loop")
         print(
             f"nothing changed: {nothing['requests']} requests (5), {nothing['content']} bytes (0), "
-            f"{nothing['seconds']:.2f} s (0.5)"
+            f"{nothing['seconds']:.2f} s (0.5), and {nothing['loaded']:.2f} s to load the SDK"
         )
         print(f"one file changed: {one['requests']} requests (12), {one['content']} bytes of content")
         print(f"memory: {max(slow['peak_mib'], first['peak_mib']):.0f} MiB (150)")

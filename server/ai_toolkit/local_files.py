@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -118,14 +119,19 @@ def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tupl
     here = _resolved(folder, root)
     if here in above:
         raise ValueImpossible(folder, "symbolic link", "it leads back to a folder that it lies in")
-    for item in sorted(folder.iterdir()):
-        path = item.relative_to(root).as_posix()
-        if item.is_dir():
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    with os.scandir(folder) as found:
+        items = sorted(found, key=lambda item: item.name)
+    for item in items:
+        path = prefix + item.name
+        followed = Path(item) if item.is_symlink() else item  # which knows a link that leads to itself
+        if followed.is_dir():
             if not ignored.match_file(f"{path}/"):
-                yield from _walk(item, root, ignored, (*above, here))
-        elif item.is_file() and not ignored.match_file(path):
-            _resolved(item, root)
-            yield item
+                yield from _walk(folder / item.name, root, ignored, (*above, here))
+        elif followed.is_file() and not ignored.match_file(path):
+            if item.is_symlink():
+                _resolved(folder / item.name, root)
+            yield folder / item.name
 
 
 def _resolved(path: Path, root: Path) -> Path:

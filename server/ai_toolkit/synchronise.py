@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
 _FILES_AT_A_TIME: Final = 8
+_MOVES_AT_A_TIME: Final = 32
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 INCOMING: Final = PurePosixPath(".aitk/incoming")
 REPLACED: Final = PurePosixPath(".aitk/replaced")
@@ -44,8 +45,12 @@ async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Call
     written = await _send(share, plan, sent)
     if plan.before.origin is None:
         await share.make_directory(REPLACED)  # once, so that no later deploy has to find out that it lacks
-    await _each(plan.replaced, lambda path: _move_aside(share, path, plan.replaced[path]))
-    await _each(plan.uploads, lambda path: share.rename(_incoming(path, plan), PurePosixPath(path), written[path]))
+    await _each(plan.replaced, lambda path: _move_aside(share, path, plan.replaced[path]), _MOVES_AT_A_TIME)
+    await _each(
+        plan.uploads,
+        lambda path: share.rename(_incoming(path, plan), PurePosixPath(path), written[path]),
+        _MOVES_AT_A_TIME,
+    )
     files = {path: replace(e, written=written.get(path, e.written)) for path, e in plan.manifest.files.items()}
     manifest = Manifest(files, origin, plan.manifest.undo)
     await _write_manifest(share, manifest)
@@ -62,7 +67,7 @@ async def bring_back_previous(share: "FileShare", now: Manifest, origin: Origin)
     if not undo or any(entry is not None and entry.sha256 not in kept for entry in undo.values()):
         raise PreviousMissing
     aside = [path for path in undo if path in now.files]
-    await _each(aside, lambda path: _move_aside(share, path, now.files[path]))
+    await _each(aside, lambda path: _move_aside(share, path, now.files[path]), _MOVES_AT_A_TIME)
     files = {path: entry for path, entry in now.files.items() if path not in undo}
     for path, entry in undo.items():  # two places may want the same content, so each takes a copy, not the only one
         if entry is not None:
@@ -92,7 +97,7 @@ async def _send(share: "FileShare", plan: Plan, sent: Callable[[int, int], None]
                 raise FileChanged(file.source)
             sent(0, 1)
 
-    await _each(plan.uploads, send)
+    await _each(plan.uploads, send, _FILES_AT_A_TIME)
     return written
 
 
@@ -108,9 +113,9 @@ async def _write_manifest(share: "FileShare", manifest: Manifest) -> None:
     await share.rename(beside, MANIFEST_PATH, await share.write(beside, manifest.to_json()))
 
 
-async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:
-    """The work for every path, eight at a time; the first failure ends the others."""
-    places = asyncio.Semaphore(_FILES_AT_A_TIME)
+async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]], at_a_time: int) -> None:
+    """The work for every path, so many at a time; the first failure ends the others."""
+    places = asyncio.Semaphore(at_a_time)
 
     async def one(path: str) -> None:
         async with places:
