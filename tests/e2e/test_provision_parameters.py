@@ -135,6 +135,26 @@ async def test_only_the_app_is_new_and_what_exists_stays_as_it_is(fine_tuned):
     assert ground.config["FILE_SHARE_NAME"] == names["share"]
 
 
+async def test_a_dedicated_profile_of_the_environment_is_provisioned_on(fine_tuned):
+    """One that the existing environment has beside the others: the app runs there, and nothing is added."""
+    ground, names = fine_tuned
+    async with ground.client(ContainerAppsAPIClient, api_version=APP_API_VERSION) as client:
+        found = await client.managed_environments.get(ground.group, names["environment"])
+        profiles = [
+            *(one.as_dict() for one in found.workload_profiles),
+            {"name": "ours", "workloadProfileType": "NC24-A100", "minimumCount": 0, "maximumCount": 1},
+        ]
+        patch = {"location": found.location, "properties": {"workloadProfiles": profiles}}
+        await (await client.managed_environments.begin_update(ground.group, names["environment"], patch)).result()
+        ground.give(workloadProfileType="NC24-A100")
+        await ground.provision()
+        app = await client.container_apps.get(ground.group, ground.config["ACA_APP_NAME"])
+        environment = await client.managed_environments.get(ground.group, names["environment"])
+
+    assert app.workload_profile_name == "ours"
+    assert {one.name for one in environment.workload_profiles} == {one["name"] for one in profiles}
+
+
 async def test_a_missing_gpu_profile_is_previewed_and_added_by_patch(fine_tuned):
     """The other profiles and the logs stay."""
     ground, names = fine_tuned
