@@ -119,14 +119,20 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
 
 def _stored(held: torch.Tensor | None, states: torch.Tensor, current: Pass) -> torch.Tensor:
     assert held is not None
-    if held.shape[0] < current.slots or held.shape[2] < current.length:
-        slots = held.shape[0] if held.shape[0] >= current.slots else max(current.slots, 2 * held.shape[0])
-        length = max(held.shape[2], -(-current.length // _GROW_TOKENS) * _GROW_TOKENS)
-        grown = held.new_zeros(slots, held.shape[1], length, held.shape[3])
-        grown[: held.shape[0], :, : held.shape[2]] = held
-        held = grown
+    held = _grown(held, current.slots, current.length)
     held[current.slot_of, :, current.positions] = states[0].transpose(0, 1)
     return held
+
+
+def _grown(held: torch.Tensor, slots: int, length: int) -> torch.Tensor:
+    """`held`, or a larger copy where it has fewer slots or shorter ones."""
+    if held.shape[0] >= slots and held.shape[2] >= length:
+        return held
+    slots = held.shape[0] if held.shape[0] >= slots else max(slots, 2 * held.shape[0])
+    length = max(held.shape[2], -(-length // _GROW_TOKENS) * _GROW_TOKENS)
+    grown = held.new_zeros(slots, held.shape[1], length, held.shape[3])
+    grown[: held.shape[0], :, : held.shape[2]] = held
+    return grown
 
 
 class SlotCache(Cache):
@@ -147,11 +153,13 @@ class SlotCache(Cache):
         return sum(held.nbytes for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None)
 
     @torch.inference_mode()
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy slot `source`, of `length` tokens, over slot `target`."""
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` tokens of slot `source` over slot `target`."""
         for layer in self.slot_layers:
+            assert layer.keys is not None
+            assert layer.values is not None
+            layer.keys, layer.values = (_grown(held, target + 1, length) for held in (layer.keys, layer.values))
             for held in (layer.keys, layer.values):
-                assert held is not None
                 held[target, :, :length] = held[source, :, :length]
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WORTH_SHARING = 16  # tokens: fewer are read as quickly as they are copied
+
 
 class _Row:
     """A running request's state in the engine's thread; its place in the list is its slot in the cache."""
@@ -51,6 +53,20 @@ class _Row:
         self.last = 0  # the newest token, not yet in the cache
         self.answer_tokens = 0
         self.logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
+
+    def shares(self, other: _Row) -> int:
+        """How many tokens both prompts begin with, short of this one's last; 0 for rows of different adapters."""
+        if self.adapter is not other.adapter:
+            return 0
+        mine, theirs = self.generation.prompt, other.generation.prompt
+        low, high = 0, min(len(mine) - 1, len(theirs))
+        while low < high:  # comparing slices is quick, comparing tokens is not
+            middle = (low + high + 1) // 2
+            if mine[low:middle] == theirs[low:middle]:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     @property
     def unread(self) -> int:
@@ -68,6 +84,7 @@ class Load:
     cached_tokens: int
     cache_bytes: int
     free_bytes: int
+    shared_tokens: int  # of prompts, since the start: copied from another request's, not read
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,7 @@ class Scheduler:
         self._answering = 0  # how many of the rows, from the front, have read their prompt
         self._waiting: deque[Generation] = deque()
         self._between: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._shared_tokens = 0
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -137,6 +155,7 @@ class Scheduler:
             cached_tokens=sum(row.length for row in rows),
             cache_bytes=self._cache.nbytes,
             free_bytes=free_bytes(self._models.device),
+            shared_tokens=self._shared_tokens,
         )
 
     def _run(self) -> None:
@@ -227,8 +246,8 @@ class Scheduler:
         segments = [
             *(Segment(slot, row.length, [row.last], row.adapter) for slot, row in enumerate(answering)),
             *(
-                Segment(self._answering + index, row.length, piece, row.adapter)
-                for index, (row, piece) in enumerate(reading)
+                Segment(self._answering + index, start, piece, row.adapter)
+                for index, (row, start, piece) in enumerate(reading)
             ),
         ]
         if not segments:
@@ -239,25 +258,51 @@ class Scheduler:
             youngest = reading[-1][0] if reading else max(answering, key=lambda row: row.generation.begun)
             self._shrink(youngest, error)
             return
-        rows = [*answering, *(row for row, _ in reading)]
+        rows = [*answering, *(row for row, _, _ in reading)]
         for row, segment in zip(rows, segments, strict=True):
-            row.length += len(segment.tokens)
+            row.length = segment.start + len(segment.tokens)
         if rows[-1].unread > 0:  # a piece of a long prompt; only the last can be one
             rows.pop()
         self._answering = len(rows)
         if rows:
             self._advance(rows, logits[: len(rows)])
 
-    def _next_prompts(self) -> list[tuple[_Row, list[int]]]:
-        """The first rows that have not read their prompt, each with what it reads now."""
-        left, pieces = self._prompt_tokens, []
-        for row in self._rows[self._answering :]:
-            if left <= 0:
-                break
-            piece = row.generation.prompt[row.length : row.length + left]
+    def _next_prompts(self) -> list[tuple[_Row, int, list[int]]]:
+        """Rows that have not read their prompt, each with what it reads now and from where; they come to the front.
+
+        A beginning that another row has read already, such as the system prompt, is copied from there. A row that
+        begins like one that is read in this pass waits for the next one, to copy it then.
+        """
+        unread = self._rows[self._answering :]
+        begun = next((place for place, row in enumerate(unread) if row.length), 0)  # the only one, if any
+        if begun:
+            self._cache.copy(self._answering + begun, self._answering, unread[begun].length)
+            unread.insert(0, unread.pop(begun))
+            self._rows[self._answering :] = unread
+        left, later = self._prompt_tokens, []
+        pieces: list[tuple[_Row, int, list[int]]] = []
+        for row in unread:
+            slot, start = self._most_shared(row)
+            in_this_pass = max((row.shares(other) for other, _, _ in pieces), default=0)
+            if left <= 0 or (not row.length and in_this_pass >= start + _WORTH_SHARING):
+                later.append(row)
+                continue
+            if start > row.length:
+                self._cache.copy(slot, self._answering + len(pieces), start)
+                self._shared_tokens += start
+            piece = row.generation.prompt[start : start + left]
             left -= len(piece)
-            pieces.append((row, piece))
+            pieces.append((row, start, piece))
+        self._rows[self._answering :] = [*(row for row, _, _ in pieces), *later]  # the cache holds none of the later
         return pieces
+
+    def _most_shared(self, row: _Row) -> tuple[int, int]:
+        """The slot that holds the longest beginning of the row's prompt, and how many tokens that is."""
+        if row.length:  # it is being read already
+            return 0, row.length
+        held = ((min(row.shares(other), other.length), slot) for slot, other in enumerate(self._rows) if other.length)
+        shared, slot = max(held, default=(0, 0))
+        return (slot, shared) if shared >= _WORTH_SHARING else (0, 0)
 
     def _shrink(self, row: _Row, error: torch.OutOfMemoryError) -> None:
         """Out of memory: end one request, and take no more than remain at the same time from now on."""
@@ -331,5 +376,5 @@ class Scheduler:
         if source != target:
             row = self._rows[source]
             if row.length:
-                self._cache.move(source, target, row.length)
+                self._cache.copy(source, target, row.length)
             self._rows[target] = row

@@ -33,9 +33,18 @@ class Asked:
     stop: str | None
 
 
+tokens = st.integers(0, VOCABULARY - 1)
+BEGINNINGS = [tuple((7 * number + place) % VOCABULARY for place in range(40)) for number in (1, 2)]
 requests = st.builds(
     Asked,
-    prompt=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=70).map(tuple),
+    prompt=st.lists(tokens, min_size=1, max_size=70).map(tuple)
+    # Many begin alike, as with a system prompt, and are the same up to some place.
+    | st.builds(
+        lambda beginning, length, rest: beginning[:length] + tuple(rest),
+        st.sampled_from(BEGINNINGS),
+        st.integers(10, 40),
+        st.lists(tokens, min_size=1, max_size=20),
+    ),
     adapter=st.sampled_from([None, *ADAPTERS]),
     max_tokens=st.integers(1, 24),
     after=st.integers(0, 40),
@@ -136,6 +145,29 @@ def test_every_answer_is_that_of_the_request_alone(judged, everyone, max_batch, 
     Exactly in float64; in float32 and bfloat16 it may differ where the best logits lie within the tolerance.
     """
     check(*judged, everyone, max_batch, prompt_tokens)
+
+
+async def test_what_prompts_begin_with_is_read_once(make_tiny):
+    """Four requests at once with the same 40 tokens at their beginning; another adapter's are its own."""
+    tiny = make_tiny(ADAPTERS)
+    beginning = list(BEGINNINGS[0])
+    scheduler = Scheduler(tiny.models, max_batch=8, max_queue=10, prompt_tokens=2048)
+    try:
+        sampling = Sampling(max_tokens=6, temperature=0, ignore_end=True)
+        under_way = [scheduler.submit([*beginning, number], sampling, None) for number in range(4)]
+        under_way.append(scheduler.submit([*beginning, 5], sampling, "plain"))
+        texts = []
+        for generation in under_way:
+            async with aclosing(generation.pieces()) as pieces:
+                texts.append("".join([piece.text async for piece in pieces]))
+        load = scheduler.load
+    finally:
+        await asyncio.to_thread(scheduler.close)
+
+    assert load.shared_tokens == 3 * len(beginning)
+    for number, text in enumerate(texts[:4]):
+        assert tiny.worst_margin((*beginning, number), text, None) == 0
+    assert tiny.worst_margin((*beginning, 5), texts[4], "plain") == 0
 
 
 @pytest.fixture(scope="module")
