@@ -138,7 +138,7 @@ class Server(LanguageServer):
         except (Dismissed, Interrupted) as error:
             ended = "cancelled"
             ui.announce(str(error))
-            raise JsonRpcRequestCancelled(error.message) from error
+            raise JsonRpcRequestCancelled(str(error)) from error
         except Exception as error:
             log.debug("%s failed", title, exc_info=error)
             told = for_people(error)
