@@ -204,7 +204,8 @@ async def _act(apps: "ContainerApps", running: Running, action: str, manifest: M
         return
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
         if action == NEW_REVISION:
-            ui.announce(f"{name} gets a new revision: what its parameters ask for differs from {app.active_revision}.")
+            why = "its parameters ask for" if running.differs else "a key needs"
+            ui.announce(f"{name} gets a new revision: {app.active_revision} has not what {why}.")
             async with new_revision(apps, app, running.properties, ui) as changed:
                 await follow_start(apps, endpoint, replace(start, app=changed), ui)
             return

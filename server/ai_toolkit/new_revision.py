@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ai_toolkit.errors import AiToolkitError, RevisionFailed
+from ai_toolkit.errors import RevisionFailed
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
@@ -24,20 +24,25 @@ async def new_revision(
     """The app with a revision that has the changed properties, while it starts.
 
     Where the quota does not allow a second replica, or is not known, the old revision is stopped first: the new one
-    would wait for its GPU for ever. When the block fails, the new revision is ended and the old one serves again.
+    would wait for its GPU for ever. When the block fails, the new revision is ended and the old one serves again; when
+    it is cancelled, the old one serves again unless there is a new one, which goes on starting.
     """
     is_running = bool(await apps.replicas(before.name, before.active_revision))
     left = await apps.gpus_left(before) if is_running else None
     has_stopped = is_running and (left is None or left < 1)
-    if has_stopped:
-        why = "is not known" if left is None else "allows no second replica"
-        ui.announce(f"The GPU quota {why}: {before.active_revision} is stopped before the new revision starts.")
-        await apps.deactivate(before.name, before.active_revision)
     now = before
     try:
+        if has_stopped:
+            why = "is not known" if left is None else "allows no second replica"
+            ui.announce(f"The GPU quota {why}: {before.active_revision} is stopped before the new revision starts.")
+            await apps.deactivate(before.name, before.active_revision)
         now = await _change(apps, before, properties, ui)
         yield now
-    except AiToolkitError:
+    except asyncio.CancelledError:
+        if now is before:
+            await asyncio.shield(_bring_back(apps, before, now, ui))
+        raise
+    except Exception:
         await _bring_back(apps, before, now, ui)
         raise
 
@@ -84,5 +89,6 @@ async def _change(
 async def _bring_back(apps: "ContainerApps", before: "ContainerApp", now: "ContainerApp", ui: Ui) -> None:
     if now.active_revision != before.active_revision:
         await apps.deactivate(now.name, now.active_revision)
+        ui.announce(f"{now.active_revision} failed and was ended.")
     await apps.activate(before.name, before.active_revision)
-    ui.announce(f"The new revision failed and was ended; {before.active_revision} serves again.")
+    ui.announce(f"{before.active_revision} serves again.")

@@ -27,6 +27,7 @@ class Running:
 
     `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
     runs. `properties` is what a new revision should have that the serving one lacks; empty where it lacks nothing.
+    `differs` when the parameters want that, and not only a key.
     """
 
     app: "ContainerApp"
@@ -36,6 +37,7 @@ class Running:
     created: datetime | None
     loaded: Mapping[str, Any] | None
     properties: Mapping[str, Any]
+    differs: bool
 
 
 async def what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str) -> Running:
@@ -56,13 +58,13 @@ async def what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str) ->
         raise RevisionFailed(app.active_revision, state, problem)
     key = await apps.key(target.app)
     if not names:
-        return Running(app, target.endpoint, key, names, created, None, properties)
+        return Running(app, target.endpoint, key, names, created, None, properties, bool(properties))
     async with Endpoint.open(target.endpoint, key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return Running(app, target.endpoint, key, names, created, loaded, properties)
+    return Running(app, target.endpoint, key, names, created, loaded, properties, bool(properties))
 
 
 async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:

@@ -1,11 +1,17 @@
 """Deploy gives the app a new revision where the parameters ask for one, and only then."""
 
+import asyncio
 import json
 import urllib.request
 
 import pytest
 from arm import arm, config, set_parameters, wait_for
+from provisioning import Person
 from small_app import APP, OF_ANOTHER_MAKE
+
+from ai_toolkit.deploy import deploy
+from ai_toolkit.errors import Interrupted
+from ai_toolkit.workspace import Workspace
 
 ENDPOINT = "ACA_APP_ENDPOINT"
 
@@ -81,6 +87,30 @@ def test_revision_that_fails_gives_way_to_the_one_before(deployed):
     assert after == before
     assert ready(deployed)["word"] == "new"
     assert deployed.json("deploy")["action"] == "nothing"
+
+
+async def test_cancel_before_there_is_a_new_revision_brings_the_old_one_back(deployed, monkeypatch):
+    """The old one had been stopped for its GPU: it serves again, and the next deploy makes the new one."""
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_HOME", deployed.environment["AITK_LOCAL_CLOUD_HOME"])
+    before = deployed.json("status")["live"]["revision"]
+    set_parameters(deployed, cooldownSeconds=700)
+
+    class Cancelling(Person):
+        def report(self, message, percentage=None):
+            super().report(message, percentage)
+            if message == "making a new revision":
+                self.work.cancel()
+
+    person = Cancelling()
+    person.work = asyncio.create_task(deploy(Workspace(deployed.folder), person))
+    with pytest.raises(Interrupted):
+        await person.work
+    after = deployed.json("status")["live"]
+
+    assert f"{before} serves again" in person.text
+    assert after["revision"] == before
+    assert ready(deployed)["word"] == "new"
+    assert deployed.json("deploy")["action"] == "new revision"
 
 
 def test_app_of_another_make_is_deployed_without_proof(deployed):
