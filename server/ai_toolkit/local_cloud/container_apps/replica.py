@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Final
 
 import aiohttp
 
-from ai_toolkit.local_cloud.container_apps import guard
+from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
 from ai_toolkit.local_cloud.container_apps.probes import Probe
 from ai_toolkit.local_cloud.container_apps.replica_environment import (
     ReplicaEnvironmentError,
@@ -131,36 +130,14 @@ class Replica:
 
     async def _run_once(self, plan: ReplicaPlan, variables: dict[str, str]) -> int:
         """The exit code of one run of the command."""
-        # Pipes of our own: asyncio's would hold `wait` back until every grandchild has closed them.
-        lifeline_read, lifeline = os.pipe()
-        output, output_write = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-S",
-                guard.__file__,
-                *plan.command,
-                stdin=lifeline_read,
-                stdout=output_write,
-                stderr=output_write,
-                env=variables,
-                cwd=variables["HOME"],
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(lifeline)
-            os.close(output)
-            raise
-        finally:
-            os.close(lifeline_read)
-            os.close(output_write)
+        guarded = await start_guarded(plan.command, variables, Path(variables["HOME"]))
+        process = guarded.process
         record = self._host.records / str(process.pid)
         record.write_text(start_time(process.pid) or "", encoding="utf-8")
         self._process = process
         self.running = True
         self._on_change(self, "ContainerStarted", f"Started container '{plan.container}'.")
-        reading = asyncio.create_task(read_lines(output, self.output.add))
+        reading = asyncio.create_task(read_lines(guarded.output, self.output.add))
         probing = asyncio.create_task(self._probe(plan, process))
         try:
             status = await process.wait()
@@ -176,7 +153,7 @@ class Replica:
                     await asyncio.gather(reading, return_exceptions=True)
             reading.cancel()
             record.unlink(missing_ok=True)
-            os.close(lifeline)
+            os.close(guarded.lifeline)
         return status
 
     async def _end(self, process: asyncio.subprocess.Process, grace_seconds: int) -> None:

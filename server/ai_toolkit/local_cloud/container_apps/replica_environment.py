@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ai_toolkit.local_cloud.container_apps import guard
+from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
 from ai_toolkit.local_cloud.container_apps.replica_log import read_lines
 from ai_toolkit.local_cloud.processes import kill_group
 
@@ -142,36 +142,16 @@ async def _run(command: list[str], say: Callable[[str], None]) -> None:
         lines.append(line)
         say(line)
 
-    lifeline_read, lifeline = os.pipe()  # see guard.py: nothing that is installed outlives the local cloud
-    output, output_write = os.pipe()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            guard.__file__,
-            *command,
-            stdin=lifeline_read,
-            stdout=output_write,
-            stderr=output_write,
-            env=environment,
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(lifeline)
-        os.close(output)
-        raise
-    finally:
-        os.close(lifeline_read)
-        os.close(output_write)
-    reading = asyncio.create_task(read_lines(output, add))
+    guarded = await start_guarded(command, environment)  # so that no installation outlives the local cloud
+    process = guarded.process
+    reading = asyncio.create_task(read_lines(guarded.output, add))
     try:
         status = await process.wait()
     finally:
         kill_group(process.pid)
         await process.wait()
         await reading
-        os.close(lifeline)
+        os.close(guarded.lifeline)
     if status:
         raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {lines[0] if lines else f'status {status}'}")
 
