@@ -108,7 +108,7 @@ async def _at_cloud(workspace: Workspace, target: Target) -> Found:
         cloud.file_share(target) as share,
     ):
         app = await apps.app(target.app)
-        check_own(workspace, f"{cloud.endpoint_scheme}://{app.host}")
+        check_own(workspace, target, f"{cloud.endpoint_scheme}://{app.host}")
         replicas = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
         key = await apps.key(app.name) if replicas else None
         manifest = Manifest.parse(await share.read(MANIFEST_PATH))
