@@ -59,7 +59,8 @@ class StatusBar:
 
     def show(self, workspace: Workspace, state: InferenceState) -> None:
         text = f"$({_ICONS[state.state]}) Inference: {state.state}"
-        params = protocol.StatusParams(workspace.folder.as_uri(), text, state.detail)
+        spoken = f"Inference: {state.state}. {state.detail}"
+        params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
         self._server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["status"], protocol.plain(params))
 
     async def _look(self, workspace: Workspace, *, settle: bool) -> None:
