@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,19 +39,28 @@ class Fix:
     text: str
 
 
+class Weight(Enum):
+    """An error when a command would refuse the file; an information when something could not be looked up."""
+
+    ERROR = auto()
+    WARNING = auto()
+    INFORMATION = auto()
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about a part of the text; `certain` when a command would refuse the file."""
+    """A sentence about a part of the text."""
 
     span: Span
     message: str
-    certain: bool = True
+    weight: Weight = Weight.ERROR
     fix: Fix | None = None
 
 
-def diagnose(workspace: Workspace, path: Path, text: str, on_share: Collection[str] = ()) -> list[Finding]:
-    """What is wrong in the text of one of the workspace's files; `on_share` are the files last seen there.
+def diagnose(workspace: Workspace, path: Path, text: str, on_share: Collection[str] | None = None) -> list[Finding]:
+    """What is wrong in the text of one of the workspace's files.
 
+    `on_share` are the paths that were last seen on the share, None when it was not seen yet.
     A text that is not JSON gives nothing: every editor says that itself.
     """
     relative = path.relative_to(workspace.folder).as_posix()
@@ -73,7 +83,7 @@ def _both_paths(workspace: Workspace, path: Path) -> Iterator[Finding]:
     read = workspace.provision_folder / "inference.parameters.json"
     if path == other and read.exists():
         message = f"This file is not read, because {read.relative_to(workspace.folder).as_posix()} exists too."
-        yield Finding(Span(0, 1), message, certain=False)
+        yield Finding(Span(0, 1), message, Weight.WARNING)
 
 
 def _parameters(
@@ -155,7 +165,7 @@ def _config_value(key: str, value: str, span: Span) -> Iterator[Finding]:
             yield Finding(span, f"{key}: a host name or a URL without query and fragment is expected.")
 
 
-def _settings(workspace: Workspace, text: str, on_share: Collection[str]) -> Iterator[Finding]:
+def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None) -> Iterator[Finding]:
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -179,17 +189,21 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str]) -> Ite
 
 
 def _folder(  # noqa: PLR0913, PLR0917  (what, where, and what there is)
-    text: str, key: str, named: str, parent: str, here: Collection[str], on_share: Collection[str]
+    text: str, key: str, named: str, parent: str, here: Collection[str], on_share: Collection[str] | None
 ) -> Iterator[Finding]:
-    if named in here or any(path.startswith(f"{parent}/{named}/") for path in on_share):
+    if named in here or any(path.startswith(f"{parent}/{named}/") for path in on_share or ()):
         return
     quoted = json.dumps(named, ensure_ascii=False)
     at = text.find(quoted)
     span = Span(at, at + len(quoted)) if at >= 0 else _key(text, key)
     only = next(iter(here)) if len(here) == 1 else None
     fix = Fix(f"Change to {only}", span, json.dumps(only)) if only is not None and at >= 0 else None
-    message = f"{key}: {parent}/{named} is neither here nor among the files that were last seen on the share."
-    yield Finding(span, message, certain=False, fix=fix)
+    if on_share is None:
+        message = f"{key}: {parent}/{named} is not here. Whether it is on the share is not known: it was not seen yet."
+        yield Finding(span, message, Weight.INFORMATION, fix)
+    else:
+        message = f"{key}: {parent}/{named} is neither here nor on the share, when that was last seen."
+        yield Finding(span, message, Weight.WARNING, fix)
 
 
 def _folders(parent: Path, mark: str) -> list[str]:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ai_toolkit.create_project import create_project
-from ai_toolkit.diagnose import diagnose
+from ai_toolkit.diagnose import Weight, diagnose
 from ai_toolkit.json_places import members
 from ai_toolkit.workspace import Workspace
 
@@ -35,7 +35,7 @@ def parameters(**values):
     return json.dumps({"parameters": {name: {"value": value} for name, value in values.items()}}, indent=2)
 
 
-def found(workspace, path, text, on_share=()):
+def found(workspace, path, text, on_share=None):
     """Each finding as (the text it is about, its message, the text that its fix writes)."""
     return [
         (text[one.span.start : one.span.end], one.message, one.fix and one.fix.text)
@@ -127,6 +127,21 @@ def test_an_adapter_that_is_neither_here_nor_there_is_found(workspace):
     assert finding[2] == '"qlora/adapter"'
     assert found(workspace, SETTINGS, text.replace("adaptor", "adapter")) == []
     assert found(workspace, SETTINGS, text, ["models/qlora/adaptor/adapter_config.json"]) == []
+
+
+def test_a_share_that_nobody_saw_is_not_accused(workspace):
+    """Fine-tuning may have left the adapter there alone: before a look it is an information, after one a warning."""
+    text = 'adapters = ["mine"]\nbase_model = "org/base"\n'
+    path = workspace.folder / SETTINGS
+
+    unseen = diagnose(workspace, path, text)
+    assert [one.weight for one in unseen] == [Weight.INFORMATION] * 2
+    assert all("it was not seen yet" in one.message for one in unseen)
+    seen = diagnose(workspace, path, text, frozenset())
+    assert [one.weight for one in seen] == [Weight.WARNING] * 2
+    assert (
+        diagnose(workspace, path, text, {"models/mine/adapter_config.json", "model-cache/org/base/config.json"}) == []
+    )
 
 
 def test_settings_that_are_no_toml_or_unknown_are_found(workspace):
