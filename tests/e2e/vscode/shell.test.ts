@@ -154,7 +154,8 @@ describe("the shell with a server that plays scenes", () => {
     await play("fail");
     await editor.command("Welcome: Open Walkthrough...");
     await editor.box.fill("Chat with your fine-tuned model");
-    await editor.row("Chat with your fine-tuned model").click();
+    await editor.row("Chat with your fine-tuned model").waitFor();
+    await editor.box.press("Enter");
     const steps = editor.page.locator(".gettingStartedContainer .step-list-container .step-title");
     await steps.first().waitFor();
     await editor.screenshot("walkthrough");
