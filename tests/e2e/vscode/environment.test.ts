@@ -78,9 +78,14 @@ describe("the environment of the server", () => {
     assert.match(await editor.outputLog(), /environment does not work, so it is made anew/);
   });
 
-  test("one whose making was cut off is made anew", async () => {
+  test("one whose making was cut off by Cancel leaves nothing, and is made anew", async () => {
     await rm(join(environments, "first/complete"));
     await rm(join(environments, "first/lib"), { recursive: true });
+    await editor.command("AI Toolkit: Restart server");
+    await editor.press("Setting up AI Toolkit", "Cancel");
+    await editor.notification("Cancelled: AI Toolkit is not set up yet.").waitFor();
+    assert.deepEqual(await made(), []);
+    await editor.clearNotifications();
     await editor.command("AI Toolkit: Restart server");
     await starts(3);
 
