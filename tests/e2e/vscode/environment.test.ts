@@ -108,4 +108,19 @@ describe("the environment of the server", () => {
     assert.deepEqual(await made(), ["second"]);
     assert.equal((await readFile(join(environments, "second/complete"), "utf8")).trim(), join(root, "nowhere"));
   });
+
+  test("a second window has a server of its own, from the same environment, and the first goes on", async () => {
+    const other = join(root, "other");
+    await mkdir(join(other, "infra"), { recursive: true });
+    await writeFile(join(other, "infra/inference.config.json"), "{}");
+    const second = await editor.context.newPage();
+    await second.goto(`${new URL(editor.page.url()).origin}/?${new URLSearchParams({ folder: other }).toString()}`);
+    await starts(5);
+    await second.close();
+    await editor.page.bringToFront();
+    await editor.command(status);
+
+    await editor.notification("The folder infra is missing.").waitFor();
+    assert.deepEqual(await made(), ["second"]);
+  });
 });
