@@ -29,6 +29,7 @@ COMPLETE = "complete"
 LEFT_OUT = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH"}
 # pip tells causes only in words; the first that fits counts.
 CAUSES = (
+    ("authority", r"suitable TLS CA certificate bundle|NO_CERTIFICATE_OR_CRL_FOUND"),
     ("certificate", r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError"),
     ("proxy", r"ProxyError|Cannot connect to proxy|Tunnel connection failed|407 Proxy"),
     ("disk", r"No space left on device|Disk quota exceeded"),
@@ -42,6 +43,7 @@ MESSAGES = {
     "or choose another interpreter.",
     "certificate": "The package index's certificate is not trusted. Behind a company's proxy, name the file of its "
     "certificate authority in the setting aiToolkit.server.certificates.",
+    "authority": "What the setting aiToolkit.server.certificates names is not a file with certificates (PEM).",
     "proxy": "The proxy does not let the packages through. Check VS Code's setting http.proxy.",
     "disk": "The disk is full: the server's packages need about 150 MB.",
     "hash": "A package is not the one that was tested with this version (its hash differs), so it was not installed.",
@@ -54,6 +56,7 @@ SETTINGS = {
     "python": "aiToolkit.server.interpreter",
     "venv": "aiToolkit.server.interpreter",
     "certificate": "aiToolkit.server.certificates",
+    "authority": "aiToolkit.server.certificates",
     "proxy": "http.proxy",
     "network": "http.proxy",
 }
@@ -112,6 +115,9 @@ def alone(folder: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201  (a gen
 def run(command: "list[str]", failure: str, each_line=None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Runs the command, its words to standard error. Raises CannotMake with the cause that they tell, or `failure`."""
     environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+    if "PIP_CERT" in environment:  # the setting's; requests, on which pip stands, would prefer these
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            environment.pop(name, None)
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     process = subprocess.Popen(  # noqa: S603  (our own command lines)
         command,

@@ -137,7 +137,8 @@ export class Server {
           if (started) {
             this.onDeath();
           }
-          return { action: CloseAction.DoNotRestart, handled: true };
+          const message = vscode.l10n.t("The AI Toolkit server ended unexpectedly.");
+          return { action: CloseAction.DoNotRestart, handled: true, message };
         },
       },
       middleware: {
@@ -174,7 +175,6 @@ export class Server {
     this.running = undefined;
     this.display.clearStatus();
     if (this.restarts.mayRestart(Date.now())) {
-      this.display.output.error(vscode.l10n.t("The AI Toolkit server ended unexpectedly."));
       this.client().catch((error: unknown) => this.explain(error, () => this.restart()));
     } else {
       const message = vscode.l10n.t("The AI Toolkit server ended three times in a row, so it was not started again.");

@@ -1,5 +1,6 @@
 """What the open files are told in the editor: findings, quick fixes, and what a parameter means."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from lsprotocol import types
@@ -88,28 +89,24 @@ def register(server: "Server") -> None:
 
 
 def _register_descriptions(server: "Server") -> None:
-    def parameters_text(uri: str) -> str | None:
+    def descriptions(uri: str) -> Mapping[str, str]:
         path = path_of(uri)
         workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
-        if workspace is None or not describe_parameters.is_parameters_file(workspace, path):
-            return None
-        return server.workspace.get_text_document(uri).source
+        return {} if workspace is None else describe_parameters.descriptions(workspace, path)
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def hover(params: types.HoverParams) -> types.Hover | None:
         document = server.workspace.get_text_document(params.text_document.uri)
-        text = parameters_text(document.uri)
-        found = text and describe_parameters.describe(text, document.offset_at_position(params.position))
-        return types.Hover(found.text, _range(found.span, text)) if found and text else None
+        at = document.offset_at_position(params.position)
+        found = describe_parameters.describe(document.source, at, descriptions(document.uri))
+        return types.Hover(found.text, _range(found.span, document.source)) if found else None
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=['"']))
     def complete(params: types.CompletionParams) -> list[types.CompletionItem]:
         document = server.workspace.get_text_document(params.text_document.uri)
-        text = parameters_text(document.uri)
-        if text is None:
-            return []
-        span, names = describe_parameters.missing(text, document.offset_at_position(params.position))
-        place = _range(span, text)
+        at = document.offset_at_position(params.position)
+        span, names = describe_parameters.missing(document.source, at, descriptions(document.uri))
+        place = _range(span, document.source)
         return [
             types.CompletionItem(
                 name,

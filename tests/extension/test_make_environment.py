@@ -170,6 +170,18 @@ def test_an_own_certificate_authority_is_pointed_at(parts, distrusted_index):
     assert "aiToolkit.server.certificates" in said["message"]
 
 
+def test_a_named_authority_goes_before_the_environments_and_must_be_one(parts, distrusted_index, tmp_path):
+    """The setting is what a person chose; without certificates in its file the file is what is wrong."""
+    (tmp_path / "notes.pem").write_text("not a certificate")
+    index = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": distrusted_index, "REQUESTS_CA_BUNDLE": str(tmp_path / "other.pem")}
+    for named in ("notes.pem", "missing.pem"):
+        said, _, _ = make(parts, **index, PIP_CERT=str(tmp_path / named))
+        assert (said["failed"], said["setting"]) == ("authority", "aiToolkit.server.certificates")
+    said, _, _ = make(parts, **index, PIP_CERT=str(tmp_path / "certificate.pem"))
+
+    assert said["failed"] == "package"  # trusted now; the index has nothing
+
+
 def test_it_ends_and_cleans_up_when_its_input_closes(parts):
     """Cancel, or an editor that is gone."""
     process = start(parts, PIP_FIND_LINKS=str(parts[0] / "index"))

@@ -163,3 +163,25 @@ def test_places_are_those_of_nested_members():
         (("aA", "d"), '"}"'),
         (("aA",), '{"b":\t[1, {"c": 2}] , "d" : "}" }'),
     ]
+
+
+def test_what_fine_tuning_wrote_is_judged_where_provision_takes_it(workspace):
+    """Impossible names, likely typos, both places; what is fine-tuning's own is left alone."""
+    path = "infra/finetuning.parameters.json"
+    text = parameters(storageAccountName="MyStorage", acaEnviromentName="one", timeout=3600, acaJobName="job")
+    (workspace.folder / "infra/provision/finetuning.parameters.json").write_text("{}")
+
+    both, name, typo = found(workspace, path, text)
+    assert both[1] == "infra/provision/finetuning.parameters.json goes before this file."
+    assert (name[0], name[2]) == ('"MyStorage"', '"mystorage"')
+    assert (typo[0], typo[2]) == ('"acaEnviromentName"', '"acaEnvironmentName"')
+
+
+def test_the_config_file_of_fine_tuning_is_judged(workspace):
+    """Its own keys are known, and nothing need be there."""
+    path = "infra/finetuning.config.json"
+    config = {"SUBSCRIPTION_ID": "mine", "FILE_SHARE_NAM": "s", "COMMANDS": ["a"], "ACA_JOB_NAME": "job"}
+
+    subscription, typo = found(workspace, path, json.dumps(config))
+    assert "an id such as" in subscription[1]
+    assert typo[2] == '"FILE_SHARE_NAME"'
