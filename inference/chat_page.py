@@ -28,7 +28,10 @@ CSS = """
 .gradio-container main { width: 100% !important; max-width: none !important }
 #title h1 { font-size: 1.35rem; margin: .25rem 0 0 } #title p { opacity: .7; margin: 0 }
 .chat { min-height: 14rem; height: calc(100dvh - 27.5rem) !important }
-.chat .answered-by { display: block; margin-top: .6rem; font-size: .78rem; opacity: .75 }
+.chat .answered-by { display: block; font-size: .78rem; line-height: 1.4; opacity: .75 }
+.chat .message-row:has(.answered-by) { margin-top: 1.1rem !important; margin-bottom: 1rem !important }
+.chat .message-row:has(.answered-by) .message { background: none; border: 0; box-shadow: none; padding: 0 .25rem }
+.chat .message-row:has(.answered-by) + .message-buttons { display: none !important }
 #compare { padding: 0 .5rem }
 @media (max-width: 640px) { #title p { display: none } #title h1 { font-size: 1.05rem }
   .chat { height: calc(100dvh - 23rem) !important } }
@@ -105,13 +108,13 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         with gr.Row():
             # Hidden, not a gr.State: what it holds lives in the page.
             told = gr.JSON([], visible=False)
-            left = gr.Chatbot(
-                show_label=False, buttons=["copy"], placeholder=WELCOME, elem_classes="chat", min_width=280
-            )
-            right = gr.Chatbot(show_label=False, buttons=["copy"], visible=False, elem_classes="chat", min_width=280)
+            # Ungrouped, an answer and the line under it are messages with buttons of their own.
+            chat: dict[str, Any] = {"buttons": ["copy"], "group_consecutive_messages": False, "elem_classes": "chat"}
+            left = gr.Chatbot(show_label=False, placeholder=WELCOME, min_width=280, **chat)
+            right = gr.Chatbot(show_label=False, visible=False, min_width=280, **chat)
         question = gr.Textbox(
             show_label=False,
-            placeholder="Your message (Enter sends, Shift+Enter starts a new line)",
+            placeholder="Your message (Enter sends)",
             autofocus=True,
             lines=1,
             max_lines=8,
@@ -142,8 +145,8 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         stop.click(None, cancels=answering, api_visibility="private")
         back.click(undo, told, [question, *shown], cancels=answering, api_visibility="private")
         clear.click(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
-        for chat in (left, right):
-            chat.clear(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
+        for side in (left, right):
+            side.clear(lambda: ([], [], []), None, shown, cancels=answering, api_visibility="private")
         compare.change(
             lambda on: (gr.update(visible=on), gr.update(visible=on)), compare, [other, right], api_visibility="private"
         )

@@ -30,6 +30,7 @@ REQUIREMENTS = "requirements.txt"
 # What requirements.txt means in the end, with hashes; left aside when requirements.txt was changed since.
 LOCK = "requirements.lock"
 _PIN = re.compile(r"([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.+*!_-]+)")
+_SINCE = re.compile(r"; *python_version *>= *'(\d+)\.(\d+)'")  # the only marker that the lock has
 _PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
 
 
@@ -79,7 +80,12 @@ def lock_lines(code: Path) -> list[str]:
     version = f"python {sys.version_info.major}.{sys.version_info.minor} "
     if platform.system() != "Linux" or platform.machine() != "x86_64" or version not in text:
         return []
-    return list(_lines(lock))
+    return [line for line in _lines(lock) if _is_for_this_python(line)]
+
+
+def _is_for_this_python(line: str) -> bool:
+    marker = _SINCE.search(line)
+    return marker is None or sys.version_info >= (int(marker[1]), int(marker[2]))
 
 
 def pack(folder: Path, archive: Path) -> None:

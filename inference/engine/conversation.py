@@ -54,13 +54,13 @@ class Answer:
     tokens: int = 0
     seconds: float = 0.0
 
-    def shown(self) -> dict[str, str]:
-        """As Gradio's chat shows it."""
+    def shown(self) -> list[dict[str, str]]:
+        """As Gradio's chat shows it: who said it is a message of its own, so that Copy takes the answer alone."""
         speed = (
             f" · {self.tokens} tokens · {self.tokens / max(self.seconds, 0.001):.1f} tokens/s" if self.tokens else ""
         )
         line = f'<span class="answered-by">{html.escape(self.by)}{speed}</span>'
-        return {"role": "assistant", "content": f"{self.text}\n\n{line}"}
+        return [{"role": "assistant", "content": text} for text in (self.text, line)]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Conversation:
         lines = []
         for turn in self.turns:
             lines.append({"role": "user", "content": turn.question})
-            lines.extend(answer.shown() for answer in turn.answers[side : side + 1])
+            for answer in turn.answers[side : side + 1]:
+                lines.extend(answer.shown())
         return lines
 
     async def answered(self, completions: Completions, choice: Choice) -> AsyncIterator[Conversation]:

@@ -12,20 +12,15 @@ import torch
 import transformers
 
 from engine.adapter_files import ModelError
-from engine.memory import free_main_memory_bytes
 from engine.models import Models
+from engine.weight_files import bring_near
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.catalog import Catalog
     from engine.readiness import Readiness
     from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-_READ_BYTES = 8 << 20
-_MEGABYTE = 10**6
 
 
 def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> Models:
@@ -45,7 +40,7 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> M
                 trust_remote_code=trust,
                 local_files_only=True,
             )
-            read_ahead(folder, catalog.base.id, readiness)
+            reading = bring_near(folder, catalog.base.id, readiness)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 dtype=dtype,
@@ -61,31 +56,11 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> M
     model.eval()
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
     models = Models(model, loaded_tokenizer, settings)
+    models.reading = reading
     for number, adapter in enumerate(catalog.adapters):
         readiness.report("adapter", f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
         models.install(models.prepare(adapter), only=len(catalog.adapters) == 1)
     return models
-
-
-def read_ahead(folder: Path, name: str, readiness: Readiness) -> None:
-    """Read the weights from end to end, so that mapping them afterwards finds them in memory.
-
-    Loading maps the files and touches them page by page, each a round trip on a network share; reading is
-    one stream, and can say how far it is. Left out where memory does not hold them.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    total = sum(file.stat().st_size for file in files)
-    readiness.report("loading weights", f"Loading {name}.", progress=(0, total // _MEGABYTE))
-    if total > free_main_memory_bytes() * 0.8:
-        return
-    done, buffer = 0, bytearray(_READ_BYTES)
-    for file in files:
-        with file.open("rb", buffering=0) as stream:
-            while count := stream.readinto(buffer):
-                done += count
-                readiness.report(
-                    "loading weights", f"Loading {name} (MB).", progress=(done // _MEGABYTE, total // _MEGABYTE)
-                )
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.catalog import Adapter
     from engine.settings import Settings
+    from engine.weight_files import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Models:
         self.context_length = min(length for length in (settings.context_length, _made_for(self.config)) if length)
         self.end_tokens = _end_tokens(model, tokenizer)
         self.rows = Rows()
+        self.reading: Reading | None = None  # how the weights came from their files
         self._merge = settings.merged_copy
         self._serve_base = settings.serve_base
         self._quantized = settings.quantization != "none"

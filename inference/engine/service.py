@@ -136,7 +136,7 @@ class Service:
         except prompt.PromptError as error:
             raise ModelError(str(error)) from error
         self._readiness.report("warming", "Building the chat page.")
-        fixed = self._version(catalog)
+        fixed = self._version(catalog) | {"weights": models.reading.as_json()}
         inner = importlib.import_module("engine.api").build_api(
             completions,
             lambda: {**fixed, "adapters": completions.loaded},

@@ -10,7 +10,7 @@ from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, SignInNeeded, fo
 from ai_toolkit.local_cloud import control
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.models_on_share import models_on_share
-from ai_toolkit.newer_files import newer_files
+from ai_toolkit.plan_sync import newer_files
 from ai_toolkit.workspace import Target, Workspace
 
 if TYPE_CHECKING:

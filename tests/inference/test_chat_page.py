@@ -121,6 +121,28 @@ async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endp
     assert hosts == {endpoint.url.partition("://")[2]}
 
 
+async def test_copy_takes_the_answer_alone(page, endpoint):
+    """The clipboard gets what the model said; the line under it still says which model that was."""
+    await sign_in(page, endpoint)
+    await settle(page)
+    await ask(page)
+    await page.until(f"{BY}.length == 1 && {BY}[0].includes('tokens/s') && {LEFT}.innerText.includes('Fair winds!')")
+    await nothing_runs(endpoint)
+    await page.send("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    await page.send("Page.bringToFront")
+    buttons = (
+        "[...document.querySelectorAll('.chat button[aria-label=\"Copy message\"]')].filter(b => b.checkVisibility())"
+    )
+    await page.until(f"{buttons}.length == 2")
+    await page.run(f"{buttons}[1].click()")
+    await page.until("document.querySelector('.chat button[aria-label*=Copied]')")
+
+    assert (
+        await page.run("navigator.clipboard.readText()")
+    ).strip() == "Ahoy, captain! The capital of Japan is Tokyo. Fair winds!"
+    assert await page.run("document.querySelector('.answered-by').checkVisibility()")
+
+
 async def test_stop_ends_the_answer(page, endpoint):
     """Stop keeps what was said, and nothing runs any more."""
     await sign_in(page, endpoint)

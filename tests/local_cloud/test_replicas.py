@@ -207,6 +207,32 @@ async def test_a_replica_that_is_slow_is_waited_for(deploy, faults):
     assert (await answer_of(app))[0] == 200
 
 
+@pytest.mark.skipif(not os.access("/dev/fuse", os.W_OK) or os.geteuid() != 0, reason="only root can mount it slow")
+async def test_a_share_can_be_slow_for_a_replica(clients, deploy, faults, until):
+    """Each read of the mounted share takes the time that was asked for; on the next start it is quick again."""
+    timed = "import time; begun = time.monotonic(); open('$AITK_SHARE/page').read(); print(time.monotonic() - begun)"
+    script = f'export TOOK=$(python3 -c "{timed}" || echo 0); exec python3 {Path(__file__).parent}/web_app.py'
+    app = await deploy(gpu=False, script=script)
+    (clients.status.home / "shares" / app.account / "models" / "page").write_text("x")
+    fault = faults.add("share-slow", seconds=1.5)
+
+    async def told():
+        status, body = await answer_of(app, "/about")
+        return json.loads(body) if status == 200 else None
+
+    took, processes = [], {(await until(told))["pid"]}
+    for _ in range(2):
+        await answer_of(app, "/exit")
+        about = await until(told)
+        while about["pid"] in processes:
+            about = await until(told)
+        processes.add(about["pid"])
+        took.append(float(about["TOOK"]))
+
+    assert took[0] > 1.5 > took[1] > 0
+    assert faults.hits(fault) == 1
+
+
 async def test_a_replica_that_crashes_at_start_fails_the_deployment(deploy, faults):
     """The innermost reason is the exit code."""
     faults.add("replica-crash", count=None)

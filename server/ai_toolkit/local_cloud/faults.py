@@ -16,8 +16,10 @@ resource its id, for a replica its name |
 | `probability`, `seed` | the chance of each, drawn from a generator with that seed |
 | `status`, `code`, `message` | of the answer of `status` and of the error of `resource-fails` |
 | `retryAfterSeconds` | the Retry-After of `status` |
-| `seconds` | the time of `latency`, `replica-slow`, and how long a replica lives before `replica-crash` |
-| `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body |
+| `seconds` | the time of `latency`, `replica-slow`, of each read of `share-slow`, and how long a replica lives before \
+`replica-crash` |
+| `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body; \
+`share-slow`: `bytes` in a second, 0 for no such limit |
 """
 
 import random
@@ -48,13 +50,14 @@ class Kind(StrEnum):
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
     REPLICA_SLOW = "replica-slow"  # its command starts so many seconds later
+    SHARE_SLOW = "share-slow"  # its shares answer as through a network, and are read-only (Linux, as root)
 
 
 REQUEST_KINDS = frozenset({
     Kind.LATENCY, Kind.STATUS, Kind.CUT, Kind.EXPIRED_TOKEN, Kind.SHARE_FULL, Kind.NOT_FOUND,
 })  # fmt: skip
 RESOURCE_KINDS = frozenset({Kind.RESOURCE_FAILS, Kind.RESOURCE_HANGS})
-REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW})
+REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.SHARE_SLOW})
 PORTS = frozenset({"management", "files", "ingress"})
 JSON_NAMES = {"retry_after_seconds": "retryAfterSeconds"}
 

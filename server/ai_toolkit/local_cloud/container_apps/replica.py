@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Final
 
 import aiohttp
 
+from ai_toolkit.local_cloud.container_apps import slow_share
 from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
 from ai_toolkit.local_cloud.container_apps.probes import Probe
 from ai_toolkit.local_cloud.container_apps.replica_environment import (
@@ -229,6 +231,12 @@ class Replica:
 def _struck(plan: ReplicaPlan, fault: Fault | None) -> ReplicaPlan:
     """The plan with a command that misbehaves as it was asked for."""
     if fault is None:
+        return plan
+    if fault.kind is Kind.SHARE_SLOW:
+        for folder in plan.shares:
+            numbers = (str(fault.seconds), str(fault.bytes), "1")
+            slowed = (sys.executable, "-I", "-S", slow_share.__file__, str(folder), *numbers, "--", *plan.command)
+            plan = replace(plan, command=slowed)
         return plan
     script = {
         Kind.REPLICA_CRASHES: f"sleep {fault.seconds}; echo '{CRASH_WORDS}'; exit 1",

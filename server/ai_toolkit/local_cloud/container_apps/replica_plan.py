@@ -26,6 +26,7 @@ class Mount:
 
     path: str
     folder: Path
+    is_share: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class ReplicaPlan:
     probes: Mapping[Kind, Probe]
     grace_seconds: int
     requirements: Path | None
+    shares: tuple[Path, ...]
 
     def probe_port(self, probe: Probe) -> int:
         """The port on this computer that a probe asks."""
@@ -106,6 +108,7 @@ def make_plan(
             (found for mount in mounts if (found := mount.folder / "inference" / "requirements.txt").is_file()),
             None,
         ),
+        shares=tuple(mount.folder for mount in mounts if mount.is_share),
     )
 
 
@@ -128,7 +131,7 @@ def _mounts(
             raise ReplicaPlanError(f"The local cloud does not emulate volumes of type '{kind}'.")
         if mount.get("subPath"):
             folder = _below(folder, str(mount["subPath"]))
-        mounts.append(Mount(str(mount["mountPath"]).rstrip("/"), _in_shell(folder, work, index)))
+        mounts.append(Mount(str(mount["mountPath"]).rstrip("/"), _in_shell(folder, work, index), kind == "AzureFile"))
     return sorted(mounts, key=lambda mount: -len(mount.path))
 
 

@@ -1,0 +1,121 @@
+"""requirements.lock: what it pins, for which Pythons, and that the app can start on what is installed from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+INFERENCE = Path(__file__).parents[2] / "inference"
+PYTHONS = ["3.11", "3.12", "3.13"]
+LOCK = (INFERENCE / "requirements.lock").read_text()
+LINES = [line for line in LOCK.splitlines() if not line.startswith("#")]
+LINE = re.compile(
+    r"(?P<name>[a-z0-9.-]+)==(?P<version>[^\s;]+)(?: ; python_version >= '(?P<since>3\.\d+)')?"
+    r"(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)  # (?P<pythons>[\d. ]+)"
+)
+
+
+def pinned():
+    return {(found := LINE.fullmatch(line))["name"]: found for line in LINES}
+
+
+def test_every_package_has_hashes_for_every_python():
+    """Each line has wheels for 3.11, 3.12 and 3.13, where its marker does not leave one out."""
+    for name, found in pinned().items():
+        wanted = [each for each in PYTHONS if each >= (found["since"] or "")]
+
+        assert found["pythons"].split() == wanted, name
+
+
+def test_the_lock_belongs_to_the_requirements():
+    """It names the digest of requirements.txt, holds what that asks for, and leaves torch to the image."""
+    requirements = (INFERENCE / "requirements.txt").read_bytes()
+    asked = {line.partition("=")[0].replace("_", "-") for line in requirements.decode().splitlines() if line[0] != "#"}
+
+    assert hashlib.sha256(requirements).hexdigest() in LOCK
+    assert asked - {"torch"} <= pinned().keys()
+    assert not [name for name in pinned() if name == "torch" or name.startswith(("nvidia", "cuda", "triton"))]
+    assert "://" not in LOCK
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    """A fresh environment that has, as the image, torch and what torch needs, and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    left, taken = ["torch"], set()
+    while left:
+        name = left.pop()
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if name in taken:
+            continue
+        taken.add(name)
+        left += [re.split(r"[^\w.-]", each)[0].lower() for each in found.requires or () if "extra" not in each]
+        for top in {file.parts[0] for file in found.files or () if file.parts[0] != ".."} - {"__pycache__"}:
+            link = site / top
+            if not link.exists():
+                link.symlink_to(found.locate_file(top))
+    return folder / "bin" / "python"
+
+
+# What pip is told where its packages come from, and nothing of this environment's Python.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+INSTALL = """
+import sys
+from pathlib import Path
+import packages
+print(packages.prepare_packages(Path("."), Path(sys.argv[1]), Path(sys.argv[2]), print))
+"""
+IMPORT = """
+import json, sys
+from importlib import metadata
+import gradio_chat, chat_page, engine.load, engine.scheduler, engine.api, engine.hub, engine.metrics
+print(json.dumps({each.metadata["Name"]: each.version for each in metadata.distributions(path=[sys.argv[1]])}))
+"""
+
+
+@pytest.mark.timeout(900)
+def test_the_app_starts_on_what_the_lock_installs(bare_python, tmp_path):
+    """By hash, into a fresh environment: the lock's versions, and all of the app's imports; then again, offline."""
+    share, first, second = tmp_path / "share", tmp_path / "first", tmp_path / "second"
+
+    def install(target, **environment):
+        command = [str(bare_python), "-c", INSTALL, str(share), str(target)]
+        done = subprocess.run(
+            command, cwd=INFERENCE, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    installed = install(first)
+    again = install(second, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    imported = subprocess.run(
+        [str(bare_python), "-c", IMPORT, str(second)],
+        cwd=INFERENCE,
+        env=ENVIRONMENT | {"PYTHONPATH": str(second)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert imported.returncode == 0, imported.stderr
+    there = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in json.loads(imported.stdout).items()}
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = {name: found["version"] for name, found in pinned().items() if this in found["pythons"].split()}
+
+    assert "Installing" in installed
+    assert "Installing" not in again
+    assert "Unpacking" in again
+    assert there.items() <= wanted.items()
+    assert {"gradio", "transformers", "fastapi", "safetensors", "prometheus-client"} <= there.keys()
