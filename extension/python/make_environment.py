@@ -1,11 +1,13 @@
 """Makes the Python environment that the extension's server runs in, with the standard library only.
 
-    python3 make_environment.py --folder FOLDER --wheel WHEEL --requirements REQUIREMENTS
+    python3 make_environment.py --folder FOLDER [--wheel WHEEL --requirements REQUIREMENTS]
 
-Says on standard output, one JSON object a line, `{"step": …, "percentage": …}` while it works, and at the end either
-`{"python": PATH}` or `{"failed": CODE, "message": …}`. All that pip says goes to standard error. It ends, and takes
-away what it began, when its standard input closes: that is Cancel, and also an editor that is gone.
-An environment remembers where it was made, so it is built in place; the file `complete` says that it is whole.
+Without them the wheel and the requirements are those that the extension carries. Says on standard output, one JSON
+object a line, `{"step": …, "percentage": …}` while it works, and at the end either `{"python": PATH}` or
+`{"failed": CODE, "message": …, "setting": NAME}`, where the setting is the one of VS Code that may help, or null.
+All that pip says goes to standard error. It ends, and takes away what it began, when its standard input closes:
+that is Cancel, and also an editor that is gone. An environment remembers where it was made, so it is built in
+place; the file `complete` says that it is whole. An older Python must be able to read this file, to be told so.
 """
 
 import argparse
@@ -27,6 +29,7 @@ COMPLETE = "complete"
 LEFT_OUT = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH"}
 # pip tells causes only in words; the first that fits counts.
 CAUSES = (
+    ("authority", r"suitable TLS CA certificate bundle|NO_CERTIFICATE_OR_CRL_FOUND"),
     ("certificate", r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError"),
     ("proxy", r"ProxyError|Cannot connect to proxy|Tunnel connection failed|407 Proxy"),
     ("disk", r"No space left on device|Disk quota exceeded"),
@@ -35,11 +38,12 @@ CAUSES = (
     ("package", r"No matching distribution|Could not find a version"),
 )
 MESSAGES = {
-    "python": "Python {version} is too old: AI Toolkit needs Python 3.11 or newer.",
+    "python": "{interpreter} is Python {version}, and AI Toolkit needs Python 3.11 or newer.",
     "venv": "This Python cannot make environments. On Debian and Ubuntu install the package python3-venv, "
     "or choose another interpreter.",
     "certificate": "The package index's certificate is not trusted. Behind a company's proxy, name the file of its "
     "certificate authority in the setting aiToolkit.server.certificates.",
+    "authority": "What the setting aiToolkit.server.certificates names is not a file with certificates (PEM).",
     "proxy": "The proxy does not let the packages through. Check VS Code's setting http.proxy.",
     "disk": "The disk is full: the server's packages need about 150 MB.",
     "hash": "A package is not the one that was tested with this version (its hash differs), so it was not installed.",
@@ -47,6 +51,16 @@ MESSAGES = {
     "package": "The package index has no fitting package for this Python and system.",
     "unknown": "The server's packages could not be installed.",
 }
+# The setting of VS Code that may help.
+SETTINGS = {
+    "python": "aiToolkit.server.interpreter",
+    "venv": "aiToolkit.server.interpreter",
+    "certificate": "aiToolkit.server.certificates",
+    "authority": "aiToolkit.server.certificates",
+    "proxy": "http.proxy",
+    "network": "http.proxy",
+}
+SERVER = Path(__file__).resolve().parent.parent / "server"
 
 working: "list[subprocess.Popen[str]]" = []
 """What runs, or has run, for the environment that is being made."""
@@ -65,6 +79,11 @@ class CannotMake(Exception):
 def say(**message: object) -> None:
     """Tells the extension."""
     print(json.dumps(message), flush=True)  # noqa: T201  (this is the protocol)
+
+
+def say_failed(code: str, message: str) -> None:
+    """Tells the extension why there is no environment."""
+    say(failed=code, message=message, setting=SETTINGS.get(code))
 
 
 def python_in(folder: Path) -> Path:
@@ -96,6 +115,9 @@ def alone(folder: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201  (a gen
 def run(command: "list[str]", failure: str, each_line=None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Runs the command, its words to standard error. Raises CannotMake with the cause that they tell, or `failure`."""
     environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+    if "PIP_CERT" in environment:  # the setting's; requests, on which pip stands, would prefer these
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            environment.pop(name, None)
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     process = subprocess.Popen(  # noqa: S603  (our own command lines)
         command,
@@ -175,12 +197,14 @@ def end_with_input(folder: Path) -> None:
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("folder", "wheel", "requirements"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--wheel", type=Path, default=next(SERVER.glob("*.whl"), None))
+    parser.add_argument("--requirements", type=Path, default=SERVER / "requirements.txt")
     given = parser.parse_args()
     folder: Path = given.folder.absolute()
     if sys.version_info < LEAST_VERSION:
-        say(failed="python", message=MESSAGES["python"].format(version="{}.{}".format(*sys.version_info)))
+        version = "{}.{}".format(*sys.version_info)
+        say_failed("python", MESSAGES["python"].format(interpreter=sys.executable, version=version))
         return 1
     threading.Thread(target=end_with_input, args=(folder,), daemon=True).start()
     try:
@@ -192,10 +216,10 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
         if ending.is_set():
             return 130
-        say(failed=error.code, message=str(error))
+        say_failed(error.code, str(error))
         return 1
     except OSError as error:
-        say(failed="disk", message=f"{error.filename or folder}: {error.strerror or error}.")
+        say_failed("disk", f"{error.filename or folder}: {error.strerror or error}.")
         return 1
     say(python=str(python_in(folder)))
     return 0

@@ -1,130 +1,107 @@
-// The palette's commands: each asks for the folder, then hands over to the server.
+// The palette's commands: each is the server's work, with its progress and its failure in the window.
 import * as vscode from "vscode";
-import { ErrorCodes, ExecuteCommandRequest, LSPErrorCodes, ResponseError, WorkDoneProgress } from "vscode-languageclient/node";
-import { ServerStartError } from "./environment";
-import { type CommandArgument, type ErrorData, serverCommands } from "./protocol";
+import {
+  ErrorCodes,
+  ExecuteCommandRequest,
+  type LanguageClient,
+  LSPErrorCodes,
+  ResponseError,
+  WorkDoneProgress,
+  type WorkDoneProgressBegin,
+  WorkDoneProgressCancelNotification,
+  type WorkDoneProgressReport,
+} from "vscode-languageclient/node";
+import type { Button, Display } from "./display";
+import { type Action, type CommandArgument, type ErrorData, serverCommands } from "./protocol";
 import type { Server } from "./server";
 
 type Name = keyof typeof serverCommands;
 
-/** Commands that run nothing from the folder, and so work in one that is not trusted. */
-const harmless: ReadonlySet<Name> = new Set<Name>(["showStatus", "createProject", "startLocalCloud", "stopLocalCloud"]);
-
 let lastToken = 0;
 
-export function registerCommands(server: Server, output: vscode.LogOutputChannel): vscode.Disposable {
+/** Each command takes the folder that it is for; without one the server asks. */
+export function registerCommands(server: Server, display: Display): vscode.Disposable {
   const commands = (Object.keys(serverCommands) as Name[]).map((name) =>
-    vscode.commands.registerCommand(`aiToolkit.${name}`, () => runInFolder(name, server, output)),
+    vscode.commands.registerCommand(`aiToolkit.${name}`, (...given: CommandArgument[]) => run(name, given, server, display)),
   );
-  const restart = vscode.commands.registerCommand("aiToolkit.restartServer", async () => {
-    await server.restart().catch((error: unknown) => server.explain(error));
-  });
-  return vscode.Disposable.from(restart, ...commands);
+  return vscode.Disposable.from(vscode.commands.registerCommand("aiToolkit.restartServer", () => server.restart()), ...commands);
 }
 
-async function runInFolder(name: Name, server: Server, output: vscode.LogOutputChannel): Promise<void> {
-  if (!harmless.has(name) && !(await trusted())) {
-    return;
-  }
-  const folder = await chosenFolder();
-  if (!folder) {
-    return;
-  }
+/** Does what a button of the server's offers. */
+export async function act({ command, workspaceFolder }: Action): Promise<void> {
+  await vscode.commands.executeCommand(command, ...(typeof workspaceFolder === "string" ? [{ workspaceFolder }] : []));
+}
+
+async function run(name: Name, given: readonly CommandArgument[], server: Server, display: Display): Promise<void> {
   try {
-    await execute(name, { workspaceFolder: folder.uri.toString() }, server);
+    await execute(name, given, await server.client());
   } catch (error) {
-    if (error instanceof ServerStartError) {
-      await server.explain(error);
-    } else if (error instanceof ResponseError) {
-      await showFailure(error as ResponseError<ErrorData | undefined>, output);
+    if (error instanceof ResponseError) {
+      await showFailure(error as ResponseError<ErrorData | undefined>, display);
     } else {
-      throw error;
+      await server.explain(error, () => run(name, given, server, display));
     }
   }
 }
 
-/** Runs a server command; its progress is a notification whose Cancel stops it. */
-async function execute(name: Name, argument: CommandArgument, server: Server): Promise<unknown> {
-  const client = await server.client();
+async function execute(name: Name, given: readonly CommandArgument[], client: LanguageClient): Promise<void> {
   lastToken += 1;
-  const workDoneToken = `aiToolkit-${lastToken}`;
-  // Shown by the client's middleware; registered here because the server did not create this token.
-  const progress = client.onProgress(WorkDoneProgress.type, workDoneToken, () => undefined);
-  try {
-    const params = { command: serverCommands[name], arguments: [argument], workDoneToken };
-    return await client.sendRequest(ExecuteCommandRequest.type, params);
-  } finally {
+  const token = `aiToolkit-${lastToken}`;
+  const params = { command: serverCommands[name], arguments: [...given], workDoneToken: token };
+  const work = client.sendRequest(ExecuteCommandRequest.type, params);
+  const cancel = (): void => {
+    void client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+  };
+  let shown: Notification | undefined;
+  const progress = client.onProgress(WorkDoneProgress.type, token, (value) => {
+    if (value.kind === "begin") {
+      shown = new Notification(value, work, cancel);
+    } else if (value.kind === "report") {
+      shown?.show(value);
+    }
+  });
+  await work.finally(() => {
     progress.dispose();
+  });
+}
+
+/** Progress with Cancel until `work` ends: the client itself would put it, silently, into the status bar. */
+class Notification {
+  private percentage = 0;
+  private progress: vscode.Progress<{ message?: string; increment: number }> | undefined;
+
+  constructor(begin: WorkDoneProgressBegin, work: Promise<unknown>, cancel: () => void) {
+    const options = { location: vscode.ProgressLocation.Notification, cancellable: begin.cancellable === true };
+    void vscode.window.withProgress({ ...options, title: begin.title }, async (progress, cancelled) => {
+      this.progress = progress;
+      cancelled.onCancellationRequested(cancel);
+      this.show(begin);
+      await work.catch(() => undefined);
+    });
+  }
+
+  show({ message, percentage = this.percentage }: WorkDoneProgressBegin | WorkDoneProgressReport): void {
+    const increment = percentage - this.percentage;
+    this.percentage = percentage;
+    this.progress?.report({ ...(message === undefined ? {} : { message }), increment });
   }
 }
 
-async function showFailure(error: ResponseError<ErrorData | undefined>, output: vscode.LogOutputChannel): Promise<void> {
+/** What the server says of a command that did not end well stands in the output already. */
+async function showFailure(error: ResponseError<ErrorData | undefined>, display: Display): Promise<void> {
   switch (error.code) {
     case ErrorCodes.PendingResponseRejected:
     case ErrorCodes.ConnectionInactive:
-      return; // The server is gone, and `server.ts` said so.
+      await display.showError(
+        vscode.l10n.t("The AI Toolkit server ended while it was working. What it had finished stays; run the command again to go on."),
+      );
+      return;
     case LSPErrorCodes.RequestCancelled:
-      output.info(error.message);
       void vscode.window.showInformationMessage(error.message);
       return;
     default: {
-      output.error(error.message);
-      const show = vscode.l10n.t("Show output");
-      const action = error.data?.action;
-      const buttons = [...(action ? [action.title] : []), show];
-      const chosen = await vscode.window.showErrorMessage(withoutLog(error.message), ...buttons);
-      if (chosen === show) {
-        output.show();
-      } else if (action && chosen === action.title) {
-        await vscode.commands.executeCommand(action.command);
-      }
+      const buttons = (error.data?.actions ?? []).map((action): Button => [action.title, () => act(action)]);
+      await display.showError(error.message, buttons);
     }
   }
-}
-
-/** A notification has no room for the replica's last log lines, which stand indented in the message. */
-function withoutLog(message: string): string {
-  return message
-    .split("\n")
-    .filter((line) => !line.startsWith("    "))
-    .join(" ");
-}
-
-/** Whether commands may run here; explains and offers the way when not. */
-async function trusted(): Promise<boolean> {
-  if (vscode.workspace.isTrusted) {
-    return true;
-  }
-  const manage = vscode.l10n.t("Manage workspace trust");
-  const chosen = await vscode.window.showWarningMessage(
-    vscode.l10n.t("This command runs code from the folder, or acts on what its files name, so the folder must be trusted first."),
-    manage,
-  );
-  if (chosen === manage) {
-    await vscode.commands.executeCommand("workbench.trust.manage");
-  }
-  return false;
-}
-
-/** The workspace folder, asked for when there are several. */
-async function chosenFolder(): Promise<vscode.WorkspaceFolder | undefined> {
-  const folders = vscode.workspace.workspaceFolders ?? [];
-  if (folders.length > 1) {
-    return await vscode.window.showWorkspaceFolderPick({
-      placeHolder: vscode.l10n.t("Which folder holds the inference project?"),
-      ignoreFocusOut: true,
-    });
-  }
-  const [folder] = folders;
-  if (!folder) {
-    const open = vscode.l10n.t("Open folder");
-    const chosen = await vscode.window.showErrorMessage(
-      vscode.l10n.t("Open the folder of your fine-tuning project first."),
-      open,
-    );
-    if (chosen === open) {
-      await vscode.commands.executeCommand("workbench.action.files.openFolder");
-    }
-  }
-  return folder;
 }

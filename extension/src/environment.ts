@@ -1,15 +1,18 @@
 // The server's own Python environment: an interpreter is found, the environment made once, and used from then on.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { access, utimes } from "node:fs/promises";
+import { access, rm, utimes } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import * as vscode from "vscode";
-import { outputOf, spawned } from "./processes";
 
-/** What keeps the server from starting, in words for the person; `code` says which buttons help. */
+export const interpreterSetting = "aiToolkit.server.interpreter";
+
+/** What keeps the server from starting, in words for the person, and the setting that may help. */
 export class ServerStartError extends Error {
   constructor(
     message: string,
-    readonly code: string,
+    readonly setting: string | null,
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -17,12 +20,17 @@ export class ServerStartError extends Error {
 }
 
 /** A person cancelled the making of the environment. */
-export class SetupCancelled extends ServerStartError {}
+export class SetupCancelled extends Error {}
 
-type Said =
-  | { readonly step: string; readonly percentage: number }
-  | { readonly python: string }
-  | { readonly failed: string; readonly message: string };
+interface Step {
+  readonly step: string;
+  readonly percentage: number;
+}
+
+/** How make_environment.py ended. */
+type Outcome = { readonly python: string } | { readonly failed: string; readonly message: string; readonly setting: string | null };
+
+type Program = readonly [command: string, ...args: string[]];
 
 export class Environment {
   private readonly folder: vscode.Uri;
@@ -31,18 +39,17 @@ export class Environment {
     private readonly context: vscode.ExtensionContext,
     private readonly output: vscode.LogOutputChannel,
   ) {
-    const key = readFileSync(this.bundled("server", "key"), "utf8").trim();
+    const key = readFileSync(vscode.Uri.joinPath(context.extensionUri, "server", "key").fsPath, "utf8").trim();
     this.folder = vscode.Uri.joinPath(context.globalStorageUri, "environments", key);
   }
 
   /** The interpreter with the server; null while the environment is not made. */
   async ready(): Promise<string | null> {
     const python = process.platform === "win32" ? ["Scripts", "python.exe"] : ["bin", "python"];
-    const mark = vscode.Uri.joinPath(this.folder, "complete").fsPath;
     const interpreter = vscode.Uri.joinPath(this.folder, ...python).fsPath;
     try {
       await access(interpreter); // A link that leads nowhere, when the person's Python is gone, is no interpreter.
-      await utimes(mark, new Date(), new Date()); // In use: not to be taken away by another version.
+      await utimes(this.mark, new Date(), new Date()); // In use: not to be taken away by another version.
       return interpreter;
     } catch {
       return null;
@@ -51,109 +58,92 @@ export class Environment {
 
   /** Makes the environment, with progress and Cancel; one that is half made or broken is made anew. */
   async make(): Promise<string> {
-    await vscode.workspace.fs.delete(vscode.Uri.joinPath(this.folder, "complete")).then(undefined, () => undefined);
-    const [command, ...args] = await findPython();
-    const options = { location: vscode.ProgressLocation.Notification, cancellable: true };
+    await rm(this.mark, { force: true });
     const title = vscode.l10n.t("Setting up AI Toolkit (once, about 110 MB)");
-    return await vscode.window.withProgress({ ...options, title }, async (report, cancelled) => {
-      this.output.info(`${title}: ${this.folder.fsPath}`);
-      const wheel = readWheelName(this.bundled("server", "wheel"));
-      const making = await spawned(
-        command,
-        [
-          ...[...args, this.bundled("python", "make_environment.py")],
-          ...["--folder", this.folder.fsPath],
-          ...["--wheel", this.bundled("server", wheel)],
-          ...["--requirements", this.bundled("server", "requirements.txt")],
-        ],
-        network(),
-      );
-      cancelled.onCancellationRequested(() => making.stdin.end());
-      making.stderr.on("data", (text: Buffer) => {
-        this.output.debug(text.toString().trimEnd());
-      });
-      let percentage = 0;
-      let last: Said | undefined;
-      for await (const line of createInterface(making.stdout)) {
-        last = JSON.parse(line) as Said;
-        if ("step" in last) {
-          report.report({ message: last.step, increment: last.percentage - percentage });
-          percentage = last.percentage;
+    this.output.info(`${title}: ${this.folder.fsPath}`);
+    const options = { location: vscode.ProgressLocation.Notification, cancellable: true, title };
+    return await vscode.window.withProgress(options, async (progress, cancelled) => {
+      const set = vscode.workspace.getConfiguration().get<string>(interpreterSetting, "").trim();
+      let failure = set === ""
+        ? vscode.l10n.t("Python was not found. AI Toolkit needs Python 3.11 or newer: install it, or choose an interpreter.")
+        : vscode.l10n.t('Python was not found ("{0}", from the setting {1}).', set, interpreterSetting);
+      let setting: string | null = interpreterSetting;
+      for (const program of set === "" ? await programs() : [[set] as const]) {
+        const outcome = await this.makeWith(program, progress, cancelled);
+        if (outcome !== undefined && "python" in outcome) {
+          return outcome.python;
+        }
+        if (cancelled.isCancellationRequested) {
+          throw new SetupCancelled(vscode.l10n.t("Cancelled: AI Toolkit is not set up yet. Any command begins anew."));
+        }
+        if (outcome !== undefined) {
+          ({ message: failure, setting } = outcome);
+        }
+        if (setting !== interpreterSetting) {
+          break; // Another Python would fare no better.
         }
       }
-      if (last !== undefined && "python" in last) {
-        return last.python;
-      }
-      if (cancelled.isCancellationRequested) {
-        throw new SetupCancelled(vscode.l10n.t("Cancelled: AI Toolkit is not set up yet. Any command begins anew."), "cancelled");
-      }
-      const failed = last !== undefined && "failed" in last ? last : undefined;
-      const unknown = vscode.l10n.t("Setting up AI Toolkit ended unexpectedly.");
-      throw new ServerStartError(failed?.message ?? unknown, failed?.failed ?? "unknown");
+      throw new ServerStartError(failure, setting);
     });
   }
 
-  private bundled(...path: readonly string[]): string {
-    return vscode.Uri.joinPath(this.context.extensionUri, ...path).fsPath;
+  private get mark(): string {
+    return vscode.Uri.joinPath(this.folder, "complete").fsPath;
+  }
+
+  /** How the making with that program ended; undefined when it is no Python. */
+  private async makeWith(
+    [command, ...args]: Program,
+    progress: vscode.Progress<{ message: string; increment: number }>,
+    cancelled: vscode.CancellationToken,
+  ): Promise<Outcome | undefined> {
+    const script = vscode.Uri.joinPath(this.context.extensionUri, "python", "make_environment.py").fsPath;
+    const options = { windowsHide: true, env: variables() };
+    const making = spawn(command, [...args, script, "--folder", this.folder.fsPath], options);
+    making.stderr.on("data", (text: Buffer) => {
+      this.output.debug(text.toString().trimEnd());
+    });
+    try {
+      await once(making, "spawn");
+    } catch {
+      return undefined;
+    }
+    cancelled.onCancellationRequested(() => making.stdin.end());
+    let outcome: Outcome | undefined;
+    let percentage = 0;
+    for await (const line of createInterface(making.stdout)) {
+      const said = JSON.parse(line) as Step | Outcome;
+      if ("step" in said) {
+        progress.report({ message: said.step, increment: said.percentage - percentage });
+        percentage = said.percentage;
+      } else {
+        outcome = said;
+      }
+    }
+    return outcome;
   }
 }
 
-function readWheelName(file: string): string {
-  return readFileSync(file, "utf8").trim();
-}
-
-/** The editor's proxy and the person's certificate authority, for pip; what the environment says already, stays. */
-function network(): Record<string, string> {
-  const proxy = vscode.workspace.getConfiguration("http").get<string>("proxy", "");
-  const certificates = vscode.workspace.getConfiguration("aiToolkit").get<string>("server.certificates", "");
+/** The environment's variables, with the editor's proxy and the person's certificate authority for every pip that runs. */
+export function variables(): NodeJS.ProcessEnv {
+  const settings = vscode.workspace.getConfiguration();
+  const proxy = settings.get<string>("http.proxy", "");
+  const certificates = settings.get<string>("aiToolkit.server.certificates", "");
   return {
-    ...(proxy !== "" ? { HTTPS_PROXY: proxy, HTTP_PROXY: proxy } : {}),
-    ...(certificates !== "" ? { PIP_CERT: certificates } : {}),
+    ...process.env,
+    ...(proxy === "" ? {} : { PIP_PROXY: proxy }),
+    ...(certificates === "" ? {} : { PIP_CERT: certificates }),
   };
 }
 
-/** A command line that starts Python 3.11 or newer: from the setting, the Python extension, or the PATH. */
-async function findPython(): Promise<[string, ...string[]]> {
-  const set = vscode.workspace.getConfiguration("aiToolkit").get<string>("server.interpreter", "").trim();
-  if (set !== "") {
-    const version = await versionOf([set]);
-    if (version === undefined) {
-      throw new ServerStartError(vscode.l10n.t('Python was not found ("{0}", from the setting aiToolkit.server.interpreter).', set), "python");
-    }
-    if (!version.fits) {
-      throw new ServerStartError(vscode.l10n.t('"{0}" is Python {1}, and AI Toolkit needs Python 3.11 or newer.', set, version.text), "python");
-    }
-    return [set];
-  }
-  const onPath: [string, ...string[]][] =
-    process.platform === "win32" ? [["py", "-3"], ["python"]] : [["python3"], ["python3.13"], ["python3.12"], ["python3.11"]];
+/** What may start Python 3.11 or newer: the Python extension's interpreter, then what is on the PATH. */
+async function programs(): Promise<readonly Program[]> {
   const chosen = await pythonExtensionInterpreter();
-  const old: string[] = [];
-  for (const candidate of [...(chosen === undefined ? [] : [[chosen] as [string]]), ...onPath]) {
-    const version = await versionOf(candidate);
-    if (version?.fits) {
-      return candidate;
-    }
-    if (version !== undefined) {
-      old.push(`${candidate.join(" ")} (${version.text})`);
-    }
-  }
-  throw new ServerStartError(
-    old.length > 0
-      ? vscode.l10n.t("AI Toolkit needs Python 3.11 or newer. Found only: {0}.", old.join(", "))
-      : vscode.l10n.t("Python was not found. AI Toolkit needs Python 3.11 or newer: install it, or choose an interpreter."),
-    "python",
-  );
-}
-
-async function versionOf([command, ...args]: readonly [string, ...string[]]): Promise<{ text: string; fits: boolean } | undefined> {
-  try {
-    const text = (await outputOf(command, [...args, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])).trim();
-    const [major = 0, minor = 0] = text.split(".").map(Number);
-    return { text, fits: major > 3 || (major === 3 && minor >= 11) };
-  } catch {
-    return undefined;
-  }
+  return [
+    ...(chosen === undefined ? [] : [[chosen] as const]),
+    ...(process.platform === "win32" ? [["py", "-3"] as const, ["python"] as const] : []),
+    ...["python3", "python3.13", "python3.12", "python3.11"].map((name) => [name] as const),
+  ];
 }
 
 interface PythonExtension {

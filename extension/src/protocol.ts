@@ -28,6 +28,7 @@ export const editorRequests = {
 export const editorNotifications = {
   status: "aiToolkit/status",
   replicaLog: "aiToolkit/replicaLog",
+  run: "aiToolkit/run",
 } as const;
 
 /** Answers to questions that a command would otherwise ask. */
@@ -37,7 +38,7 @@ export interface Answers {
   readonly location?: string | null;
 }
 
-/** The one argument of the server's commands; the workspace folder is a URI. */
+/** The argument of the server's commands; the workspace folder is a URI. Without an argument the person is asked. */
 export interface CommandArgument {
   readonly workspaceFolder: string;
   readonly answers?: Answers | null;
@@ -84,10 +85,9 @@ export interface InputAnswer {
   readonly value: string;
 }
 
-/** Text for the clipboard, which is shown nowhere; `said` tells the person what was copied. */
+/** Text for the clipboard, which is shown nowhere. */
 export interface CopyParams {
   readonly text: string;
-  readonly said: string;
 }
 
 /** A token of the editor's own Microsoft account, for the account's home tenant where none is named. Only with `sign_in` may the person be asked to sign in. The answer is null when nobody is signed in. */
@@ -102,11 +102,12 @@ export interface AccessToken {
   readonly token: string;
 }
 
-/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. */
+/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. `spoken` is what a screen reader says. */
 export interface StatusParams {
   readonly workspaceFolder: string;
   readonly text: string;
   readonly tooltip: string;
+  readonly spoken: string;
 }
 
 /** Lines of the replica's log; `show` brings them into sight. */
@@ -115,17 +116,18 @@ export interface ReplicaLogParams {
   readonly show: boolean;
 }
 
-/** A command of the extension that helps after an error, and its button's title. */
-export interface ErrorAction {
-  readonly command: string;
+/** A button's title, the command of the editor that it runs, and the folder (a URI) that the command is for. */
+export interface Action {
   readonly title: string;
+  readonly command: string;
+  readonly workspaceFolder?: string | null;
 }
 
-/** What a failed command's error carries beside its message. */
+/** What a failed command's error carries beside its message: the buttons that help. */
 export interface ErrorData {
   readonly code: string;
   readonly advice: string;
-  readonly action?: ErrorAction | null;
+  readonly actions?: readonly Action[];
 }
 
 /** The person wants the question before this one again. */

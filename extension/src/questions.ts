@@ -1,13 +1,11 @@
 // The server's questions: each shows one box and gives back what the person did with it.
 import * as vscode from "vscode";
-import type { Back, InputParams, InputResult, PickParams, PickResult } from "./protocol";
+import type { AccessToken, AccessTokenParams, Back, InputParams, InputResult, PickParams, PickResult } from "./protocol";
 
 interface PickRow extends vscode.QuickPickItem {
   readonly id: string;
   readonly disabled: boolean;
 }
-
-const back: Back = { back: true };
 
 /** The chosen item; a disabled one stays in the list but cannot be accepted. */
 export async function pick(params: PickParams, cancelled: vscode.CancellationToken): Promise<PickResult> {
@@ -15,21 +13,14 @@ export async function pick(params: PickParams, cancelled: vscode.CancellationTok
   box.placeholder = params.placeholder;
   box.matchOnDescription = true;
   box.items = params.items.map((item) => ({
-    id: item.id,
-    label: item.label,
-    description: item.description,
-    disabled: item.disabled,
+    ...item,
     ...(item.disabled ? { iconPath: new vscode.ThemeIcon("circle-slash") } : {}),
   }));
   box.activeItems = box.items.filter((row) => !row.disabled).slice(0, 1);
-  return await ask<PickResult>(box, params, cancelled, (answer) =>
-    box.onDidAccept(() => {
-      const [row] = box.selectedItems;
-      if (row && !row.disabled) {
-        answer({ id: row.id });
-      }
-    }),
-  );
+  return await ask(box, params, cancelled, () => {
+    const [row] = box.selectedItems;
+    return row && !row.disabled ? { id: row.id } : undefined;
+  });
 }
 
 /** The text that was entered; what the pattern does not fit is not taken. */
@@ -39,29 +30,22 @@ export async function input(params: InputParams, cancelled: vscode.CancellationT
   box.value = params.value;
   box.password = params.password;
   const pattern = new RegExp(`^(?:${params.pattern ?? "[^]*"})$`, "u");
-  const fits = (): boolean => pattern.test(box.value);
-  return await ask<InputResult>(box, params, cancelled, (answer) =>
-    vscode.Disposable.from(
-      box.onDidChangeValue(() => {
-        box.validationMessage = fits() || box.value === "" ? undefined : (params.hint ?? undefined);
-      }),
-      box.onDidAccept(() => {
-        if (fits()) {
-          answer({ value: box.value });
-        } else {
-          box.validationMessage = params.hint ?? undefined;
-        }
-      }),
-    ),
-  );
+  const misfit = (): string | undefined => (pattern.test(box.value) ? undefined : (params.hint ?? ""));
+  box.onDidChangeValue((value) => {
+    box.validationMessage = value === "" ? undefined : misfit();
+  });
+  return await ask(box, params, cancelled, () => {
+    box.validationMessage = misfit();
+    return box.validationMessage === undefined ? { value: box.value } : undefined;
+  });
 }
 
-/** Shows `box` until it is answered, left by Back, dismissed, or no longer wanted by the server. */
-function ask<Result>(
+/** Shows `box` until `accepted` gives a result, or it is left by Back, dismissed, or no longer wanted by the server. */
+function ask<Result extends object>(
   box: vscode.QuickPick<PickRow> | vscode.InputBox,
   params: PickParams | InputParams,
   cancelled: vscode.CancellationToken,
-  onAccept: (answer: (result: Result) => void) => vscode.Disposable,
+  accepted: () => Result | undefined,
 ): Promise<Result | Back | null> {
   box.title = params.title;
   if (params.steps > 1) {
@@ -70,30 +54,30 @@ function ask<Result>(
   }
   // People leave the window to look up a name or an id.
   box.ignoreFocusOut = true;
-  if (params.canGoBack) {
-    box.buttons = [vscode.QuickInputButtons.Back];
-  }
+  box.buttons = params.canGoBack ? [vscode.QuickInputButtons.Back] : [];
   return new Promise((resolve) => {
-    const listeners: vscode.Disposable[] = [];
-    const answer = (result: Result | Back | null): void => {
-      resolve(result);
-      listeners.forEach((listener) => {
-        listener.dispose();
-      });
-      box.dispose();
+    const answer = (result: Result | Back | null | undefined): void => {
+      if (result !== undefined) {
+        resolve(result);
+        box.dispose();
+      }
     };
-    listeners.push(
-      onAccept(answer),
-      box.onDidTriggerButton(() => {
-        answer(back);
-      }),
-      box.onDidHide(() => {
-        answer(null);
-      }),
-      cancelled.onCancellationRequested(() => {
-        answer(null);
-      }),
-    );
+    box.onDidAccept(() => { answer(accepted()); });
+    box.onDidTriggerButton(() => { answer({ back: true }); });
+    box.onDidHide(() => { answer(null); });
+    cancelled.onCancellationRequested(() => { answer(null); });
     box.show();
   });
+}
+
+/** A token of VS Code's own Microsoft account, or null when nobody is signed in; only with `signIn` is a person asked. */
+export async function accessToken({ scopes, tenant, signIn }: AccessTokenParams): Promise<AccessToken | null> {
+  // Source: how VS Code's own Azure extensions choose provider and tenant, github.com/microsoft/vscode-azuretools/tree/main/auth
+  const sovereign = vscode.workspace.getConfiguration("microsoft-sovereign-cloud").get<string>("environment", "") !== "";
+  const session = await vscode.authentication.getSession(
+    sovereign ? "microsoft-sovereign-cloud" : "microsoft",
+    [...scopes, ...(tenant === null ? [] : [`VSCODE_TENANT:${tenant}`])],
+    signIn ? { createIfNone: true, clearSessionPreference: true } : { silent: true },
+  );
+  return session ? { token: session.accessToken } : null;
 }

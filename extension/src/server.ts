@@ -1,43 +1,48 @@
-// The Python language server's life: started, watched, started again, stopped.
+// The Python language server: started, connected to the window, started again when it dies, stopped.
 import * as vscode from "vscode";
-import type { LanguageClient } from "vscode-languageclient/node";
-import { connect, ReplicaLog, type Shown } from "./connection";
-import { type Environment, ServerStartError, SetupCancelled } from "./environment";
-import { ProgressNotifications } from "./progress";
-import { RestartBudget } from "./restarts";
-import type { StatusItem } from "./status";
+import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn } from "vscode-languageclient/node";
+import { act } from "./commands";
+import type { Button, Display } from "./display";
+import { type Environment, interpreterSetting, variables, ServerStartError, SetupCancelled } from "./environment";
+import { type Action, type CopyParams, editorNotifications, editorRequests, type ReplicaLogParams, type StatusParams } from "./protocol";
+import { accessToken, input, pick } from "./questions";
+import { mayOpen, RestartBudget, withoutPayload } from "./safeguards";
 
-export class Server implements vscode.Disposable {
+/** The files that the server reads while they are edited. */
+const editedFiles = [
+  "**/infra/*.config.json",
+  "**/infra/*.parameters.json",
+  "**/infra/provision/*.parameters.json",
+  "**/inference/settings.toml",
+];
+
+/** The client's own notifications lack the buttons that help: what it says goes to the output alone. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
+export class Server {
   private readonly restarts = new RestartBudget(3, 180_000);
-  private readonly progress = new ProgressNotifications();
   private running: Promise<LanguageClient> | undefined;
-  private readonly shown: Shown;
 
   constructor(
-    private readonly output: vscode.LogOutputChannel,
     private readonly environment: Environment,
-    private readonly status: StatusItem,
-  ) {
-    this.shown = { output, status, progress: this.progress, replicaLog: new ReplicaLog() };
-  }
+    private readonly display: Display,
+  ) {}
 
   /** Starts the server without being asked, where nothing has to be installed for it. */
   async startIfReady(): Promise<void> {
     const folders = vscode.workspace.workspaceFolders ?? [];
     if (folders.length > 0 && (givenInterpreter() !== "" || (await this.environment.ready()) !== null)) {
       await this.client().catch((error: unknown) => {
-        this.output.error(String(error)); // Said aloud when a command needs it.
+        this.display.output.error(String(error)); // Said aloud when a command needs it.
       });
     }
   }
 
-  async restartIfRunning(): Promise<void> {
-    if (this.running) {
-      await this.restart().catch((error: unknown) => this.explain(error));
-    }
-  }
-
-  /** The running client; starts the server when there is none. Throws `ServerStartError`. */
+  /** The running client; starts the server when there is none. Throws `ServerStartError` and `SetupCancelled`. */
   async client(): Promise<LanguageClient> {
     if (!this.running) {
       const starting = this.start();
@@ -54,122 +59,136 @@ export class Server implements vscode.Disposable {
   async stop(): Promise<void> {
     const running = this.running;
     this.running = undefined;
-    this.progress.endAll();
-    this.status.clear();
+    this.display.clearStatus();
     const client = await running?.catch(() => undefined);
-    await client?.stop();
+    await client?.stop().catch(() => undefined); // It said why in the output; its process is ended all the same.
   }
 
+  /** Starts anew; a failure is explained. */
   async restart(): Promise<void> {
     await this.stop();
     this.restarts.reset();
-    await this.client();
+    await this.client().catch((error: unknown) => this.explain(error, () => this.restart()));
   }
 
-  dispose(): void {
-    this.shown.replicaLog.dispose();
-    void this.stop();
-  }
-
-  private async start(): Promise<LanguageClient> {
-    const given = givenInterpreter();
-    const ready = given !== "" ? given : await this.environment.ready();
-    if (ready === null) {
-      return await this.startWith(await this.environment.make());
-    }
-    try {
-      return await this.startWith(ready);
-    } catch (error) {
-      if (given !== "") {
-        throw error;
-      }
-      this.output.warn(vscode.l10n.t("The server's environment does not work, so it is made anew. {0}", String(error)));
-      return await this.startWith(await this.environment.make());
+  async restartIfRunning(): Promise<void> {
+    if (this.running) {
+      await this.restart();
     }
   }
 
-  private startWith(interpreter: string): Promise<LanguageClient> {
-    return connect(interpreter, { isolated: givenInterpreter() === "", ...this.shown, onDeath: () => { this.onDeath(); } });
-  }
-
-  /** Says what became of the work, and starts again while that makes sense. */
-  private onDeath(): void {
-    const worked = this.progress.endAll();
-    this.running = undefined;
-    this.status.clear();
-    const again = this.restarts.mayRestart(Date.now());
-    const state = worked
-      ? vscode.l10n.t("The AI Toolkit server ended while it was working. What it had finished stays; run the command again to go on.")
-      : vscode.l10n.t("The AI Toolkit server ended unexpectedly.");
-    if (again) {
-      if (worked) {
-        void this.offerOutput(state);
-      }
-      this.output.error(state);
-      this.client().catch((error: unknown) => {
-        void this.explain(error);
-      });
-    } else {
-      void this.offerOutput(`${state} ${vscode.l10n.t("It ended three times in a row, so it was not started again.")}`, true);
-    }
-  }
-
-  private async offerOutput(message: string, restart = false): Promise<void> {
-    const show = vscode.l10n.t("Show output");
-    const again = vscode.l10n.t("Restart server");
-    const chosen = await vscode.window.showErrorMessage(message, ...(restart ? [again, show] : [show]));
-    if (chosen === show) {
-      this.output.show();
-    } else if (chosen === again) {
-      await this.restart().catch((error: unknown) => this.explain(error));
-    }
-  }
-
-  /** A failed start, with the buttons that help. */
-  async explain(error: unknown): Promise<void> {
+  /** A failed start, with the buttons that help; `again` is what the person wanted. */
+  async explain(error: unknown, again: () => Promise<void>): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof SetupCancelled) {
       void vscode.window.showInformationMessage(message);
       return;
     }
-    this.output.error(message);
-    const choose = vscode.l10n.t("Choose interpreter");
-    const settings = vscode.l10n.t("Open settings");
-    const show = vscode.l10n.t("Show output");
-    const retry = vscode.l10n.t("Retry");
-    const code = error instanceof ServerStartError ? error.code : "unknown";
-    const helping = setting[code] === undefined ? [] : setting[code] === interpreterSetting ? [choose, settings] : [settings];
-    const chosen = await vscode.window.showErrorMessage(message, ...helping, retry, show);
-    if (chosen === choose && !(await chooseInterpreter())) {
-      return;
+    this.display.output.error(message);
+    const setting = error instanceof ServerStartError ? error.setting : null;
+    const choose: Button = [vscode.l10n.t("Choose interpreter"), async () => { await ((await choseInterpreter()) && again()); }];
+    const open: Button = [
+      vscode.l10n.t("Open settings"),
+      () => vscode.commands.executeCommand("workbench.action.openSettings", setting),
+    ];
+    await this.display.showError(message, [
+      ...(setting === interpreterSetting ? [choose] : []),
+      ...(setting === null ? [] : [open]),
+      [vscode.l10n.t("Retry"), again],
+    ]);
+  }
+
+  private async start(): Promise<LanguageClient> {
+    const given = givenInterpreter();
+    if (given !== "") {
+      return await this.connect(given, "-P"); // No module is taken from the folder that is open.
     }
-    if (chosen === settings) {
-      await vscode.commands.executeCommand("workbench.action.openSettings", setting[code]);
-    } else if (chosen === show) {
-      this.output.show();
-    } else if (chosen !== undefined) {
-      await this.restart().catch((again: unknown) => this.explain(again));
+    const isolated = "-I"; // Nor from anywhere else: a person may have set PYTHONPATH.
+    const ready = await this.environment.ready();
+    if (ready !== null) {
+      try {
+        return await this.connect(ready, isolated);
+      } catch (error) {
+        this.display.output.warn(vscode.l10n.t("The server's environment does not work, so it is made anew. {0}", String(error)));
+      }
+    }
+    return await this.connect(await this.environment.make(), isolated);
+  }
+
+  /** A server that was started with `interpreter` and answers. Throws `ServerStartError`. */
+  private async connect(interpreter: string, isolation: "-I" | "-P"): Promise<LanguageClient> {
+    let started = false;
+    const { output } = this.display;
+    const args = [isolation, "-m", "ai_toolkit.command_line", "serve"];
+    const program = { command: interpreter, args, options: { env: variables() } };
+    const client = new QuietClient("aiToolkit", "AI Toolkit", program, {
+      documentSelector: editedFiles.map((pattern) => ({ scheme: "file", pattern })),
+      initializationOptions: {
+        trusted: vscode.workspace.isTrusted,
+        settings: vscode.workspace.getConfiguration("aiToolkit"),
+      },
+      outputChannel: output,
+      traceOutputChannel: withoutPayload(output),
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      initializationFailedHandler: () => false,
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          if (started) {
+            this.onDeath();
+          }
+          const message = vscode.l10n.t("The AI Toolkit server ended unexpectedly.");
+          return { action: CloseAction.DoNotRestart, handled: true, message };
+        },
+      },
+      middleware: {
+        window: {
+          // The client's own way, `openExternal`, resolves the address as `asExternalUri` does, so a remote window's browser reaches it.
+          showDocument: async (params, cancelled, next) =>
+            params.external !== true || mayOpen(params.uri) ? await next(params, cancelled) : { success: false },
+        },
+      },
+    });
+    client.onRequest(editorRequests.pick, pick);
+    client.onRequest(editorRequests.input, input);
+    client.onRequest(editorRequests.accessToken, accessToken);
+    client.onRequest(editorRequests.copy, async ({ text }: CopyParams) => {
+      await vscode.env.clipboard.writeText(text);
+      return null;
+    });
+    client.onNotification(editorNotifications.status, (params: StatusParams) => { this.display.showStatus(params); });
+    client.onNotification(editorNotifications.replicaLog, (params: ReplicaLogParams) => { this.display.showReplicaLog(params); });
+    client.onNotification(editorNotifications.run, (action: Action) => act(action));
+    try {
+      await client.start();
+    } catch (error) {
+      const message = vscode.l10n.t("The AI Toolkit server did not start with {0}; the output tells why.", interpreter);
+      throw new ServerStartError(message, interpreterSetting, { cause: error });
+    }
+    started = true;
+    output.info(vscode.l10n.t("Server started with {0}", interpreter));
+    return client;
+  }
+
+  /** Starts again while that makes sense; what became of a command is said by the command. */
+  private onDeath(): void {
+    this.running = undefined;
+    this.display.clearStatus();
+    if (this.restarts.mayRestart(Date.now())) {
+      this.client().catch((error: unknown) => this.explain(error, () => this.restart()));
+    } else {
+      const message = vscode.l10n.t("The AI Toolkit server ended three times in a row, so it was not started again.");
+      this.display.output.error(message);
+      void this.display.showError(message, [[vscode.l10n.t("Restart server"), () => this.restart()]]);
     }
   }
 }
 
-const interpreterSetting = "aiToolkit.server.interpreter";
-
-/** The setting that helps after a failure, by the failure's code. */
-const setting: Readonly<Record<string, string>> = {
-  python: interpreterSetting,
-  venv: interpreterSetting,
-  start: interpreterSetting,
-  certificate: "aiToolkit.server.certificates",
-  proxy: "http.proxy",
-  network: "http.proxy",
-};
-
-async function chooseInterpreter(): Promise<boolean> {
+/** Whether the person chose one. */
+async function choseInterpreter(): Promise<boolean> {
   const [chosen] = (await vscode.window.showOpenDialog({ title: vscode.l10n.t("Python 3.11 or newer") })) ?? [];
   if (chosen) {
-    const target = vscode.ConfigurationTarget.Global;
-    await vscode.workspace.getConfiguration().update(interpreterSetting, chosen.fsPath, target);
+    await vscode.workspace.getConfiguration().update(interpreterSetting, chosen.fsPath, vscode.ConfigurationTarget.Global);
   }
   return chosen !== undefined;
 }

@@ -26,12 +26,16 @@ _GROW_TOKENS = 256
 
 @dataclass(frozen=True)
 class Segment:
-    """The next tokens of the request in `slot`, which has `start` tokens in the cache."""
+    """The next tokens of the request in `slot`, which has `start` tokens in the cache.
+
+    With `copied_from` it gets these in the same pass, from a slot that has them or whose segment comes before.
+    """
 
     slot: int
     start: int
     tokens: Sequence[int]
     adapter: LoadedAdapter | None = None
+    copied_from: int | None = None
 
 
 class Pass:
@@ -102,6 +106,10 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
         assert self.current is not None
         self.keys = _stored(self.keys, key_states, self.current)
         self.values = _stored(self.values, value_states, self.current)
+        for segment in self.current.segments:
+            if segment.copied_from is not None:
+                for held in (self.keys, self.values):
+                    held[segment.slot, :, : segment.start] = held[segment.copied_from, :, : segment.start]
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

@@ -245,10 +245,7 @@ class Scheduler:
         reading = self._next_prompts()
         segments = [
             *(Segment(slot, row.length, [row.last], row.adapter) for slot, row in enumerate(answering)),
-            *(
-                Segment(self._answering + index, start, piece, row.adapter)
-                for index, (row, start, piece) in enumerate(reading)
-            ),
+            *(segment for _, segment in reading),
         ]
         if not segments:
             return
@@ -258,7 +255,7 @@ class Scheduler:
             youngest = reading[-1][0] if reading else max(answering, key=lambda row: row.generation.begun)
             self._shrink(youngest, error)
             return
-        rows = [*answering, *(row for row, _, _ in reading)]
+        rows = [*answering, *(row for row, _ in reading)]
         for row, segment in zip(rows, segments, strict=True):
             row.length = segment.start + len(segment.tokens)
         if rows[-1].unread > 0:  # a piece of a long prompt; only the last can be one
@@ -267,11 +264,11 @@ class Scheduler:
         if rows:
             self._advance(rows, logits[: len(rows)])
 
-    def _next_prompts(self) -> list[tuple[_Row, int, list[int]]]:
-        """Rows that have not read their prompt, each with what it reads now and from where; they come to the front.
+    def _next_prompts(self) -> list[tuple[_Row, Segment]]:
+        """Rows that have not read their prompt, each with what it reads now; they come to the front.
 
-        A beginning that another row has read already, such as the system prompt, is copied from there. A row that
-        begins like one that is read in this pass waits for the next one, to copy it then.
+        A beginning that another row has read already or reads in this pass, such as the system prompt, is copied
+        from there.
         """
         unread = self._rows[self._answering :]
         begun = next((place for place, row in enumerate(unread) if row.length), 0)  # the only one, if any
@@ -279,30 +276,28 @@ class Scheduler:
             self._cache.copy(self._answering + begun, self._answering, unread[begun].length)
             unread.insert(0, unread.pop(begun))
             self._rows[self._answering :] = unread
-        left, later = self._prompt_tokens, []
-        pieces: list[tuple[_Row, int, list[int]]] = []
+        left = self._prompt_tokens
+        reading: list[tuple[_Row, Segment]] = []
         for row in unread:
-            slot, start = self._most_shared(row)
-            in_this_pass = max((row.shares(other) for other, _, _ in pieces), default=0)
-            if left <= 0 or (not row.length and in_this_pass >= start + _WORTH_SHARING):
-                later.append(row)
-                continue
-            if start > row.length:
-                self._cache.copy(slot, self._answering + len(pieces), start)
-                self._shared_tokens += start
+            if left <= 0:
+                break
+            source, start = self._most_shared(row, reading)
             piece = row.generation.prompt[start : start + left]
             left -= len(piece)
-            pieces.append((row, start, piece))
-        self._rows[self._answering :] = [*(row for row, _, _ in pieces), *later]  # the cache holds none of the later
-        return pieces
+            self._shared_tokens += start - row.length
+            reading.append((row, Segment(self._answering + len(reading), start, piece, row.adapter, source)))
+        return reading
 
-    def _most_shared(self, row: _Row) -> tuple[int, int]:
-        """The slot that holds the longest beginning of the row's prompt, and how many tokens that is."""
+    def _most_shared(self, row: _Row, reading: list[tuple[_Row, Segment]]) -> tuple[int | None, int]:
+        """The slot to copy the longest beginning of the row's prompt from, if any, and how many tokens it then has."""
         if row.length:  # it is being read already
-            return 0, row.length
-        held = ((min(row.shares(other), other.length), slot) for slot, other in enumerate(self._rows) if other.length)
-        shared, slot = max(held, default=(0, 0))
-        return (slot, shared) if shared >= _WORTH_SHARING else (0, 0)
+            return None, row.length
+        held = [
+            *((slot, other, other.length) for slot, other in enumerate(self._rows[: self._answering])),
+            *((segment.slot, other, segment.start + len(segment.tokens)) for other, segment in reading),
+        ]
+        shared, source = max(((min(row.shares(other), length), slot) for slot, other, length in held), default=(0, 0))
+        return (source, shared) if shared >= _WORTH_SHARING else (None, 0)
 
     def _shrink(self, row: _Row, error: torch.OutOfMemoryError) -> None:
         """Out of memory: end one request, and take no more than remain at the same time from now on."""

@@ -17,7 +17,7 @@ from ai_toolkit.loaded import LoadedAdapter, files_are, loaded_is, only_adapters
 from ai_toolkit.local_files import ADAPTERS, LocalFile, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest, Origin
 from ai_toolkit.new_revision import new_revision
-from ai_toolkit.own_endpoint import complete_target
+from ai_toolkit.own_endpoint import whole_target
 from ai_toolkit.plan_sync import Plan, plan_sync
 from ai_toolkit.running_app import Running, offer_key, what_runs
 from ai_toolkit.synchronise import bring_back_previous, synchronise
@@ -84,7 +84,9 @@ class Deployed:
 async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
     with _what_a_cancel_leaves() as left:
-        target = await complete_target(workspace)
+        target = await whole_target(workspace)
+        if workspace.target_without_endpoint() is not None:
+            workspace.write_target(target)
         if not (workspace.folder / "inference").is_dir():
             raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
         ui.report("reading the workspace", 0)
@@ -96,7 +98,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
             open_cloud(target.subscription) as cloud,
             cloud.container_apps(target.subscription, target.resource_group) as apps,
         ):
-            running = await what_runs(apps, workspace, cloud.endpoint_scheme)
+            running = await what_runs(apps, workspace, target, cloud.endpoint_scheme)
             running = await offer_key(apps, running, workspace.folder, ui, options.key)
             async with cloud.file_share(target) as share:
                 left.append("what a replica loads is as it was; what was sent already is not sent again.")
@@ -115,14 +117,14 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options = Options()) -> 
 
 async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     """What `deploy` would send and do; changes nothing."""
-    target = workspace.target()
+    target = await whole_target(workspace)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with (
         open_cloud(target.subscription) as cloud,
         cloud.container_apps(target.subscription, target.resource_group) as apps,
         cloud.file_share(target) as share,
     ):
-        running = await what_runs(apps, workspace, cloud.endpoint_scheme)
+        running = await what_runs(apps, workspace, target, cloud.endpoint_scheme)
         plan = await plan_sync(share, files)
     return _planned(plan, _action(plan, running, options), ui)
 

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from ai_toolkit.fine_tuning import FROM_FINE_TUNING, SHARED
 from ai_toolkit.json_places import Span, members
 from ai_toolkit.templates import templates_folder
 from ai_toolkit.workspace import Workspace
 
-_FILES = frozenset({"infra/provision/inference.parameters.json", "infra/inference.parameters.json"})
-
-
+_INFERENCE: Final = frozenset({"infra/provision/inference.parameters.json", "infra/inference.parameters.json"})
+_FINE_TUNING: Final = frozenset({"infra/provision/finetuning.parameters.json", "infra/finetuning.parameters.json"})
 _NAME: Final = re.compile(r'"?\w*\Z')
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:?|([{}])')
 
@@ -31,12 +31,15 @@ class Description:
     text: str
 
 
-def is_parameters_file(workspace: Workspace, path: Path) -> bool:
-    """Whether the file holds the parameters of inference."""
-    return path.relative_to(workspace.folder).as_posix() in _FILES
+def descriptions(workspace: Workspace, path: Path) -> Mapping[str, str]:
+    """What each parameter of that file means; empty where the file holds no parameters."""
+    relative = path.relative_to(workspace.folder).as_posix()
+    if relative in _FINE_TUNING:
+        return {name: f"{_template()[name]} {FROM_FINE_TUNING}" for name in SHARED}
+    return _template() if relative in _INFERENCE else {}
 
 
-def describe(text: str, index: int) -> Description | None:
+def describe(text: str, index: int, said: Mapping[str, str]) -> Description | None:
     """What the parameter at that character means; None elsewhere, and in a text that is not JSON."""
     try:
         places = members(text)
@@ -44,12 +47,11 @@ def describe(text: str, index: int) -> Description | None:
         return None
     for path, member in places.items():
         if len(path) == 2 and path[0] == "parameters" and member.key.start <= index <= member.key.end:  # noqa: PLR2004  (a parameter)
-            said = _descriptions().get(path[1])
-            return Description(member.key, said) if said else None
+            return Description(member.key, said[path[1]]) if path[1] in said else None
     return None
 
 
-def missing(text: str, index: int) -> tuple[Span, Mapping[str, str]]:
+def missing(text: str, index: int, said: Mapping[str, str]) -> tuple[Span, Mapping[str, str]]:
     """The parameters that the text does not give, with what they mean, and what they would take the place of.
 
     Nothing where no parameter's name can stand.
@@ -58,7 +60,7 @@ def missing(text: str, index: int) -> tuple[Span, Mapping[str, str]]:
     if begun is None or _open_objects(text[: begun.start()]) != ["parameters"]:
         return Span(index, index), {}
     end = index + 1 if text[index : index + 1] == '"' and begun[0].startswith('"') else index
-    return Span(begun.start(), end), {name: said for name, said in _descriptions().items() if f'"{name}"' not in text}
+    return Span(begun.start(), end), {name: words for name, words in said.items() if f'"{name}"' not in text}
 
 
 def _open_objects(text: str) -> list[str]:
@@ -75,7 +77,7 @@ def _open_objects(text: str) -> list[str]:
 
 
 @cache
-def _descriptions() -> Mapping[str, str]:
+def _template() -> Mapping[str, str]:
     """By name, without the parameters that Provision fills in by itself."""
     template: Any = json.loads((templates_folder() / "infra" / "provision" / "inference.json").read_text("utf-8"))
     return {

@@ -7,11 +7,13 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
 from ai_toolkit import parameters
 from ai_toolkit.errors import FileMissing, ValueImpossible
+from ai_toolkit.fine_tuning import SHARED
 from ai_toolkit.json_places import Member, Span, members
 from ai_toolkit.templates import templates_folder
 from ai_toolkit.workspace import Parameters, Workspace
@@ -25,6 +27,14 @@ _CONFIG_KEYS: Final[Mapping[str, str | None]] = {
     "ACA_APP_ENDPOINT": None,
 }
 """The six names, and the parameter whose rule each must keep."""
+_FINE_TUNING_KEYS: Final[Mapping[str, str | None]] = {
+    "SUBSCRIPTION_ID": None,
+    "RESOURCE_GROUP_NAME": None,
+    "STORAGE_ACCOUNT_NAME": "storageAccountName",
+    "FILE_SHARE_NAME": "fileShareName",
+    "ACA_JOB_NAME": None,
+    "COMMANDS": None,
+}
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LIKE_ENOUGH: Final = 0.8
 
@@ -38,19 +48,30 @@ class Fix:
     text: str
 
 
+class Weight(Enum):
+    """An error when a command would refuse the file; an information when something could not be looked up."""
+
+    ERROR = auto()
+    WARNING = auto()
+    INFORMATION = auto()
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about a part of the text; `certain` when a command would refuse the file."""
+    """A sentence about a part of the text."""
 
     span: Span
     message: str
-    certain: bool = True
+    weight: Weight = Weight.ERROR
     fix: Fix | None = None
 
 
-def diagnose(workspace: Workspace, path: Path, text: str, on_share: Collection[str] = ()) -> list[Finding]:
-    """What is wrong in the text of one of the workspace's files; `on_share` are the files last seen there.
+def diagnose(  # noqa: PLR0911  (one return per kind of file)
+    workspace: Workspace, path: Path, text: str, on_share: Collection[str] | None = None
+) -> list[Finding]:
+    """What is wrong in the text of one of the workspace's files.
 
+    `on_share` are the paths that were last seen on the share, None when it was not seen yet.
     A text that is not JSON gives nothing: every editor says that itself.
     """
     relative = path.relative_to(workspace.folder).as_posix()
@@ -61,19 +82,43 @@ def diagnose(workspace: Workspace, path: Path, text: str, on_share: Collection[s
         document = json.loads(text)
     except ValueError:
         return []
-    if relative in {"infra/provision/inference.parameters.json", "infra/inference.parameters.json"}:
-        return [*_both_paths(workspace, path), *_parameters(workspace, path, document, places)]
-    if relative == "infra/inference.config.json":
-        return list(_config(text, document, places))
+    match relative:
+        case "infra/provision/inference.parameters.json" | "infra/inference.parameters.json":
+            return [*_both_paths(workspace, path), *_parameters(workspace, path, document, places)]
+        case "infra/provision/finetuning.parameters.json" | "infra/finetuning.parameters.json":
+            return [*_both_paths(workspace, path), *_fine_tuning_parameters(document, places)]
+        case "infra/inference.config.json":
+            return [*_config(_CONFIG_KEYS, document, places), *_missing_keys(text, document)]
+        case "infra/finetuning.config.json":
+            return list(_config(_FINE_TUNING_KEYS, document, places))
     return []
 
 
 def _both_paths(workspace: Workspace, path: Path) -> Iterator[Finding]:
-    other = workspace.folder / "infra" / "inference.parameters.json"
-    read = workspace.provision_folder / "inference.parameters.json"
+    other = workspace.folder / "infra" / path.name
+    read = workspace.provision_folder / path.name
     if path == other and read.exists():
-        message = f"This file is not read, because {read.relative_to(workspace.folder).as_posix()} exists too."
-        yield Finding(Span(0, 1), message, certain=False)
+        name = read.relative_to(workspace.folder).as_posix()
+        inference = path.name == "inference.parameters.json"
+        message = (
+            f"This file is not read, because {name} exists too." if inference else f"{name} goes before this file."
+        )
+        yield Finding(Span(0, 1), message, Weight.WARNING)
+
+
+def _fine_tuning_parameters(document: Mapping[str, Any], places: Mapping[tuple[str, ...], Member]) -> Iterator[Finding]:
+    """Of those that Provision takes from there; the others are fine-tuning's own."""
+    entries = document.get("parameters")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        value = entry.get("value") if isinstance(entry, dict) else None
+        rule = parameters.NAME_RULES.get(name) if name in SHARED else None
+        if name not in SHARED:
+            unknown = _unknown(name, places["parameters", name].key, SHARED)
+            if unknown.fix is not None:
+                yield unknown
+        elif rule is not None and isinstance(value, str) and not re.fullmatch(rule.pattern, value):
+            span = places["parameters", name, "value"].value
+            yield Finding(span, f"{name}: {rule.words} are allowed.", fix=_lower_case(name, value, span))
 
 
 def _parameters(
@@ -119,30 +164,36 @@ def _declared(workspace: Workspace) -> Mapping[str, Mapping[str, Any]] | None:
     return None
 
 
-def _config(text: str, document: Mapping[str, Any], places: Mapping[tuple[str, ...], Member]) -> Iterator[Finding]:
-    given = [key for key in _CONFIG_KEYS if document.get(key)]
+def _config(
+    keys: Mapping[str, str | None], document: Mapping[str, Any], places: Mapping[tuple[str, ...], Member]
+) -> Iterator[Finding]:
     for key, value in document.items():
         place = places[key,]
-        if key not in _CONFIG_KEYS:
-            unknown = _unknown(key, place.key, _CONFIG_KEYS)
+        if key not in keys:
+            unknown = _unknown(key, place.key, keys)
             if unknown.fix is not None:  # other keys are the person's own
                 yield unknown
-        elif value is not None and not isinstance(value, str):
+        elif value is None or key == "COMMANDS":
+            continue
+        elif not isinstance(value, str):
             yield Finding(place.value, f"{key}: a string is expected.")
         elif value:
-            yield from _config_value(key, value, place.value)
-    missing = [key for key in _CONFIG_KEYS if key not in given]
-    if given and missing:
+            yield from _config_value(key, keys[key] or "", value, place.value)
+
+
+def _missing_keys(text: str, document: Mapping[str, Any]) -> Iterator[Finding]:
+    missing = [key for key in _CONFIG_KEYS if not document.get(key)]
+    if 0 < len(missing) < len(_CONFIG_KEYS):
         begin = text.index("{")
         yield Finding(
             Span(begin, begin + 1), f"Missing: {', '.join(missing)}. Every one of the six is needed to deploy."
         )
 
 
-def _config_value(key: str, value: str, span: Span) -> Iterator[Finding]:
-    rule = parameters.NAME_RULES.get(_CONFIG_KEYS[key] or "")
+def _config_value(key: str, parameter: str, value: str, span: Span) -> Iterator[Finding]:
+    rule = parameters.NAME_RULES.get(parameter)
     if rule is not None and not re.fullmatch(rule.pattern, value):
-        fix = _lower_case(_CONFIG_KEYS[key] or "", value, span)
+        fix = _lower_case(parameter, value, span)
         yield Finding(span, f"{key}: {rule.words} are allowed.", fix=fix)
     elif key == "SUBSCRIPTION_ID" and not _GUID.fullmatch(value):
         yield Finding(span, f"{key}: an id such as 00000000-0000-0000-0000-000000000000 is expected, not a name.")
@@ -155,7 +206,7 @@ def _config_value(key: str, value: str, span: Span) -> Iterator[Finding]:
             yield Finding(span, f"{key}: a host name or a URL without query and fragment is expected.")
 
 
-def _settings(workspace: Workspace, text: str, on_share: Collection[str]) -> Iterator[Finding]:
+def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None) -> Iterator[Finding]:
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -179,17 +230,21 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str]) -> Ite
 
 
 def _folder(  # noqa: PLR0913, PLR0917  (what, where, and what there is)
-    text: str, key: str, named: str, parent: str, here: Collection[str], on_share: Collection[str]
+    text: str, key: str, named: str, parent: str, here: Collection[str], on_share: Collection[str] | None
 ) -> Iterator[Finding]:
-    if named in here or any(path.startswith(f"{parent}/{named}/") for path in on_share):
+    if named in here or any(path.startswith(f"{parent}/{named}/") for path in on_share or ()):
         return
     quoted = json.dumps(named, ensure_ascii=False)
     at = text.find(quoted)
     span = Span(at, at + len(quoted)) if at >= 0 else _key(text, key)
     only = next(iter(here)) if len(here) == 1 else None
     fix = Fix(f"Change to {only}", span, json.dumps(only)) if only is not None and at >= 0 else None
-    message = f"{key}: {parent}/{named} is neither here nor among the files that were last seen on the share."
-    yield Finding(span, message, certain=False, fix=fix)
+    if on_share is None:
+        message = f"{key}: {parent}/{named} is not here. Whether it is on the share is not known: it was not seen yet."
+        yield Finding(span, message, Weight.INFORMATION, fix)
+    else:
+        message = f"{key}: {parent}/{named} is neither here nor on the share, when that was last seen."
+        yield Finding(span, message, Weight.WARNING, fix)
 
 
 def _folders(parent: Path, mark: str) -> list[str]:

@@ -1,16 +1,15 @@
 """The editor's commands: each asks a use-case for the work, and offers what comes next."""
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcRequestCancelled
+from pygls.exceptions import JsonRpcInvalidParams
 
 from ai_toolkit import protocol
 from ai_toolkit.editor_ui import path_of
-from ai_toolkit.errors import WorkspaceError
+from ai_toolkit.errors import FolderNotTrusted, NoFolderOpen, WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace import Workspace
 
@@ -43,11 +42,11 @@ async def _provision(server: "Server", workspace: Workspace, given: protocol.Ans
         return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, given.location))
 
     try:
-        result = await server.run_command(token, PROVISION, work)
+        result = await server.run_command(workspace.uri, token, PROVISION, work)
     finally:
         server.status.look(workspace)
     message = f"Provisioned for inference: {result['endpoint']}"
-    server.in_background(_offer(server, workspace, message, {DEPLOY: _deploy}))
+    server.in_background(_offer(server, workspace, message, {DEPLOY: "deployInference"}))
     return result
 
 
@@ -61,11 +60,11 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
 
     server.status.working(workspace)
     try:
-        result = await server.run_command(token, DEPLOY, work)
+        result = await server.run_command(workspace.uri, token, DEPLOY, work)
     finally:
         server.status.done(workspace)
     message = f"The model is deployed: {result['endpoint']}"
-    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: _open_endpoint, "Show logs": _show_logs}))
+    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: "openEndpoint", "Show logs": "showLogs"}))
     return result
 
 
@@ -77,7 +76,7 @@ async def _open_endpoint(server: "Server", workspace: Workspace, _given: protoco
         ui.announce(f"Opening {opened.endpoint}")
         return opened
 
-    page = (await server.run_command(token, GO_TO_ENDPOINT, work))["page"]
+    page = (await server.run_command(workspace.uri, token, GO_TO_ENDPOINT, work))["page"]
     await server.window_show_document_async(types.ShowDocumentParams(uri=page, external=True))
     server.status.look(workspace)
 
@@ -88,7 +87,7 @@ async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Ans
 
         await _copy(server, await endpoint_key(workspace), "The inference API key is in the clipboard.")
 
-    await server.run_command(token, COPY_KEY, work)
+    await server.run_command(workspace.uri, token, COPY_KEY, work)
 
 
 async def _copy_example(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
@@ -101,7 +100,7 @@ async def _copy_example(server: "Server", workspace: Workspace, _given: protocol
         said = f"The {language} example is in the clipboard. It reads the key from {KEY_VARIABLE}."
         await _copy(server, example(language, endpoint), said)
 
-    await server.run_command(token, COPY_EXAMPLE, work)
+    await server.run_command(workspace.uri, token, COPY_EXAMPLE, work)
 
 
 async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.Answers, _token: _Token) -> None:
@@ -131,7 +130,7 @@ async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.An
 
 async def _show_status(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
     message = ""
-    following: dict[str, _Command] = {}
+    following: dict[str, str] = {}
 
     async def work(ui: "EditorUi") -> None:
         nonlocal message, following
@@ -144,16 +143,16 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
         ui.announce(message)
         if server.status.at_cloud and found.state not in {State.NOT_PROVISIONED, State.FAILED}:
             ui.announce((await look(workspace)).in_words())
-        all_following: dict[State, dict[str, _Command]] = {
-            State.NOT_PROVISIONED: {PROVISION: _provision},
-            State.PROVISIONED: {DEPLOY: _deploy},
-            State.LIVE: {GO_TO_ENDPOINT: _open_endpoint},
-            State.NEWER_FILES: {DEPLOY: _deploy},
-            State.FAILED: {SHOW_LOGS: _show_logs},
+        all_following: dict[State, dict[str, str]] = {
+            State.NOT_PROVISIONED: {PROVISION: "provisionInference"},
+            State.PROVISIONED: {DEPLOY: "deployInference"},
+            State.LIVE: {GO_TO_ENDPOINT: "openEndpoint"},
+            State.NEWER_FILES: {DEPLOY: "deployInference"},
+            State.FAILED: {SHOW_LOGS: "showLogs"},
         }
         following = all_following.get(found.state, {})
 
-    await server.run_command(token, SHOW_STATUS, work)
+    await server.run_command(workspace.uri, token, SHOW_STATUS, work)
     server.in_background(_offer(server, workspace, message, following))
 
 
@@ -163,7 +162,7 @@ async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.A
 
         return await use_case(workspace, ui)
 
-    result = await server.run_command(token, ADD_SECRET, work)
+    result = await server.run_command(workspace.uri, token, ADD_SECRET, work)
     said = f"The app has the secret {result['secret']} as the environment variable {result['variable']}."
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
     server.status.look(workspace)
@@ -178,9 +177,9 @@ async def _create_project(server: "Server", workspace: Workspace, _given: protoc
 
         added.extend(await use_case(workspace.folder, ui, sample=False))
 
-    await server.run_command(token, CREATE_PROJECT, work)
+    await server.run_command(workspace.uri, token, CREATE_PROJECT, work)
     said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
-    server.in_background(_offer(server, workspace, said, {PROVISION: _provision}))
+    server.in_background(_offer(server, workspace, said, {PROVISION: "provisionInference"}))
     server.status.look(workspace)
     return {"added": added}
 
@@ -211,7 +210,7 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
             raise LocalCloudFailed(error.message, error.advice) from error
         ui.announce(said)
 
-    await server.run_command(token, "Start local cloud" if start else "Stop local cloud", work)
+    await server.run_command(workspace.uri, token, "Start local cloud" if start else "Stop local cloud", work)
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
     server.status.look(workspace)
 
@@ -226,7 +225,7 @@ async def _choose_action(server: "Server", workspace: Workspace, given: protocol
         items = tuple(Choice(title, title) for title in _ACTIONS if provisioned or title in {PROVISION, CREATE_PROJECT})
         chosen = await ui.pick(Pick("AI Toolkit", "What next?", items))
 
-    await server.run_command(None, "AI Toolkit", work)
+    await server.run_command(workspace.uri, None, "AI Toolkit", work)
     await _ACTIONS[chosen](server, workspace, given, token)
 
 
@@ -255,6 +254,8 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
 }
+_HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
+"""Commands that run nothing from the folder, and so work in one that is not trusted."""
 
 
 def register(server: "Server") -> None:
@@ -266,37 +267,56 @@ def register(server: "Server") -> None:
 def _register(server: "Server", name: str, command: _Command) -> None:
     @server.command(protocol.COMMANDS[name])
     async def run(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
-        workspace, given = _argument(params)
-        return await command(server, workspace, given, params.work_done_token)
+        given = _argument(params)
+        workspace = Workspace(path_of(given.workspace_folder)) if given else await _chosen_folder(server)
+        if name not in _HARMLESS and not server.status.at_cloud:
+            await server.run_command(workspace.uri, None, "AI Toolkit", _refuse)
+        answers = (given and given.answers) or protocol.Answers()
+        return await command(server, workspace, answers, params.work_done_token)
 
 
-async def _offer(server: "Server", workspace: Workspace, message: str, following: dict[str, _Command]) -> None:
-    """Tells the person, with buttons that run the commands."""
+async def _chosen_folder(server: "Server") -> Workspace:
+    """The open folder, asked for when there are several. Raises as `run_command` does."""
+    folders = server.folders()
+
+    async def work(ui: "EditorUi") -> None:
+        if not folders:
+            raise NoFolderOpen
+        items = tuple(Choice(one.uri, one.folder.name, str(one.folder)) for one in folders)
+        chosen = await ui.pick(Pick("AI Toolkit", "Which folder holds the inference project?", items))
+        folders[:] = [one for one in folders if one.uri == chosen]
+
+    if len(folders) != 1:
+        await server.run_command(None, None, "AI Toolkit", work)
+    return folders[0]
+
+
+async def _refuse(_ui: "EditorUi") -> None:
+    raise FolderNotTrusted
+
+
+async def _offer(server: "Server", workspace: Workspace, message: str, following: dict[str, str]) -> None:
+    """Tells the person, with buttons that run the commands: the editor does so, as if they came from its palette."""
     chosen = await server.offer(message, tuple(following))
-    if chosen is None:
-        return
-    token = str(uuid.uuid4())
-    await server.work_done_progress.create_async(token)
-    try:
-        await following[chosen](server, workspace, protocol.Answers(), token)
-    except JsonRpcRequestCancelled:
-        return
-    except JsonRpcException as error:
-        server.window_show_message(types.ShowMessageParams(types.MessageType.Error, error.message))
+    if chosen is not None:
+        action = protocol.Action(chosen, f"aiToolkit.{following[chosen]}", workspace.uri)
+        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["run"], protocol.plain(action))
 
 
 async def _copy(server: "Server", text: str, said: str) -> None:
-    params = protocol.plain(protocol.CopyParams(text, said))
+    params = protocol.plain(protocol.CopyParams(text))
     await server.protocol.send_request_async(protocol.EDITOR_REQUESTS["copy"], params)
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
 
 
-def _argument(params: types.ExecuteCommandParams) -> tuple[Workspace, protocol.Answers]:
+def _argument(params: types.ExecuteCommandParams) -> protocol.CommandArgument | None:
     arguments = params.arguments or ()
-    if len(arguments) != 1:
-        raise JsonRpcInvalidParams("One argument is expected: {workspaceFolder, answers?}.")
+    if len(arguments) > 1:
+        raise JsonRpcInvalidParams("At most one argument is expected: {workspaceFolder, answers?}.")
     try:
-        argument = protocol.parse(arguments[0], protocol.CommandArgument)
-        folder = path_of(argument.workspace_folder)
+        argument = protocol.parse(arguments[0], protocol.CommandArgument) if arguments else None
+        if argument is not None:
+            path_of(argument.workspace_folder)
     except (ValueError, WorkspaceError) as error:
         raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
-    return Workspace(folder), argument.answers or protocol.Answers()
+    return argument

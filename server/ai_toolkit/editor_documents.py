@@ -1,51 +1,81 @@
 """What the open files are told in the editor: findings, quick fixes, and what a parameter means."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from lsprotocol import types
 
 from ai_toolkit import describe_parameters
-from ai_toolkit.diagnose import Finding, Fix, diagnose
+from ai_toolkit.diagnose import Finding, Fix, Weight, diagnose
 from ai_toolkit.editor_ui import path_of
 from ai_toolkit.json_places import Span
+from ai_toolkit.workspace import Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.language_server import Server
 
 _SOURCE: Final = "AI Toolkit"
+_SEVERITIES: Final = {
+    Weight.ERROR: types.DiagnosticSeverity.Error,
+    Weight.WARNING: types.DiagnosticSeverity.Warning,
+    Weight.INFORMATION: types.DiagnosticSeverity.Information,
+}
+
+
+class _Findings:
+    """What was found in each open document."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._found: dict[str, list[Finding]] = {}
+
+    def of(self, uri: str) -> list[Finding]:
+        return self._found.get(uri, [])
+
+    def judge(self, uri: str) -> None:
+        path = path_of(uri)
+        workspace = next((one for one in self._server.folders() if path.is_relative_to(one.folder)), None)
+        if workspace is None:
+            return
+        text = self._server.workspace.get_text_document(uri).source
+        found = self._found[uri] = diagnose(workspace, path, text, self._server.status.on_share(workspace))
+        self._publish(uri, [_diagnostic(one, text) for one in found])
+
+    def judge_again(self, workspace: Workspace) -> None:
+        """Another look at the share may know better."""
+        for uri in list(self._found):
+            if path_of(uri).is_relative_to(workspace.folder):
+                self.judge(uri)
+
+    def forget(self, uri: str) -> None:
+        self._found.pop(uri, None)
+        self._publish(uri, [])
+
+    def _publish(self, uri: str, diagnostics: list[types.Diagnostic]) -> None:
+        self._server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, diagnostics))
 
 
 def register(server: "Server") -> None:
     """Judges a file when it is opened, changed or saved, and explains the parameters of the template."""
     _register_descriptions(server)
-    findings: dict[str, list[Finding]] = {}
-
-    def judge(uri: str) -> None:
-        path = path_of(uri)
-        workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
-        if workspace is None:
-            return
-        text = server.workspace.get_text_document(uri).source
-        found = findings[uri] = diagnose(workspace, path, text, server.status.on_share(workspace))
-        diagnostics = [_diagnostic(one, text) for one in found]
-        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, diagnostics))
+    findings = _Findings(server)
+    server.status.share_seen = findings.judge_again
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: types.DidOpenTextDocumentParams) -> None:
-        judge(params.text_document.uri)
+        findings.judge(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def changed(params: types.DidChangeTextDocumentParams) -> None:
-        judge(params.text_document.uri)
+        findings.judge(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def saved(params: types.DidSaveTextDocumentParams) -> None:
-        judge(params.text_document.uri)
+        findings.judge(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: types.DidCloseTextDocumentParams) -> None:
-        findings.pop(params.text_document.uri, None)
-        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(params.text_document.uri, []))
+        findings.forget(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions([types.CodeActionKind.QuickFix]))
     def fixes(params: types.CodeActionParams) -> list[types.CodeAction]:
@@ -53,34 +83,30 @@ def register(server: "Server") -> None:
         text = server.workspace.get_text_document(uri).source
         return [
             _action(uri, finding.fix, _diagnostic(finding, text), text)
-            for finding in findings.get(uri, [])
+            for finding in findings.of(uri)
             if finding.fix is not None and _touch(_range(finding.span, text), params.range)
         ]
 
 
 def _register_descriptions(server: "Server") -> None:
-    def parameters_text(uri: str) -> str | None:
+    def descriptions(uri: str) -> Mapping[str, str]:
         path = path_of(uri)
         workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
-        if workspace is None or not describe_parameters.is_parameters_file(workspace, path):
-            return None
-        return server.workspace.get_text_document(uri).source
+        return {} if workspace is None else describe_parameters.descriptions(workspace, path)
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def hover(params: types.HoverParams) -> types.Hover | None:
         document = server.workspace.get_text_document(params.text_document.uri)
-        text = parameters_text(document.uri)
-        found = text and describe_parameters.describe(text, document.offset_at_position(params.position))
-        return types.Hover(found.text, _range(found.span, text)) if found and text else None
+        at = document.offset_at_position(params.position)
+        found = describe_parameters.describe(document.source, at, descriptions(document.uri))
+        return types.Hover(found.text, _range(found.span, document.source)) if found else None
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=['"']))
     def complete(params: types.CompletionParams) -> list[types.CompletionItem]:
         document = server.workspace.get_text_document(params.text_document.uri)
-        text = parameters_text(document.uri)
-        if text is None:
-            return []
-        span, names = describe_parameters.missing(text, document.offset_at_position(params.position))
-        place = _range(span, text)
+        at = document.offset_at_position(params.position)
+        span, names = describe_parameters.missing(document.source, at, descriptions(document.uri))
+        place = _range(span, document.source)
         return [
             types.CompletionItem(
                 name,
@@ -95,7 +121,7 @@ def _register_descriptions(server: "Server") -> None:
 
 
 def _diagnostic(finding: Finding, text: str) -> types.Diagnostic:
-    severity = types.DiagnosticSeverity.Error if finding.certain else types.DiagnosticSeverity.Warning
+    severity = _SEVERITIES[finding.weight]
     return types.Diagnostic(_range(finding.span, text), finding.message, severity=severity, source=_SOURCE)
 
 

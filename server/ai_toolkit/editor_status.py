@@ -1,6 +1,7 @@
 """Keeps the editor's status bar right, from outside: nothing is woken in order to look."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit import protocol
@@ -31,10 +32,12 @@ class StatusBar:
         self.at_cloud = True
         """False in a folder that is not trusted: then only its files are read."""
         self._on_share: dict[Workspace, frozenset[str]] = {}
+        self.share_seen: Callable[[Workspace], None] = lambda _workspace: None
+        """Called when a look saw something else on the share than the one before it."""
 
-    def on_share(self, workspace: Workspace) -> frozenset[str]:
-        """The files that were on the share at the last look."""
-        return self._on_share.get(workspace, frozenset())
+    def on_share(self, workspace: Workspace) -> frozenset[str] | None:
+        """The files and models that were on the share when it was last seen; None when it never was."""
+        return self._on_share.get(workspace)
 
     def look(self, workspace: Workspace, *, settle: bool = False) -> None:
         """Looks anew; with `settle` a moment later, when files may change several at a time."""
@@ -56,14 +59,16 @@ class StatusBar:
 
     def show(self, workspace: Workspace, state: InferenceState) -> None:
         text = f"$({_ICONS[state.state]}) Inference: {state.state}"
-        params = protocol.StatusParams(workspace.folder.as_uri(), text, state.detail)
+        spoken = f"Inference: {state.state}. {state.detail}"
+        params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
         self._server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["status"], protocol.plain(params))
 
     async def _look(self, workspace: Workspace, *, settle: bool) -> None:
         if settle:
             await asyncio.sleep(_SETTLE_SECONDS)
         state = await look_from_outside(workspace, at_cloud=self.at_cloud)
-        if state.deployed:
-            self._on_share[workspace] = state.deployed
+        if state.on_share is not None and state.on_share != self._on_share.get(workspace):
+            self._on_share[workspace] = state.on_share
+            self.share_seen(workspace)
         if workspace not in self._busy:
             self.show(workspace, state)

@@ -5,7 +5,9 @@ AiToolkitError
 ├── WorkspaceError            a file of the workspace
 │   ├── FileMissing
 │   ├── FileMalformed
-│   └── ValueImpossible
+│   ├── ValueImpossible
+│   ├── NoFolderOpen
+│   └── FolderNotTrusted
 ├── CloudError                Azure, or the local cloud in its place
 │   ├── SignInNeeded
 │   ├── SubscriptionUnknown
@@ -88,6 +90,27 @@ class ValueImpossible(WorkspaceError):
         self.problem = problem
         where = f"{path}, line {place[0]}, column {place[1]}" if place else f"{path}"
         super().__init__(f"{where}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
+
+
+class NoFolderOpen(WorkspaceError):
+    """An editor without a folder."""
+
+    code = "no_folder_open"
+
+    def __init__(self) -> None:
+        super().__init__("No folder is open.", "Open the folder of your fine-tuning project first.")
+
+
+class FolderNotTrusted(WorkspaceError):
+    """An editor whose person has not trusted the folder."""
+
+    code = "folder_not_trusted"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This command runs code from the folder, or acts on what its files name, "
+            "so the folder must be trusted first."
+        )
 
 
 class CloudError(AiToolkitError):

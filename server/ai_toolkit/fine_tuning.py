@@ -9,7 +9,7 @@ from ai_toolkit.workspace import Workspace, read_parameters
 if TYPE_CHECKING:
     from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 
-_SHARED: Final = (
+SHARED: Final = (
     "location",
     "storageAccountName",
     "fileShareName",
@@ -18,6 +18,7 @@ _SHARED: Final = (
     "acaLogAnalyticsName",
 )
 """The parameters that mean the same for fine-tuning and for inference."""
+FROM_FINE_TUNING: Final = "Fine-tuning used it; Provision takes it where inference.parameters.json gives no value."
 _CONFIG: Final = {"STORAGE_ACCOUNT_NAME": "storageAccountName", "FILE_SHARE_NAME": "fileShareName"}
 
 
@@ -49,7 +50,7 @@ def fine_tuning_of(workspace: Workspace) -> FineTuning:
         workspace.folder / "infra" / "finetuning.parameters.json",
     ):
         given = read_parameters(path).values if path.exists() else {}
-        for name in _SHARED:
+        for name in SHARED:
             if given.get(name) is not None:
                 values.setdefault(name, (given[name], path.relative_to(workspace.folder).as_posix()))
     for key, name in _CONFIG.items():

@@ -9,7 +9,8 @@ from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, SignInNeeded, for_people
 from ai_toolkit.local_cloud import control
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
-from ai_toolkit.newer_files import newer_files
+from ai_toolkit.models_on_share import models_on_share
+from ai_toolkit.plan_sync import newer_files
 from ai_toolkit.workspace import Target, Workspace
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class InferenceState:
-    """`deployed` are the paths of the files on the share, as far as deploys put them there."""
+    """`on_share` are paths on the share: what deploys put there and its models; None when the share was not seen."""
 
     state: State
     detail: str
-    deployed: frozenset[str] = frozenset()
+    on_share: frozenset[str] | None = None
 
 
 async def look_from_outside(  # noqa: PLR0911  (one return per state)
@@ -64,11 +65,11 @@ async def _at_cloud(workspace: Workspace, target: Target) -> InferenceState:
     async with open_cloud(target.subscription) as cloud:
         async with cloud.file_share(target) as share:
             deployed = Manifest.parse(await share.read(MANIFEST_PATH))
+            paths = frozenset(deployed.files) | await models_on_share(share)
         async with cloud.container_apps(target.subscription, target.resource_group) as apps:
             running, failure = await _replica(apps, target)
     if not deployed.files:
-        return InferenceState(State.PROVISIONED, f"{target.endpoint}: nothing is deployed yet.")
-    paths = frozenset(deployed.files)
+        return InferenceState(State.PROVISIONED, f"{target.endpoint}: nothing is deployed yet.", paths)
     if failure:
         return InferenceState(State.FAILED, failure, paths)
     newer = await asyncio.to_thread(newer_files, workspace.folder, deployed)

@@ -10,8 +10,8 @@ from ai_toolkit.endpoint import Endpoint
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing
 from ai_toolkit.local_cloud import control
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
-from ai_toolkit.newer_files import newer_files
 from ai_toolkit.own_endpoint import check_own, own_endpoint
+from ai_toolkit.plan_sync import newer_files
 from ai_toolkit.workspace import Target, Workspace
 
 _STOPPED: Final = LocalCloudFailed("The local cloud is stopped.", "Start it with aitk local-cloud start.")
@@ -108,7 +108,7 @@ async def _at_cloud(workspace: Workspace, target: Target) -> Found:
         cloud.file_share(target) as share,
     ):
         app = await apps.app(target.app)
-        check_own(workspace, f"{cloud.endpoint_scheme}://{app.host}")
+        check_own(workspace, target, f"{cloud.endpoint_scheme}://{app.host}")
         replicas = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
         key = await apps.key(app.name) if replicas else None
         manifest = Manifest.parse(await share.read(MANIFEST_PATH))

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final
 
 import cattrs
@@ -26,14 +26,16 @@ from pygls.protocol import (
     lsp_method,
 )
 
-from ai_toolkit import __version__, editor_commands, editor_documents, protocol
+from ai_toolkit import __version__, editor_commands, editor_documents, editor_options, protocol
 from ai_toolkit.editor_status import StatusBar
 from ai_toolkit.editor_ui import EditorUi, path_of
 from ai_toolkit.errors import (
     AiToolkitError,
     Dismissed,
     FileMissing,
+    FolderNotTrusted,
     Interrupted,
+    NoFolderOpen,
     ResourceMissing,
     SignInNeeded,
     for_people,
@@ -45,6 +47,7 @@ from ai_toolkit.workspace import Workspace
 log = logging.getLogger(__name__)
 
 _COMMAND_FAILED: Final = -32803  # LSP: RequestFailed
+_WATCHED: Final = "**/{infra,inference,models}/**"
 
 _Work = Callable[[EditorUi], Awaitable[Any]]
 
@@ -111,6 +114,16 @@ class Server(LanguageServer):
         uris = [folder.uri for folder in self.workspace.folders.values()]
         return [Workspace(path_of(uri)) for uri in uris if uri.startswith("file:")]
 
+    async def watch_files(self) -> None:
+        """Asks an editor that can to tell of changes in the folders that a status or a diagnostic depends on."""
+        about = self.client_capabilities.workspace
+        watching = about.did_change_watched_files if about is not None else None
+        if watching is not None and watching.dynamic_registration:
+            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(_WATCHED)])
+            method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+            registration = types.Registration("watched-files", method, options)
+            await self.client_register_capability_async(types.RegistrationParams([registration]))
+
     async def offer(self, message: str, actions: tuple[str, ...]) -> str | None:
         """Tells the person; the title of the button that was pressed, or None."""
         items = [types.MessageActionItem(title) for title in actions]
@@ -121,8 +134,11 @@ class Server(LanguageServer):
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ANN401  (pygls' own)
         log.debug("%s: %s", source, error)
 
-    async def run_command(self, token: types.ProgressToken | None, title: str, work: _Work) -> Any:  # noqa: ANN401
-        """The result of the work as JSON; progress begins and ends, and Cancel cancels it."""
+    async def run_command(self, folder: str | None, token: types.ProgressToken | None, title: str, work: _Work) -> Any:  # noqa: ANN401  (any JSON)
+        """The result of the work as JSON; progress begins and ends, and Cancel cancels it.
+
+        `folder`: the URI for the buttons that help after a failure.
+        """
         ui = EditorUi(self, token)
         task = self._start(work(ui))
         ui.begin(title)
@@ -143,8 +159,8 @@ class Server(LanguageServer):
             log.debug("%s failed", title, exc_info=error)
             told = for_people(error)
             self.window_log_message(types.LogMessageParams(types.MessageType.Error, str(told)))
-            data = protocol.ErrorData(told.code, told.advice, _helping(told))
-            raise JsonRpcException(str(told), code=_COMMAND_FAILED, data=protocol.plain(data)) from None
+            data = protocol.ErrorData(told.code, told.advice, _helping(told, folder))
+            raise JsonRpcException(_in_brief(told), code=_COMMAND_FAILED, data=protocol.plain(data)) from None
         else:
             ended = "done"
             return dataclasses.asdict(result) if result is not None else None
@@ -179,12 +195,13 @@ def build_server() -> Server:
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        options = params.initialization_options
-        server.status.at_cloud = not isinstance(options, Mapping) or options.get("trusted") is not False
+        server.status.at_cloud = editor_options.trusted(params.initialization_options)
+        os.environ.update(editor_options.variables(params.initialization_options))
 
     @server.feature(types.INITIALIZED)
     async def initialized(_params: types.InitializedParams) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_unheard)
+        server.in_background(server.watch_files())
         for workspace in server.folders():
             server.status.look(workspace)
 
@@ -210,12 +227,23 @@ def _log_failure(task: "asyncio.Task[Any]") -> None:
         log.error("%s", for_people(task.exception() or RuntimeError()))
 
 
-def _helping(error: AiToolkitError) -> protocol.ErrorAction | None:
-    """The command that does what the error advises, where there is one."""
-    provision = protocol.ErrorAction("aiToolkit.provisionInference", "Provision")
-    if isinstance(error, FileMissing) and error.path.name != "inference.config.json":
-        return protocol.ErrorAction("aiToolkit.createProject", "Create inference project")
-    return provision if isinstance(error, FileMissing | ResourceMissing) else None
+def _in_brief(error: AiToolkitError) -> str:
+    """The message without the replica's last log lines, which stand indented in it: a notification has no room."""
+    return " ".join(line for line in str(error).splitlines() if not line.startswith("    "))
+
+
+def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action, ...]:
+    """The buttons that do what the error advises."""
+    match error:
+        case NoFolderOpen():
+            return (protocol.Action("Open folder", "workbench.action.files.openFolder"),)
+        case FolderNotTrusted():
+            return (protocol.Action("Manage workspace trust", "workbench.trust.manage"),)
+        case FileMissing(path=path) if path.name != "inference.config.json":
+            return (protocol.Action("Create inference project", "aiToolkit.createProject", folder),)
+        case FileMissing() | ResourceMissing():
+            return (protocol.Action("Provision", "aiToolkit.provisionInference", folder),)
+    return ()
 
 
 class _OutputChannel(logging.Handler):

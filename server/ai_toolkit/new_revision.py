@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ai_toolkit.errors import RevisionFailed
+from ai_toolkit.errors import DeploymentFailed, Interrupted, RevisionFailed
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
@@ -23,28 +23,40 @@ async def new_revision(
 ) -> "AsyncIterator[ContainerApp]":
     """The app with a revision that has the changed properties, while it starts.
 
-    Where the quota does not allow a second replica, or is not known, the old revision is stopped first: the new one
-    would wait for its GPU for ever. When the block fails, the new revision is ended and the old one serves again; when
-    it is cancelled, the old one serves again unless there is a new one, which goes on starting.
+    Where the quota does not allow a second replica, or is not known, the old revision is stopped first. When the block
+    fails, the new revision is ended and the old one serves again; when it is cancelled, the old one serves again unless
+    there is a new one, which goes on starting.
     """
-    is_running = bool(await apps.replicas(before.name, before.active_revision))
-    left = await apps.gpus_left(before) if is_running else None
-    has_stopped = is_running and (left is None or left < 1)
-    now = before
     try:
-        if has_stopped:
-            why = "is not known" if left is None else "allows no second replica"
-            ui.announce(f"The GPU quota {why}: {before.active_revision} is stopped before the new revision starts.")
-            await apps.deactivate(before.name, before.active_revision)
-        now = await _change(apps, before, properties, ui)
-        yield now
+        await _stop_for_room(apps, before, ui)
+        yield await _change(apps, before, properties, ui)
     except asyncio.CancelledError:
-        if now is before:
-            await asyncio.shield(_bring_back(apps, before, now, ui))
+        await asyncio.shield(_bring_back_unless_new(apps, before, ui))
         raise
     except Exception:
-        await _bring_back(apps, before, now, ui)
+        await _bring_back(apps, before, ui)
         raise
+
+
+@asynccontextmanager
+async def room_for_deployment(apps: "ContainerApps", before: "ContainerApp", ui: Ui) -> AsyncIterator[None]:
+    """While a deployment makes a new revision, the old one is stopped as by `new_revision`.
+
+    Where the deployment fails, or made no revision, the old one serves again; where the editor closes or the network
+    is lost, the deployment goes on and keeps the room.
+    """
+    if not await _stop_for_room(apps, before, ui):
+        yield
+        return
+    try:
+        yield
+    except DeploymentFailed:
+        await _bring_back(apps, before, ui)
+        raise
+    except Interrupted:
+        await _bring_back_unless_new(apps, before, ui)
+        raise
+    await _bring_back_unless_new(apps, before, ui)
 
 
 async def wait_until_it_serves(apps: "ContainerApps", app: "ContainerApp", ui: Ui) -> None:
@@ -86,9 +98,28 @@ async def _change(
         changing.cancel()
 
 
-async def _bring_back(apps: "ContainerApps", before: "ContainerApp", now: "ContainerApp", ui: Ui) -> None:
-    if now.active_revision != before.active_revision:
-        await apps.deactivate(now.name, now.active_revision)
-        ui.announce(f"{now.active_revision} failed and was ended.")
+async def _stop_for_room(apps: "ContainerApps", before: "ContainerApp", ui: Ui) -> bool:
+    """Whether the old revision was stopped: a new one starts first, and would wait for the GPU for ever."""
+    if not await apps.replicas(before.name, before.active_revision):
+        return False
+    left = await apps.gpus_left(before)
+    if left is not None and left >= 1:
+        return False
+    why = "is not known" if left is None else "allows no second replica"
+    ui.announce(f"The GPU quota {why}: {before.active_revision} is stopped before the new revision starts.")
+    await apps.deactivate(before.name, before.active_revision)
+    return True
+
+
+async def _bring_back_unless_new(apps: "ContainerApps", before: "ContainerApp", ui: Ui) -> None:
+    if (await apps.app(before.name)).latest_revision == before.latest_revision:
+        await _bring_back(apps, before, ui)
+
+
+async def _bring_back(apps: "ContainerApps", before: "ContainerApp", ui: Ui) -> None:
+    now = (await apps.app(before.name)).active_revision
+    if now != before.active_revision:
+        await apps.deactivate(before.name, now)
+        ui.announce(f"{now} failed and was ended.")
     await apps.activate(before.name, before.active_revision)
     ui.announce(f"{before.active_revision} serves again.")

@@ -19,12 +19,12 @@ async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
         cloud.container_apps(target.subscription, target.resource_group) as apps,
     ):
         app = await apps.app(target.app)
-        check_own(workspace, f"{cloud.endpoint_scheme}://{app.host}")
+        check_own(workspace, target, f"{cloud.endpoint_scheme}://{app.host}")
         return target.endpoint, await apps.key(target.app)
 
 
-async def complete_target(workspace: Workspace) -> Target:
-    """The provisioned target; an endpoint that `inference.config.json` lacks is looked up and written there."""
+async def whole_target(workspace: Workspace) -> Target:
+    """The provisioned target, with the endpoint looked up where `inference.config.json` lacks it; writes nothing."""
     incomplete = workspace.target_without_endpoint()
     if incomplete is None:
         return workspace.target()
@@ -33,13 +33,11 @@ async def complete_target(workspace: Workspace) -> Target:
         cloud.container_apps(incomplete.subscription, incomplete.resource_group) as apps,
     ):
         app = await apps.app(incomplete.app)
-        workspace.write_target(replace(incomplete, endpoint=f"{cloud.endpoint_scheme}://{app.host}"))
-    return workspace.target()
+        return replace(incomplete, endpoint=f"{cloud.endpoint_scheme}://{app.host}")
 
 
-def check_own(workspace: Workspace, own: str) -> None:
-    """Raises EndpointForeign when `inference.config.json` names another endpoint than the app's own."""
-    named = workspace.target().endpoint
-    given, expected = urlsplit(named), urlsplit(own)
+def check_own(workspace: Workspace, target: Target, own: str) -> None:
+    """Raises EndpointForeign when the target's endpoint, from `inference.config.json`, is not the app's own."""
+    given, expected = urlsplit(target.endpoint), urlsplit(own)
     if (given.scheme, given.netloc.lower()) != (expected.scheme, expected.netloc.lower()):
-        raise EndpointForeign(workspace.target_path, named, own)
+        raise EndpointForeign(workspace.target_path, target.endpoint, own)

@@ -12,7 +12,7 @@ from ai_toolkit.cloud import Cloud
 from ai_toolkit.existing_resources import SERVERLESS, Existing, Profile, choose_profile, look_at_existing
 from ai_toolkit.fine_tuning import FineTuning, values_of
 from ai_toolkit.model_fit import Fit, fit_here, fit_on_share
-from ai_toolkit.preflight import NEEDED_ACTIONS, Check, Facts, preflight, quota_of
+from ai_toolkit.preflight import NEEDED_ACTIONS, Check, Facts, preflight
 from ai_toolkit.preview import FORESEEN, NEW_GROUP, Preview
 from ai_toolkit.settle_parameters import DEFAULT, Settings, settle
 from ai_toolkit.templates import Template
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.deployments import Change, Deployment, Deployments
     from ai_toolkit.azure.fine_tuning_job import FineTuningJob
     from ai_toolkit.azure.resource_manager import Resource, ResourceManager
-    from ai_toolkit.azure.subscription_state import Provider, Quota, SubscriptionState
+    from ai_toolkit.azure.subscription_state import Provider, SubscriptionState
     from ai_toolkit.choose_target import Place
 
 PREFIX: Final = "ai-toolkit-inference-"
@@ -78,11 +78,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What can be said of a plan before it is carried out; `quota` is the GPU's, None where Azure does not tell."""
+    """What can be said of a plan before it is carried out."""
 
     checks: list[Check]
     preview: Preview
-    quota: "Quota | None"
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,6 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
         preview=Preview.of(_with_profile(site, plan, changes), heading),
-        quota=quota_of(plan.profile, facts.quotas) if plan.profile else None,
     )
 
 

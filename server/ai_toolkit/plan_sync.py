@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from ai_toolkit.local_files import CODE, MODELS, LocalFile
+from ai_toolkit.local_files import CODE, MODELS, LocalFile, local_files
 from ai_toolkit.manifest import MANIFEST_PATH, Entry, Manifest
 
 if TYPE_CHECKING:
@@ -185,3 +185,11 @@ async def _content(share: "FileShare", path: str, found: "RemoteFile", known: En
 def _head_sha256(file: LocalFile) -> str:
     with file.source.open("rb") as stream:
         return hashlib.sha256(stream.read(_HEAD_BYTES)).hexdigest()
+
+
+def newer_files(folder: Path, deployed: Manifest) -> list[str]:
+    """Files whose content is not what was deployed, and code that only one side has. Raises ValueImpossible."""
+    here = local_files(folder)
+    newer = [path for path, file in here.items() if path in deployed.files and deployed.files[path] != file.entry]
+    code = [path for path in {*here} ^ {*deployed.files} if path.startswith(f"{CODE}/")]
+    return sorted(newer + code)

@@ -41,6 +41,10 @@ class Preview:
         """Whether nobody could tell what would change."""
         return self.heading not in {FORESEEN, NEW_GROUP}
 
+    def may_change(self, resource: str) -> bool:
+        """Whether the existing resource (`type/name`) is foreseen to change, or nobody could tell."""
+        return self.unknown or any(one.id.lower().endswith(f"/{resource.lower()}") for one in self.modify)
+
     @classmethod
     def of(cls, changes: "Iterable[Change]", heading: str = FORESEEN) -> "Preview":
         """Sorted by what happens; what Azure cannot foresee (Deploy, Unsupported) counts as a change."""

@@ -38,7 +38,11 @@ EDITOR_REQUESTS: Final = {
     "copy": "aiToolkit/copy",
     "accessToken": "aiToolkit/accessToken",
 }
-EDITOR_NOTIFICATIONS: Final = {"status": "aiToolkit/status", "replicaLog": "aiToolkit/replicaLog"}
+EDITOR_NOTIFICATIONS: Final = {
+    "status": "aiToolkit/status",
+    "replicaLog": "aiToolkit/replicaLog",
+    "run": "aiToolkit/run",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class CommandArgument:
-    """The one argument of the server's commands; the workspace folder is a URI."""
+    """The argument of the server's commands; the workspace folder is a URI. Without an argument the person is asked."""
 
     workspace_folder: str
     answers: Answers | None = None
@@ -114,10 +118,9 @@ class InputAnswer:
 
 @dataclass(frozen=True)
 class CopyParams:
-    """Text for the clipboard, which is shown nowhere; `said` tells the person what was copied."""
+    """Text for the clipboard, which is shown nowhere."""
 
     text: str
-    said: str
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,15 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class StatusParams:
-    """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence."""
+    """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence.
+
+    `spoken` is what a screen reader says.
+    """
 
     workspace_folder: str
     text: str
     tooltip: str
+    spoken: str
 
 
 @dataclass(frozen=True)
@@ -157,20 +164,21 @@ class ReplicaLogParams:
 
 
 @dataclass(frozen=True)
-class ErrorAction:
-    """A command of the extension that helps after an error, and its button's title."""
+class Action:
+    """A button's title, the command of the editor that it runs, and the folder (a URI) that the command is for."""
 
-    command: str
     title: str
+    command: str
+    workspace_folder: str | None = None
 
 
 @dataclass(frozen=True)
 class ErrorData:
-    """What a failed command's error carries beside its message."""
+    """What a failed command's error carries beside its message: the buttons that help."""
 
     code: str
     advice: str
-    action: ErrorAction | None = None
+    actions: tuple[Action, ...] = ()
 
 
 MESSAGES: Final = (
@@ -186,7 +194,7 @@ MESSAGES: Final = (
     AccessToken,
     StatusParams,
     ReplicaLogParams,
-    ErrorAction,
+    Action,
     ErrorData,
 )
 

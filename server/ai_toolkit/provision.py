@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -12,8 +12,8 @@ from ai_toolkit import parameters
 from ai_toolkit.cloud import Cloud
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.fine_tuning import FineTuning, fine_tuning_of
-from ai_toolkit.make_room import room_for_revision
 from ai_toolkit.microsoft_template import offer_ours
+from ai_toolkit.new_revision import room_for_deployment
 from ai_toolkit.only_my_address import only_my_address
 from ai_toolkit.plan_provision import (
     Found,
@@ -226,12 +226,26 @@ async def _deploy(  # noqa: PLR0913, PLR0917  (what is done, where, and who is t
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*outlook.preview.create, *outlook.preview.modify)))
-        async with room_for_revision(site, plan, outlook, ui):
+        async with _room(site, plan, outlook.preview, ui):
             return await _send_and_follow(site, workspace, template, plan, passed, progress)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args or not place.new:
             raise
         raise Interrupted(f"{_NOTHING_SENT} The resource group {place.resource_group} may be there, empty.") from reason
+
+
+@asynccontextmanager
+async def _room(site: Site, plan: Plan, preview: Preview, ui: Ui) -> AsyncIterator[None]:
+    """The running replica's GPU is free while the app may get a new revision."""
+    name = plan.settings.names["acaAppName"]
+    if plan.profile is None or not plan.existing.app or not preview.may_change(f"containerApps/{name}"):
+        yield
+        return
+    async with (
+        site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps,
+        room_for_deployment(apps, await apps.app(name), ui),
+    ):
+        yield
 
 
 async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, and who is told)

@@ -9,7 +9,11 @@ from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import Workspace
 
 _SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
-"""An estimate from the sizes of torch 2.13's packages; another version or package index may differ."""
+"""An estimate from the sizes of torch 2.13's packages; another version or package index may differ.
+
+It stays one, and is said as one: only pip knows which packages it would choose, and pip downloads them whole even for
+`--dry-run --report` (Source: github.com/pypa/pip/issues/12603), so asking it would cost the very download.
+"""
 
 
 async def agree_to_download(workspace: Workspace, ui: Ui) -> None:

@@ -13,7 +13,7 @@ from ai_toolkit.local_files import CODE
 from ai_toolkit.own_endpoint import check_own
 from ai_toolkit.revision_template import changed_template
 from ai_toolkit.ui import Choice, Pick, Ui
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.workspace import Target, Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
@@ -40,14 +40,13 @@ class Running:
     differs: bool
 
 
-async def what_runs(apps: "ContainerApps", workspace: Workspace, scheme: str) -> Running:
+async def what_runs(apps: "ContainerApps", workspace: Workspace, target: Target, scheme: str) -> Running:
     """The app as it is now. A sleeping one is not asked, so that looking wakes nothing.
 
     Raises EndpointForeign, RevisionFailed when no replica can start at all.
     """
-    target = workspace.target()
     app = await apps.app(target.app)
-    check_own(workspace, f"{scheme}://{app.host}")  # the key is for this host alone
+    check_own(workspace, target, f"{scheme}://{app.host}")  # the key is for this host alone
     template = await changed_template(workspace, app)
     properties = {} if template is None else {"template": template}
     replicas = await apps.replicas(app.name, app.active_revision)

@@ -69,6 +69,11 @@ class Workspace:
     folder: Path
 
     @property
+    def uri(self) -> str:
+        """The folder as editors name it."""
+        return self.folder.as_uri()
+
+    @property
     def target_path(self) -> Path:
         return self.folder / "infra" / "inference.config.json"
 

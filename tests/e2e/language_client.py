@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -35,11 +36,16 @@ class Editor:
     """The editor's own account: a token for a tenant; the person signs in where that is allowed."""
     token_requests: list[Any] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    following: asyncio.Queue["asyncio.Task[Any]"] = field(default_factory=asyncio.Queue)
+    """The commands that pressed buttons ran, in their order."""
+    ran: int = 0
+    said: asyncio.Queue[types.ShowMessageParams] = field(default_factory=asyncio.Queue)
 
-    async def command(self, name: str, folder: Path, token: str) -> Any:
+    async def command(self, name: str, folder: Path | None, token: str) -> Any:
+        """As from the palette where no folder is given."""
         params = types.ExecuteCommandParams(
             command=f"aiToolkit.server.{name}",
-            arguments=[{"workspaceFolder": folder.as_uri()}],
+            arguments=[{"workspaceFolder": folder.as_uri()}] if folder else [],
             work_done_token=token,
         )
         answer = self.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
@@ -57,9 +63,15 @@ def _plain(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def editor(  # noqa: C901  (one short answer per request)
-    environment: dict[str, str], answers: dict[str, Any], press: set[str]
+async def editor(  # noqa: C901, PLR0915  (one short answer per request)
+    environment: dict[str, str],
+    answers: dict[str, Any],
+    press: set[str],
+    *,
+    folders: Sequence[Path] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Editor]:
+    """`options` are the shell's `initializationOptions`."""
     client = LanguageClient("test-editor", "1")
     seen = Editor(client, answers, pressed=press)
 
@@ -116,10 +128,27 @@ async def editor(  # noqa: C901  (one short answer per request)
         seen.opened.put_nowait(params)
         return types.ShowDocumentResult(success=True)
 
+    @client.feature(types.WINDOW_SHOW_MESSAGE)
+    def message(params: types.ShowMessageParams) -> None:
+        seen.said.put_nowait(params)
+
+    @client.feature("aiToolkit/run")
+    def run(params: Any) -> None:
+        action = _plain(params)
+        seen.ran += 1
+        folder = Path(unquote(urlsplit(action["workspaceFolder"]).path))
+        name = action["command"].removeprefix("aiToolkit.")
+        work = seen.command(name, folder, f"pressed-{seen.ran}")
+        seen.following.put_nowait(asyncio.ensure_future(work))
+
     await client.start_io(sys.executable, "-m", "ai_toolkit.command_line", "serve", env=environment)
     try:
         capabilities = types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(configuration=True))
-        answer = client.initialize_async(types.InitializeParams(capabilities=capabilities))
+        opened = [types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders]
+        params = types.InitializeParams(
+            capabilities=capabilities, workspace_folders=opened, initialization_options=options
+        )
+        answer = client.initialize_async(params)
         result = await asyncio.wait_for(answer, 20)
         commands = result.capabilities.execute_command_provider.commands
         assert {"aiToolkit.server.provisionInference", "aiToolkit.server.deployInference"} <= set(commands)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,8 +61,9 @@ def npm_packages() -> Path:
     return EXTENSION
 
 
+@cache
 def packed_extension() -> Path:
-    """The extension as people install it, packed anew."""
+    """The extension as people install it, packed anew, once for all tests of a run."""
     npm_packages()
     with one_at_a_time("extension"):
         done = run([str(ROOT / "scripts/package")], ROOT)

@@ -71,23 +71,21 @@ async def _answer(endpoint: str, key: str) -> str:
 
 
 async def test_deploy_can_follow_from_the_notification_of_provision(empty_road):
-    """Pressing "Deploy for inference" after Provision runs Deploy with a progress of its own."""
+    """Pressing "Deploy for inference" after Provision has the editor run Deploy, with a progress of its own."""
     empty_road.run("init")
     (empty_road.folder / "inference/start.py").write_text("raise SystemExit('ended by the test')\n")
     async with editor(
         dict(empty_road.environment), {"Where should the model run?": LOCAL}, {"Deploy for inference"}
     ) as seen:
-        shown: asyncio.Queue[types.ShowMessageParams] = asyncio.Queue()
-
-        @seen.client.feature(types.WINDOW_SHOW_MESSAGE)
-        def message(params: types.ShowMessageParams) -> None:
-            shown.put_nowait(params)
-
         await seen.command("provisionInference", empty_road.folder, "p1")
-        told = await asyncio.wait_for(shown.get(), 100)
+        deploying = await asyncio.wait_for(seen.following.get(), 30)
+        with pytest.raises(JsonRpcException) as failed:
+            await deploying
 
-    assert "ended by the test" in told.message
-    assert {token for token, _ in seen.progress} > {"p1"}
+    assert "The replica did not start" in failed.value.message
+    assert "\n" not in failed.value.message
+    assert any("ended by the test" in line for line in seen.log)
+    assert seen.kinds("pressed-1")[0] == "begin"
 
 
 async def test_dismissing_the_pick_cancels_and_changes_nothing(empty_road):

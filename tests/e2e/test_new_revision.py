@@ -68,7 +68,10 @@ def test_endpoint_that_the_config_lacks_is_looked_up(deployed):
     path = deployed.folder / "infra/inference.config.json"
     own = json.loads(path.read_text())
     path.write_text(json.dumps({**own, ENDPOINT: None, "mine": 1}))
-    deployed.run("deploy")
+    foreseen = deployed.json("deploy", "--dry-run")
+    assert json.loads(path.read_text())[ENDPOINT] is None, "a dry run wrote"
+    done = deployed.json("deploy")
+    assert done["action"] == foreseen["action"]
 
     assert json.loads(path.read_text()) == {**own, "mine": 1}
 

@@ -99,7 +99,7 @@ async def test_parameters_taken_back_are_deployed_again(ground):
         app = await client.container_apps.get(ground.group, ground.config["ACA_APP_NAME"])
 
     assert names[0] == names[2] != names[1]
-    assert "ends before the new revision starts" in person.text
+    assert "is stopped before the new revision starts" in person.text
     assert app.template.scale.max_replicas == 1
 
 
@@ -268,8 +268,8 @@ async def test_a_change_that_fails_leaves_the_old_revision_serving(ground):
         revisions = client.container_apps_revisions.list_revisions(ground.group, ground.config["ACA_APP_NAME"])
         active = [one.name async for one in revisions if one.active]
 
-    assert f"{active[0]} runs again." in person.text
-    assert f"{active[0]} ends before the new revision starts." in person.text
+    assert f"{active[0]} serves again." in person.text
+    assert f"{active[0]} is stopped before the new revision starts." in person.text
 
 
 async def test_a_repeated_deployment_that_never_arrived_is_not_taken_for_its_forerunner(ground):

@@ -1,5 +1,6 @@
 """The environment of the extension's server: made whole, or with one sentence that says why not."""
 
+import ast
 import base64
 import hashlib
 import json
@@ -108,23 +109,34 @@ def test_another_content_under_a_pinned_name_is_refused(parts):
 
 
 @pytest.mark.parametrize(
-    ("variables", "failed", "words"),
+    ("variables", "failed", "words", "setting"),
     [
-        ({"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}, "network", "cannot be reached"),
         (
-            {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "https://index.invalid/simple", "HTTPS_PROXY": "http://127.0.0.1:9"},
-            "proxy",
+            {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"},
+            "network",
+            "cannot be reached",
             "http.proxy",
         ),
-        ({}, "package", "no fitting package"),
+        (
+            {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "https://index.invalid/simple", "PIP_PROXY": "http://127.0.0.1:9"},
+            "proxy",
+            "http.proxy",
+            "http.proxy",
+        ),
+        ({}, "package", "no fitting package", None),
     ],
 )
-def test_what_stands_in_the_way_is_named(parts, variables, failed, words):
-    """No network, a proxy that refuses, an index without the package: each in its own sentence."""
+def test_what_stands_in_the_way_is_named(parts, variables, failed, words, setting):
+    """No network, a proxy that refuses, an index without the package: each in its own sentence, with its setting."""
     said, code, _ = make(parts, PIP_RETRIES="0", **variables)
 
-    assert (code, said["failed"]) == (1, failed)
+    assert (code, said["failed"], said["setting"]) == (1, failed, setting)
     assert words in said["message"]
+
+
+def test_an_older_python_can_read_the_program():
+    """Or it could not say that it is too old."""
+    ast.parse(SCRIPT.read_text(), feature_version=(3, 7))
 
 
 @pytest.fixture
@@ -154,8 +166,20 @@ def test_an_own_certificate_authority_is_pointed_at(parts, distrusted_index):
     """A certificate that is not trusted names the setting that helps."""
     said, code, _ = make(parts, PIP_NO_INDEX="0", PIP_INDEX_URL=distrusted_index)
 
-    assert (code, said["failed"]) == (1, "certificate")
+    assert (code, said["failed"], said["setting"]) == (1, "certificate", "aiToolkit.server.certificates")
     assert "aiToolkit.server.certificates" in said["message"]
+
+
+def test_a_named_authority_goes_before_the_environments_and_must_be_one(parts, distrusted_index, tmp_path):
+    """The setting is what a person chose; without certificates in its file the file is what is wrong."""
+    (tmp_path / "notes.pem").write_text("not a certificate")
+    index = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": distrusted_index, "REQUESTS_CA_BUNDLE": str(tmp_path / "other.pem")}
+    for named in ("notes.pem", "missing.pem"):
+        said, _, _ = make(parts, **index, PIP_CERT=str(tmp_path / named))
+        assert (said["failed"], said["setting"]) == ("authority", "aiToolkit.server.certificates")
+    said, _, _ = make(parts, **index, PIP_CERT=str(tmp_path / "certificate.pem"))
+
+    assert said["failed"] == "package"  # trusted now; the index has nothing
 
 
 def test_it_ends_and_cleans_up_when_its_input_closes(parts):

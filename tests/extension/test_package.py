@@ -29,7 +29,6 @@ CONTENT = {
     "extension/server/ai_toolkit_server-0.1.0-py3-none-any.whl",
     "extension/server/key",
     "extension/server/requirements.txt",
-    "extension/server/wheel",
     "extension/walkthrough/chat.md",
     "extension/walkthrough/deploy.md",
     "extension/walkthrough/project.md",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -154,8 +156,11 @@ async def test_what_prompts_begin_with_is_read_once(make_tiny):
     scheduler = Scheduler(tiny.models, max_batch=8, max_queue=10, prompt_tokens=2048)
     try:
         sampling = Sampling(max_tokens=6, temperature=0, ignore_end=True)
+        all_are_here = threading.Event()
+        scheduler.between_steps(all_are_here.wait, Future())
         under_way = [scheduler.submit([*beginning, number], sampling, None) for number in range(4)]
         under_way.append(scheduler.submit([*beginning, 5], sampling, "plain"))
+        all_are_here.set()
         texts = []
         for generation in under_way:
             async with aclosing(generation.pieces()) as pieces:
@@ -165,6 +170,7 @@ async def test_what_prompts_begin_with_is_read_once(make_tiny):
         await asyncio.to_thread(scheduler.close)
 
     assert load.shared_tokens == 3 * len(beginning)
+    assert len({each.first_token for each in under_way}) == 1, "not in the same pass"
     for number, text in enumerate(texts[:4]):
         assert tiny.worst_margin((*beginning, number), text, None) == 0
     assert tiny.worst_margin((*beginning, 5), texts[4], "plain") == 0

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ai_toolkit.create_project import create_project
-from ai_toolkit.diagnose import diagnose
+from ai_toolkit.diagnose import Weight, diagnose
 from ai_toolkit.json_places import members
 from ai_toolkit.workspace import Workspace
 
@@ -35,7 +35,7 @@ def parameters(**values):
     return json.dumps({"parameters": {name: {"value": value} for name, value in values.items()}}, indent=2)
 
 
-def found(workspace, path, text, on_share=()):
+def found(workspace, path, text, on_share=None):
     """Each finding as (the text it is about, its message, the text that its fix writes)."""
     return [
         (text[one.span.start : one.span.end], one.message, one.fix and one.fix.text)
@@ -129,6 +129,21 @@ def test_an_adapter_that_is_neither_here_nor_there_is_found(workspace):
     assert found(workspace, SETTINGS, text, ["models/qlora/adaptor/adapter_config.json"]) == []
 
 
+def test_a_share_that_nobody_saw_is_not_accused(workspace):
+    """Fine-tuning may have left the adapter there alone: before a look it is an information, after one a warning."""
+    text = 'adapters = ["mine"]\nbase_model = "org/base"\n'
+    path = workspace.folder / SETTINGS
+
+    unseen = diagnose(workspace, path, text)
+    assert [one.weight for one in unseen] == [Weight.INFORMATION] * 2
+    assert all("it was not seen yet" in one.message for one in unseen)
+    seen = diagnose(workspace, path, text, frozenset())
+    assert [one.weight for one in seen] == [Weight.WARNING] * 2
+    assert (
+        diagnose(workspace, path, text, {"models/mine/adapter_config.json", "model-cache/org/base/config.json"}) == []
+    )
+
+
 def test_settings_that_are_no_toml_or_unknown_are_found(workspace):
     """The line of a syntax error, a misspelt key, a base model that is not there."""
     assert found(workspace, SETTINGS, "ok = 1\nbase_model = \n")[0][0] == "base_model ="
@@ -148,3 +163,25 @@ def test_places_are_those_of_nested_members():
         (("aA", "d"), '"}"'),
         (("aA",), '{"b":\t[1, {"c": 2}] , "d" : "}" }'),
     ]
+
+
+def test_what_fine_tuning_wrote_is_judged_where_provision_takes_it(workspace):
+    """Impossible names, likely typos, both places; what is fine-tuning's own is left alone."""
+    path = "infra/finetuning.parameters.json"
+    text = parameters(storageAccountName="MyStorage", acaEnviromentName="one", timeout=3600, acaJobName="job")
+    (workspace.folder / "infra/provision/finetuning.parameters.json").write_text("{}")
+
+    both, name, typo = found(workspace, path, text)
+    assert both[1] == "infra/provision/finetuning.parameters.json goes before this file."
+    assert (name[0], name[2]) == ('"MyStorage"', '"mystorage"')
+    assert (typo[0], typo[2]) == ('"acaEnviromentName"', '"acaEnvironmentName"')
+
+
+def test_the_config_file_of_fine_tuning_is_judged(workspace):
+    """Its own keys are known, and nothing need be there."""
+    path = "infra/finetuning.config.json"
+    config = {"SUBSCRIPTION_ID": "mine", "FILE_SHARE_NAM": "s", "COMMANDS": ["a"], "ACA_JOB_NAME": "job"}
+
+    subscription, typo = found(workspace, path, json.dumps(config))
+    assert "an id such as" in subscription[1]
+    assert typo[2] == '"FILE_SHARE_NAME"'

@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 from azure_files import AzureFiles
 
-from ai_toolkit.azure import share_lock as lock_module
-from ai_toolkit.azure.share_lock import LOCK_PATH, share_lock
+from ai_toolkit.azure.share_lock import DEAD_AFTER, HEARTBEAT, LOCK_PATH, share_lock
 from ai_toolkit.errors import DeployRunning
 
 
@@ -100,9 +99,8 @@ async def test_lock_of_a_process_of_this_computer_that_has_ended_is_broken_at_on
     assert [holder.owner for holder in dead] == [here]
 
 
-async def test_deploy_whose_lock_was_taken_away_stops(azure_files, monkeypatch):
+async def test_deploy_whose_lock_was_taken_away_stops(azure_files):
     """Somebody who was taken for dead finds out when it says that it is alive, and writes nothing more."""
-    monkeypatch.setattr(lock_module, "HEARTBEAT", timedelta(seconds=4))
     async with azure_files.opened() as share:
 
         async def take_away():
@@ -112,7 +110,7 @@ async def test_deploy_whose_lock_was_taken_away_stops(azure_files, monkeypatch):
 
         taking = None
         with pytest.raises(DeployRunning):  # noqa: PT012  (the block is what is ended)
-            async with share_lock(share, nobody_died):
+            async with share_lock(share, nobody_died, timedelta(seconds=4)):
                 taking = asyncio.create_task(take_away())
                 await asyncio.wait_for(asyncio.Event().wait(), 30)
         taking.cancel()
@@ -142,4 +140,4 @@ async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_fil
 
 def test_heartbeat_comes_often_enough_to_miss_two():
     """One lost request does not make a deploy look dead."""
-    assert lock_module.HEARTBEAT * 3 < lock_module.DEAD_AFTER
+    assert HEARTBEAT * 3 < DEAD_AFTER

@@ -47,11 +47,12 @@ class Holder:
 
 
 class ShareLock:
-    """A lock that is held: it says by whom, now and every 30 s."""
+    """A lock that is held: it says by whom, now and at every heartbeat."""
 
-    def __init__(self, file: ShareFileClient, lease: ShareLeaseClient) -> None:
+    def __init__(self, file: ShareFileClient, lease: ShareLeaseClient, heartbeat: timedelta) -> None:
         self._file = file
         self._lease = lease
+        self._heartbeat = heartbeat
         self._identity = {
             "owner": f"{getpass.getuser()}@{socket.gethostname()}",
             "since": datetime.now(UTC).isoformat("T", "seconds"),
@@ -82,7 +83,7 @@ class ShareLock:
 
     async def _beat(self, holder: "asyncio.Task[Any] | None") -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT.total_seconds())
+            await asyncio.sleep(self._heartbeat.total_seconds())
             try:
                 await self._say()
             except DeployRunning as error:
@@ -105,13 +106,15 @@ class ShareLock:
 
 
 @asynccontextmanager
-async def share_lock(share: FileShare, broken: Callable[[Holder], None]) -> AsyncIterator[None]:
-    """Holds the share's lock. Raises DeployRunning naming who has it.
+async def share_lock(
+    share: FileShare, broken: Callable[[Holder], None], heartbeat: timedelta = HEARTBEAT
+) -> AsyncIterator[None]:
+    """Holds the share's lock, and says so at every heartbeat. Raises DeployRunning naming who has it.
 
     A lock whose heartbeat is two minutes old is broken, which `broken` hears.
     """
     file = share.file(LOCK_PATH)
-    lock = ShareLock(file, await _acquire(share, file, broken))
+    lock = ShareLock(file, await _acquire(share, file, broken), heartbeat)
     try:
         await lock.claim()
         yield

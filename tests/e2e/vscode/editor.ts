@@ -4,8 +4,9 @@ import { createWriteStream } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { once } from "node:events";
+import { after } from "node:test";
 import { promisify } from "node:util";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 
@@ -16,6 +17,14 @@ const browserProgram = process.env["AITK_CHROMIUM"] ?? "/usr/bin/chromium";
 const screenshots = process.env["AITK_SCREENSHOTS"] ?? join(here, "screenshots");
 /** Where the README's pictures go, when they are to be made anew: `AITK_PICTURES=extension/images`. */
 const pictures = process.env["AITK_PICTURES"];
+/** How long anything that must come may take: another scenario, or another program, may have the processor meanwhile. */
+const limit_ms = 60_000;
+
+/** One Chromium for all editors of a file; each has a context of its own. */
+let running: Promise<Browser> | undefined;
+after(async () => {
+  await (await running)?.close();
+});
 
 export interface Options {
   /** The folder to open, or a `.code-workspace` file. */
@@ -42,7 +51,6 @@ export interface HostTests {
 
 export class Editor implements AsyncDisposable {
   readonly #server: ChildProcess;
-  readonly #browser: Browser;
   /** The folder of settings and storage, empty at first. */
   readonly profile: string;
   readonly context: BrowserContext;
@@ -53,9 +61,8 @@ export class Editor implements AsyncDisposable {
   readonly hostTests: Promise<HostTests>;
   readonly #hostTestsEnd: (outcome: HostTests) => void;
 
-  private constructor(server: ChildProcess, browser: Browser, context: BrowserContext, page: Page, profile: string) {
+  private constructor(server: ChildProcess, context: BrowserContext, page: Page, profile: string) {
     this.#server = server;
-    this.#browser = browser;
     this.profile = profile;
     let end: (outcome: HostTests) => void = () => undefined;
     this.hostTests = new Promise((resolve) => {
@@ -88,10 +95,9 @@ export class Editor implements AsyncDisposable {
       ...["--extensions-dir", join(profile, "extensions")],
     ];
     const environment = { ...cleanEnvironment(profile), ...options.environment };
-    await finished(start([...flags, "--install-extension", vsix], environment, profile));
-    for (const name of [...(options.account === true ? ["in_host"] : []), ...(options.extensions ?? [])]) {
-      await finished(start([...flags, "--install-extension", await packed(name, profile)], environment, profile));
-    }
+    const others = [...(options.account === true ? ["in_host"] : []), ...(options.extensions ?? [])];
+    const installed = [vsix, ...(await Promise.all(others.map((name) => packed(name, profile))))];
+    await finished(start([...flags, ...installed.flatMap((one) => ["--install-extension", one])], environment, profile));
     await options.stock?.(join(profile, "extensions"));
     const port = await freePort();
     const server = start(
@@ -110,23 +116,24 @@ export class Editor implements AsyncDisposable {
       environment,
       profile,
     );
-    let browser: Browser | undefined;
+    let context: BrowserContext | undefined;
     try {
       const address = `http://127.0.0.1:${port}`;
+      running ??= chromium.launch({ executablePath: browserProgram, args: ["--no-sandbox"] });
+      const browser = await running;
       await answering(`${address}/healthz`, server);
-      browser = await chromium.launch({ executablePath: browserProgram, args: ["--no-sandbox"] });
-      const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-      context.setDefaultTimeout(30_000);
+      context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+      context.setDefaultTimeout(limit_ms);
       await context.grantPermissions(["clipboard-read", "clipboard-write"]);
       const page = await context.newPage();
-      const editor = new Editor(server, browser, context, page, profile);
+      const editor = new Editor(server, context, page, profile);
       await editor.#watchAddresses();
       await editor.#listenToHostTests();
       await page.goto(`${address}/${addition(port, options)}`);
       await page.locator(".monaco-workbench").waitFor();
       return editor;
     } catch (error) {
-      await browser?.close();
+      await context?.close();
       await stopped(server);
       throw error;
     }
@@ -134,14 +141,15 @@ export class Editor implements AsyncDisposable {
 
   /** Runs a command from the palette; contributed commands appear some seconds after the workbench. */
   async command(title: string): Promise<void> {
-    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first();
-    for (const deadline = Date.now() + 60_000; ; ) {
+    // The Enter key, not the mouse: a row's tooltip may lie above the row.
+    const row = this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title });
+    for (const deadline = Date.now() + limit_ms; ; ) {
       await this.page.keyboard.press("F1");
       try {
         // The key is lost while a page within the page, such as the walkthrough's, has the focus.
         await this.box.fill(`>${title}`, { timeout: 2_000 });
         await row.waitFor({ timeout: 2_000 });
-        await row.click();
+        await this.box.press("Enter");
         return;
       } catch (error) {
         if (Date.now() > deadline) {
@@ -185,9 +193,20 @@ export class Editor implements AsyncDisposable {
     await this.page.locator(".monaco-workbench").waitFor();
   }
 
+  /** Clears them until none is in sight: one may come while the others go. */
   async clearNotifications(): Promise<void> {
-    await this.command("Notifications: Clear All Notifications");
-    await this.page.locator(".notification-toast").first().waitFor({ state: "hidden" });
+    const toast = this.page.locator(".notification-toast").first();
+    for (const deadline = Date.now() + limit_ms; ; ) {
+      await this.command("Notifications: Clear All Notifications");
+      try {
+        await toast.waitFor({ state: "hidden", timeout: 3_000 });
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) {
+          throw error;
+        }
+      }
+    }
   }
 
   async clipboard(): Promise<string> {
@@ -254,8 +273,8 @@ export class Editor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // What was in sight at the end, for whoever wonders why a test failed.
-    await this.screenshot("last").catch(() => undefined);
-    await this.#browser.close();
+    await this.screenshot(`last-${basename(process.argv[1] ?? "", ".test.ts")}`).catch(() => undefined);
+    await this.context.close();
     await stopped(this.#server);
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -352,7 +371,7 @@ async function freePort(): Promise<number> {
 
 /** Polls: code-server says nowhere else that it is ready. */
 async function answering(url: string, server: ChildProcess): Promise<void> {
-  for (const deadline = Date.now() + 30_000; server.exitCode === null && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + limit_ms; server.exitCode === null && Date.now() < deadline; ) {
     try {
       if ((await fetch(url)).ok) {
         return;
@@ -378,7 +397,7 @@ async function serversOf(profile: string): Promise<number> {
 }
 
 async function until(wanted: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await wanted()); ) {
+  for (const deadline = Date.now() + limit_ms; !(await wanted()); ) {
     if (Date.now() > deadline) {
       throw new Error(`never came: ${wanted.toString()}`);
     }
@@ -389,7 +408,7 @@ async function until(wanted: () => Promise<boolean>): Promise<void> {
 /** Reads a file of JSON lines until `wanted` holds. */
 export async function recorded(file: string, wanted: (lines: readonly unknown[]) => boolean): Promise<readonly unknown[]> {
   let lines: readonly unknown[] = [];
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + limit_ms; Date.now() < deadline; ) {
     const text = await readFile(file, "utf8").catch(() => "");
     lines = text.split("\n").filter((line) => line !== "").map((line): unknown => JSON.parse(line));
     if (wanted(lines)) {

@@ -78,9 +78,14 @@ describe("the environment of the server", () => {
     assert.match(await editor.outputLog(), /environment does not work, so it is made anew/);
   });
 
-  test("one whose making was cut off is made anew", async () => {
+  test("one whose making was cut off by Cancel leaves nothing, and is made anew", async () => {
     await rm(join(environments, "first/complete"));
     await rm(join(environments, "first/lib"), { recursive: true });
+    await editor.command("AI Toolkit: Restart server");
+    await editor.press("Setting up AI Toolkit", "Cancel");
+    await editor.notification("Cancelled: AI Toolkit is not set up yet.").waitFor();
+    assert.deepEqual(await made(), []);
+    await editor.clearNotifications();
     await editor.command("AI Toolkit: Restart server");
     await starts(3);
 
@@ -102,5 +107,20 @@ describe("the environment of the server", () => {
 
     assert.deepEqual(await made(), ["second"]);
     assert.equal((await readFile(join(environments, "second/complete"), "utf8")).trim(), join(root, "nowhere"));
+  });
+
+  test("a second window has a server of its own, from the same environment, and the first goes on", async () => {
+    const other = join(root, "other");
+    await mkdir(join(other, "infra"), { recursive: true });
+    await writeFile(join(other, "infra/inference.config.json"), "{}");
+    const second = await editor.context.newPage();
+    await second.goto(`${new URL(editor.page.url()).origin}/?${new URLSearchParams({ folder: other }).toString()}`);
+    await starts(5);
+    await second.close();
+    await editor.page.bringToFront();
+    await editor.command(status);
+
+    await editor.notification("The folder infra is missing.").waitFor();
+    assert.deepEqual(await made(), ["second"]);
   });
 });

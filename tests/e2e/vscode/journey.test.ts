@@ -89,6 +89,8 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     const provisioned = editor.notification("Provisioned for inference");
     await provisioned.locator(".monaco-button", { hasText: "Deploy for inference" }).waitFor({ timeout: 60_000 });
     await editor.status("Inference: provisioned").waitFor();
+    // What a screen reader says: words without the icon's name, and the whole sentence.
+    await editor.page.getByRole("button", { name: /^Inference: provisioned\. http:\/\/127\.0\.0\.1/ }).waitFor();
     await editor.screenshot("provisioned");
 
     const text = await readFile(join(workspace, "infra/inference.config.json"), "utf8");

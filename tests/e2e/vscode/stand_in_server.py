@@ -25,6 +25,8 @@ writing = threading.Lock()
 ids = count(1)
 asked: dict[int, Future[Any]] = {}
 cancelled: dict[str, threading.Event] = {}
+opened: list[str] = []
+"""The folders' URIs."""
 
 
 class SceneError(Exception):
@@ -120,7 +122,7 @@ def offer(message: str, action: str, uri: str | None = None) -> None:
         record("shown", request("window/showDocument", {"uri": uri, "external": True})["success"])
 
 
-def play(scene: str, token: str) -> None:
+def play(scene: str, token: str, folder: str) -> None:
     match scene.split():
         case ["questions"]:
             questions()
@@ -132,16 +134,18 @@ def play(scene: str, token: str) -> None:
             arguments = ("Deployed.", "Go to Inference Endpoint", uri)
             threading.Thread(target=offer, args=arguments, daemon=True).start()
         case _:
-            action = {"command": "aiToolkit.createProject", "title": "Create inference project"}
-            data = {"code": "file_missing", "advice": "", "action": action}
+            action = {"title": "Create inference project", "command": "aiToolkit.createProject"}
+            data = {"code": "file_missing", "advice": "", "actions": [action | {"workspaceFolder": folder}]}
             raise SceneError(FAILED, "The folder infra is missing. Create an inference project first.", data)
 
 
 def execute(number: int, params: Mapping[str, Any]) -> None:
-    folder = Path(unquote(urlparse(params["arguments"][0]["workspaceFolder"]).path))
+    # Without an argument the server is to choose: here, the first folder that is open.
+    uri = next((one["workspaceFolder"] for one in params["arguments"]), opened[0])
+    folder = Path(unquote(urlparse(uri).path))
     record(params["command"], folder.name)
     try:
-        play((folder / "scene").read_text(), params["workDoneToken"])
+        play((folder / "scene").read_text(), params["workDoneToken"], uri)
     except SceneError as error:
         send({"id": number, "error": {"code": error.code, "message": str(error), "data": error.data}})
     else:
@@ -150,8 +154,9 @@ def execute(number: int, params: Mapping[str, Any]) -> None:
 
 def handle(message: Mapping[str, Any]) -> None:
     match message:
-        case {"id": number, "method": "initialize"}:
+        case {"id": number, "method": "initialize", "params": params}:
             record("process", os.getpid())
+            opened[:] = [folder["uri"] for folder in params["workspaceFolders"] or ()]
             send({"id": number, "result": {"capabilities": {}}})
         case {"id": number, "method": "workspace/executeCommand", "params": params}:
             threading.Thread(target=execute, args=(number, params), daemon=True).start()

@@ -26,6 +26,5 @@ with zipfile.ZipFile(folder / NAME, "w") as wheel:
     for path, text in FILES.items():
         wheel.writestr(path, text)
     wheel.writestr(f"{ABOUT}/RECORD", "".join(f"{path},,\n" for path in [*FILES, f"{ABOUT}/RECORD"]))
-(folder / "wheel").write_text(NAME + "\n")
 (folder / "key").write_text(KEY + "\n")
 (folder / "requirements.txt").write_text("# no packages\n")

@@ -175,7 +175,7 @@ def replica_variables(binaries: Path, work: Path) -> dict[str, str]:
 _NETWORK_VARIABLES = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT",
-    "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
+    "PIP_PROXY", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
 )  # fmt: skip
 
 

@@ -78,13 +78,38 @@ const tests = {
     await vscode.commands.executeCommand("workbench.action.closeActiveEditor");
   },
 
-  "a parameter is described, though the file names ARM's own schema": async () => {
-    const uri = file("infra", "provision", "inference.parameters.json");
+  "each of the four files is described on hover, though two of them name ARM's own schema": async () => {
+    const arm = "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#";
+    const tuned = { $schema: arm, parameters: { acaEnvironmentName: { value: null } } };
+    writeFileSync(file("infra", "provision", "finetuning.parameters.json").fsPath, JSON.stringify(tuned, null, 2));
+    writeFileSync(file("infra", "finetuning.config.json").fsPath, '{\n  "ACA_JOB_NAME": ""\n}\n');
+    for (const [path, key, said] of [
+      [["infra", "inference.config.json"], "ACA_APP_NAME", /container app/i],
+      [["infra", "finetuning.config.json"], "ACA_JOB_NAME", /fine-tuned/],
+      [["infra", "provision", "inference.parameters.json"], "maximumInstanceCount", /replicas/i],
+      [["infra", "provision", "finetuning.parameters.json"], "acaEnvironmentName", /Fine-tuning used it/],
+    ]) {
+      const uri = file(...path);
+      const document = await vscode.workspace.openTextDocument(uri);
+      const at = document.positionAt(document.getText().indexOf(key) + 3);
+      let words = "";
+      await until(async () => {
+        const found = await vscode.commands.executeCommand("vscode.executeHoverProvider", uri, at);
+        words = found.map(spoken).join(" ").replaceAll("\\", "");
+        return said.test(words);
+      }).catch((error) => {
+        throw new Error(`${path.join("/")}: "${words}"`, { cause: error });
+      });
+    }
+  },
+
+  "an example completes an empty value": async () => {
+    const uri = file("infra", "finetuning.config.json");
     const document = await vscode.workspace.openTextDocument(uri);
-    const at = document.positionAt(document.getText().indexOf("maximumInstanceCount") + 3);
+    const at = document.positionAt(document.getText().indexOf('""') + 1);
     await until(async () => {
-      const found = await vscode.commands.executeCommand("vscode.executeHoverProvider", uri, at);
-      return /replicas/i.test(found.map(spoken).join(" "));
+      const { items } = await vscode.commands.executeCommand("vscode.executeCompletionItemProvider", uri, at);
+      return items.some((one) => String(one.label.label ?? one.label).includes("aiacajobabcde"));
     });
   },
 

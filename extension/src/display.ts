@@ -1,0 +1,63 @@
+// What stands in the window beside the server's questions: the output, the status bar's item, errors with buttons.
+import * as vscode from "vscode";
+import type { ReplicaLogParams, StatusParams } from "./protocol";
+
+export type Button = readonly [title: string, press: () => unknown];
+
+export class Display implements vscode.Disposable {
+  readonly output = vscode.window.createOutputChannel("AI Toolkit", { log: true });
+  private replicaLog: vscode.OutputChannel | undefined;
+  private readonly item = vscode.window.createStatusBarItem("aiToolkit.status", vscode.StatusBarAlignment.Left);
+  private readonly folders = new Map<string, StatusParams>();
+  private readonly listener = vscode.window.onDidChangeActiveTextEditor(() => {
+    this.updateItem();
+  });
+
+  constructor() {
+    this.item.name = vscode.l10n.t("AI Toolkit inference");
+  }
+
+  /** What the server says of a folder; the item tells of the one that is being edited. */
+  showStatus(status: StatusParams): void {
+    this.folders.set(status.workspaceFolder, status);
+    this.updateItem();
+  }
+
+  /** The server is gone: what it said may be wrong by now. */
+  clearStatus(): void {
+    this.folders.clear();
+    this.item.hide();
+  }
+
+  showReplicaLog({ lines, show }: ReplicaLogParams): void {
+    this.replicaLog ??= vscode.window.createOutputChannel("AI Toolkit: inference logs", "log");
+    this.replicaLog.append(lines.map((line) => `${line}\n`).join(""));
+    if (show) {
+      this.replicaLog.show(true);
+    }
+  }
+
+  /** Shows the message with the buttons and "Show output", and does what the chosen one does. */
+  async showError(message: string, given: readonly Button[] = []): Promise<void> {
+    const buttons: readonly Button[] = [...given, [vscode.l10n.t("Show output"), () => { this.output.show(); }]];
+    const chosen = await vscode.window.showErrorMessage(message, ...buttons.map(([title]) => title));
+    await buttons.find(([title]) => title === chosen)?.[1]();
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(this.listener, this.item, this.output, ...(this.replicaLog ? [this.replicaLog] : [])).dispose();
+  }
+
+  private updateItem(): void {
+    const document = vscode.window.activeTextEditor?.document.uri;
+    const folder = document && vscode.workspace.getWorkspaceFolder(document)?.uri.toString();
+    const [first] = this.folders.values();
+    const status = this.folders.get(folder ?? "") ?? first;
+    if (status) {
+      const { text, tooltip, spoken, workspaceFolder } = status;
+      const command = { title: "", command: "aiToolkit.chooseAction", arguments: [{ workspaceFolder }] };
+      Object.assign(this.item, { text, tooltip, command, accessibilityInformation: { label: spoken, role: "button" } });
+      this.item.show();
+    }
+  }
+}
