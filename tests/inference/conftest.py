@@ -78,9 +78,9 @@ class Endpoint:
             raise
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def launch(tmp_path_factory):
-    """Starts the app of a workspace on a free port; everything started is ended."""
+    """Starts the app of a workspace on a free port; everything started is ended after this folder's tests."""
     running = []
 
     def start(workspace, *, key=KEY, script="start.py", environment=None):
@@ -136,7 +136,7 @@ def sample_workspace(tmp_path_factory, put_code):
     return workspace
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def endpoint(launch, sample_workspace):
     """The sample, ready to answer."""
     started = launch(sample_workspace)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -283,6 +284,21 @@ def walk(routes, prefix):
         elif path: print("route", path)
 walk(app.routes, "")
 """
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time is read from /proc")
+def test_an_idle_app_leaves_the_processor_alone(endpoint):
+    """Nobody asks anything: it takes under 4 % of one processor."""
+
+    def processor_seconds():
+        fields = Path(f"/proc/{endpoint.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    endpoint.wait_for("ready")
+    before, began = processor_seconds(), time.monotonic()
+    time.sleep(2)
+
+    assert (processor_seconds() - before) / (time.monotonic() - began) < 0.04
 
 
 def test_no_prompt_and_no_key_is_in_the_log(endpoint, client):
