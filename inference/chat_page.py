@@ -14,6 +14,7 @@ import gradio as gr
 from engine.completions import RequestError
 from engine.conversation import Choice, Conversation
 from engine.generation import EngineError
+from engine.waking import WAKING_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,6 +49,7 @@ def look() -> dict[str, Any]:
             font_mono=["ui-monospace", "monospace"],
         ),
         "css": CSS,
+        "head": WAKING_HEAD,
     }
 
 
@@ -98,7 +100,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
     longest = min(4096, completions.context_length)
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
-        gr.Markdown(f"# {TITLE}\nEach answer says which model gave it.", elem_id="title")
+        gr.Markdown(f"# {TITLE}\nEach answer says which model gave it. For programs: [the API](docs).", elem_id="title")
         with gr.Row(elem_id="models"):
             model = gr.Dropdown(choices(), value=completions.default, label="Who answers", elem_id="model", scale=3)
             other = gr.Dropdown(

@@ -45,7 +45,7 @@ _LOGIN_SCRIPT = """<script>
 const problem = document.getElementById("problem");
 async function enter(offered, refusal) {
   try {
-    const answer = await fetch("session", {method: "POST", credentials: "same-origin",
+    const answer = await fetch("%ROOT%session", {method: "POST", credentials: "same-origin",
       headers: {"Content-Type": "application/json"}, body: JSON.stringify(offered)});
     if (answer.ok) { location.replace(location.pathname + location.search); return; }
     problem.textContent = refusal;
@@ -67,9 +67,13 @@ document.getElementById("form").addEventListener("submit", event => {
 </script>"""
 
 
-def login_page() -> bytes:
-    """The page that comes with a 401 to a browser: takes the signed link's fragment, or the key."""
-    return _PAGE.format(title="Sign in", head="", body=_LOGIN_BODY, script=_LOGIN_SCRIPT).encode()
+def login_page(path: str) -> bytes:
+    """The page that comes with a 401 to a browser: takes the signed link's fragment, or the key.
+
+    `path` is the one that was asked for: from there the page finds the way to `/session`, whatever a proxy puts before.
+    """
+    script = _LOGIN_SCRIPT.replace("%ROOT%", "../" * (path.count("/") - 1))
+    return _PAGE.format(title="Sign in", head="", body=_LOGIN_BODY, script=script).encode()
 
 
 def waiting_page(stage: str, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:

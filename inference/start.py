@@ -172,7 +172,9 @@ class Handler(BaseHTTPRequestHandler):
         elif not self.access().allows({name.lower(): value for name, value in self.headers.items()}):
             message = "A key is needed: Authorization: Bearer KEY. `aitk key` prints it."
             error = errors.openai_error(message, kind="invalid_request_error", code="invalid_api_key")
-            self.answer_either(401, pages.login_page(), error, {"WWW-Authenticate": "Bearer"})
+            self.answer_either(
+                401, pages.login_page(self.path.partition("?")[0]), error, {"WWW-Authenticate": "Bearer"}
+            )
         else:
             message = f"Not ready: {starter.stage}. {starter.reason or starter.detail}"
             error = errors.openai_error(message, kind="server_error", code="not_ready")

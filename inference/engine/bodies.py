@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from engine.prompt import Message
 from engine.sampling import Sampling
@@ -28,7 +29,6 @@ class ChatMessage(_Strict):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
-    name: str | None = None
 
     def plain(self) -> Message:
         """The turn as the prompt template takes it."""
@@ -67,6 +67,13 @@ class _Request(_Strict):
     n: Literal[1] | None = None
     user: str | None = None
 
+    @field_validator("stream_options")
+    @classmethod
+    def _only_streamed(cls, options: StreamOptions | None, others: ValidationInfo) -> StreamOptions | None:
+        if options is not None and not others.data.get("stream"):
+            raise PydanticCustomError("needs_stream", "it goes with stream = true")
+        return options
+
     def _sampling(self, max_tokens: int, logprobs: int | None) -> Sampling:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
@@ -94,6 +101,13 @@ class ChatRequest(_Request):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: TextFormat | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _only_with_logprobs(cls, count: int | None, others: ValidationInfo) -> int | None:
+        if count and not others.data.get("logprobs"):
+            raise PydanticCustomError("needs_logprobs", "it goes with logprobs = true")
+        return count
 
     def sampling(self, usual_max_tokens: int) -> Sampling:
         """What the engine needs to know."""

@@ -58,7 +58,7 @@ class Front:
             await _answer(send, 403, openai_error(message, kind="invalid_request_error", code="foreign_host"), _JSON)
         elif not self._access.allows(headers):
             if for_people:
-                await _answer(send, 401, login_page(), _HTML)
+                await _answer(send, 401, login_page(path), _HTML)
             else:
                 message = "A key is needed: Authorization: Bearer KEY. `aitk key` prints it."
                 body = openai_error(message, kind="invalid_request_error", code="invalid_api_key")

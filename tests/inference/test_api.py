@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 ADAPTER = "qlora/qlora/gpu_model/adapter"
@@ -149,6 +150,21 @@ def test_metrics_count_what_was_answered(endpoint, client):
     assert [measured(endpoint, name) for name in names] == [before[0] + 1, before[1] + 5, before[2] + 1]
 
 
+def test_metrics_tell_of_queue_batch_tokens_times_cache_and_memory(endpoint, client):
+    """What an operator looks at is there by name, with a value; Prometheus' own parser reads it."""
+    ask(client, max_tokens=3)
+    body = endpoint.get("/metrics", signed_in=True)[2].decode()
+    found = {sample.name: sample.value for family in text_string_to_metric_families(body) for sample in family.samples}
+
+    assert {"aitk_requests_waiting", "aitk_requests_running", "aitk_batch_limit", "aitk_requests_total"} <= found.keys()
+    assert {"aitk_prompt_tokens_total", "aitk_answer_tokens_total"} <= found.keys()
+    assert found["aitk_first_token_seconds_sum"] > 0
+    assert found["aitk_between_tokens_seconds_sum"] > 0
+    assert found["aitk_cache_bytes"] > 0
+    assert found["aitk_cached_tokens"] == 0
+    assert found["aitk_device_memory_free_bytes"] > 10**6
+
+
 def test_the_api_describes_itself_without_another_host(endpoint):
     """The page lists every route and parameter from the description that programs read, with no script."""
     described = json.loads(endpoint.get("/openapi.json", signed_in=True)[2])
@@ -204,6 +220,12 @@ def test_version_says_what_is_loaded_by_hash(endpoint, sample_workspace):
         ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"tools": []}, "tools"),
         ({"top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"store": True}, "store"),
+        ({"messages": [{"role": "user", "name": "Ada", "content": "Hello"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"messages": [{"role": "user", "content": "long " * 9000}]}, "messages"),
@@ -234,7 +256,11 @@ def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ODD"):
             if (method, path) != ("POST", "/session"):
                 assert endpoint.ask(method, filled)[0] == 401, (method, path)
-    assert endpoint.get("/", Accept="text/html")[0] == 401
+    for path in ("/", "/v1/models", "/docs", "/gradio_api/info", "/no/such/page"):
+        status, headers, body = endpoint.get(path, Accept="text/html,*/*;q=0.8")
+        assert (status, headers["Location"]) == (401, None), path
+        assert f'fetch("{"../" * (path.count("/") - 1)}session"' in body.decode(), path
+        assert b'<form id="form">' in body, path
     assert endpoint.get("/", Authorization="Bearer wrong")[0] == 401
     assert endpoint.get("/health")[0] == 200
     assert endpoint.get("/ready")[0] == 200

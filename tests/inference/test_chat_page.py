@@ -121,6 +121,19 @@ async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endp
     assert hosts == {endpoint.url.partition("://")[2]}
 
 
+async def test_signing_in_works_on_every_page(page, endpoint):
+    """Who opens the API's page first gets the form there, and after the key the page itself; it links nothing else."""
+    await page.go(f"{endpoint.url}/docs")
+    await page.until("document.querySelector('#key')")
+    await page.run(f"document.querySelector('#key').value = {json.dumps(endpoint.key)}")
+    await page.run("document.querySelector('#form button').click()")
+    await page.until("document.querySelector('h1').textContent.includes('API') && document.querySelector('table')")
+    await page.go(f"{endpoint.url}/v1/models")
+    await page.until("document.body.textContent.includes('parent')")
+    await page.go(endpoint.url)
+    await page.until("document.querySelector('#title a[href=docs]')")
+
+
 async def test_copy_takes_the_answer_alone(page, endpoint):
     """The clipboard gets what the model said; the line under it still says which model that was."""
     await sign_in(page, endpoint)

@@ -33,6 +33,16 @@ def test_a_wrong_setting_is_named_on_ready(launch, tmp_path, put_code):
     assert "max_bach" in endpoint.wait_for("failed")["reason"]
 
 
+def test_four_bits_without_their_package_are_named_on_ready(launch, sample_workspace):
+    """quantization = nf4 needs bitsandbytes, which is asked for by nobody else: the reason says where to add it."""
+    endpoint = launch(sample_workspace, environment={"AITK_QUANTIZATION": "nf4"})
+    reason = endpoint.wait_for("failed")["reason"]
+
+    assert "bitsandbytes" in reason
+    assert "requirements.txt" in reason
+    assert endpoint.get("/v1/models", signed_in=True)[0] == 503
+
+
 def test_it_ends_at_once_on_sigterm(launch, tmp_path, put_code):
     """A stop is a matter of seconds, whatever it is doing, and leaves no local copy behind."""
     put_code(tmp_path)
