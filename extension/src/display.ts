@@ -8,6 +8,7 @@ export class Display implements vscode.Disposable {
   readonly output = vscode.window.createOutputChannel("AI Toolkit", { log: true });
   private replicaLog: vscode.OutputChannel | undefined;
   private readonly item = vscode.window.createStatusBarItem("aiToolkit.status", vscode.StatusBarAlignment.Left);
+  private itemFolder: string | undefined;
   private readonly folders = new Map<string, StatusParams>();
   private readonly listener = vscode.window.onDidChangeActiveTextEditor(() => {
     this.updateItem();
@@ -55,8 +56,12 @@ export class Display implements vscode.Disposable {
     const status = this.folders.get(folder ?? "") ?? first;
     if (status) {
       const { text, tooltip, spoken, workspaceFolder } = status;
-      const command = { title: "", command: "aiToolkit.chooseAction", arguments: [{ workspaceFolder }] };
-      Object.assign(this.item, { text, tooltip, command, accessibilityInformation: { label: spoken, role: "button" } });
+      if (this.itemFolder !== workspaceFolder) {
+        // Not at each look: a click that comes while a command is being replaced is lost.
+        this.itemFolder = workspaceFolder;
+        this.item.command = { title: "", command: "aiToolkit.chooseAction", arguments: [{ workspaceFolder }] };
+      }
+      Object.assign(this.item, { text, tooltip, accessibilityInformation: { label: spoken, role: "button" } });
       this.item.show();
     }
   }
