@@ -87,10 +87,7 @@ export class Server {
     this.display.output.error(message);
     const setting = error instanceof ServerStartError ? error.setting : null;
     const choose: Button = [vscode.l10n.t("Choose interpreter"), async () => { await ((await choseInterpreter()) && again()); }];
-    const open: Button = [
-      vscode.l10n.t("Open settings"),
-      () => vscode.commands.executeCommand("workbench.action.openSettings", setting),
-    ];
+    const open: Button = [vscode.l10n.t("Open settings"), () => openSettings(setting ?? "")];
     await this.display.showError(message, [
       ...(setting === interpreterSetting ? [choose] : []),
       ...(setting === null ? [] : [open]),
@@ -191,6 +188,12 @@ async function choseInterpreter(): Promise<boolean> {
     await vscode.workspace.getConfiguration().update(interpreterSetting, chosen.fsPath, vscode.ConfigurationTarget.Global);
   }
   return chosen !== undefined;
+}
+
+/** Settings of a machine stand apart from the person's own in a remote window. */
+async function openSettings(query: string): Promise<void> {
+  const kind = vscode.env.remoteName === undefined ? "Settings" : "RemoteSettings";
+  await vscode.commands.executeCommand(`workbench.action.open${kind}`, { query });
 }
 
 /** For development: a Python that has the server already. */

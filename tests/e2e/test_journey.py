@@ -26,6 +26,7 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def client(road: Road):
+    road.run("deploy", "--wake", "--yes")  # it may have been left alone for so long that it sleeps
     with openai.OpenAI(
         base_url=road.json("status")["endpoint"] + "/v1", api_key=road.json("key")["key"], max_retries=0
     ) as client:
@@ -91,6 +92,7 @@ def test_stream_is_the_unstreamed_answer(road, client):
     assert "".join(pieces) == whole
 
 
+@pytest.mark.usefixtures("client")
 def test_every_route_but_health_needs_the_key(road):
     """Without a key the endpoint answers 401, health and readiness excepted."""
     endpoint = road.json("status")["endpoint"]
@@ -107,6 +109,7 @@ def test_every_route_but_health_needs_the_key(road):
     assert {status(path) for path in ("/", "/v1/models", "/version", "/config", "/gradio_api/info")} == {401}
 
 
+@pytest.mark.usefixtures("client")
 def test_second_provision_and_deploy_change_nothing(road):
     """Nothing changed: nothing is deployed, no content is sent, no replica restarts."""
     before = (road.folder / "infra/inference.config.json").read_bytes()

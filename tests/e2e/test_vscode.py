@@ -1,16 +1,22 @@
 """The extension in a real VS Code: code-server and Chromium, driven by the scenarios in tests/e2e/vscode."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeGuard
 
 import pytest
-from packing import INSTALL_SECONDS, cannot_be_had, npm_packages, packed_extension, run
+from packing import INSTALL_SECONDS, ROOT, cannot_be_had, npm_packages, packed_extension, run
+from road import processes_of
 
 SCENARIOS = Path(__file__).parent / "vscode"
 SCENARIO_SECONDS = 600
@@ -51,6 +57,39 @@ def test_pure_parts() -> None:
     done = run(["npm", "test", "--silent"], npm_packages())
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(INSTALL_SECONDS)
+def test_a_newcomer_opens_the_product_and_ctrl_c_ends_all_of_it(editor: Path, tmp_path: Path) -> None:
+    """`scripts/vscode` prints an address of this computer only; after Ctrl+C nothing of it runs any more."""
+    wanted = subprocess.check_output(["bash", "-c", "cat pyproject.toml scripts/setup | cksum"], cwd=ROOT, text=True)
+    stamp = ROOT / ".venv" / ".setup-done"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        pytest.skip("scripts/setup has not been run since pyproject.toml changed")
+    home = tmp_path / "vscode"
+    with (tmp_path / "errors").open("w") as errors:
+        script = subprocess.Popen(
+            [ROOT / "scripts" / "vscode", tmp_path / "folder"],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "AITK_VSCODE_HOME": str(home)},
+            start_new_session=True,
+        )
+    assert script.stdout is not None
+    with script.stdout as lines:
+        address = next(
+            (found[1] for line in lines if (found := re.match(r"Open (http://127\.0\.0\.1:\d+/)", line))), ""
+        )
+        assert address, (tmp_path / "errors").read_text()
+        with urllib.request.urlopen(f"{address}healthz", timeout=20) as answer:
+            assert answer.status == HTTPStatus.OK
+        os.killpg(script.pid, signal.SIGINT)
+        script.wait(60)
+
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{address}healthz", timeout=20)
+    assert processes_of(home) == []
 
 
 Results = Mapping[str, "Future[subprocess.CompletedProcess[str]]"]

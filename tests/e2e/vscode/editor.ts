@@ -396,7 +396,8 @@ async function serversOf(profile: string): Promise<number> {
   return found;
 }
 
-async function until(wanted: () => Promise<boolean>): Promise<void> {
+/** Polls until `wanted` holds. */
+export async function until(wanted: () => Promise<boolean>): Promise<void> {
   for (const deadline = Date.now() + limit_ms; !(await wanted()); ) {
     if (Date.now() > deadline) {
       throw new Error(`never came: ${wanted.toString()}`);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { Editor } from "./editor.ts";
+import { Editor, until } from "./editor.ts";
 
 const python = process.env["AITK_PYTHON"] ?? "python3";
 const run = promisify(execFile);
@@ -211,8 +211,10 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.box.press("Enter");
 
     await editor.notification("The app has the secret greeting").waitFor({ timeout: 120_000 });
-    const seeing = await processes("GREETING=hemmelig");
-    assert.ok(seeing.some((one) => one.environment.some((pair) => pair.startsWith("CONTAINER_APP_NAME="))));
+    await until(async () => {
+      const seeing = await processes("GREETING=hemmelig");
+      return seeing.some((one) => one.environment.some((pair) => pair.startsWith("CONTAINER_APP_NAME=")));
+    });
     assert.doesNotMatch(await editor.output(), /hemmelig/);
   });
 });

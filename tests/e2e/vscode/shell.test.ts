@@ -208,7 +208,8 @@ test("without Python the person reads what is missing, and each button helps", a
   await missing.locator(".monaco-button", { hasText: "Choose interpreter" }).waitFor();
   await editor.press("Python was not found", "Open settings");
 
-  await editor.page.locator(".settings-editor", { hasText: "Interpreter" }).waitFor();
+  await editor.page.locator(".settings-editor .setting-item-contents", { hasText: "makes an environment of its own" }).waitFor();
+  await editor.screenshot("settings");
 });
 
 test("with several folders the person is asked for one", async () => {
