@@ -126,6 +126,7 @@ async def _events(generation: Generation, form: Form, limits: Limits, *, include
         yield "data: [DONE]\n\n"
     except EngineError as error:
         yield f"data: {openai_error(str(error), kind='server_error').decode()}\n\n"
+        yield "data: [DONE]\n\n"
     finally:
         generation.cancel()
 

@@ -13,7 +13,7 @@ import transformers
 
 from engine.adapter_files import ModelError
 from engine.models import Models
-from engine.weight_files import bring_near
+from engine.weight_files import bring_near, shown_progress
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
@@ -41,15 +41,16 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> M
                 local_files_only=True,
             )
             reading = bring_near(folder, catalog.base.id, readiness)
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                str(folder),
-                dtype=dtype,
-                device_map=device,
-                trust_remote_code=trust,
-                use_safetensors=True,
-                local_files_only=True,
-                **_quantized(settings.quantization, dtype),
-            )
+            with shown_progress(catalog.base.id, reading.bytes, device, readiness):
+                model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                    str(folder),
+                    dtype=dtype,
+                    device_map=device,
+                    trust_remote_code=trust,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    **_quantized(settings.quantization, dtype),
+                )
             loaded_tokenizer = tokenizer.result()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The base model {catalog.base.id} could not be loaded: {error}") from error

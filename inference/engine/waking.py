@@ -51,7 +51,8 @@ WAKING_HEAD = """<style>
       const answer = await again();
       heard = Date.now();
       if (answer.status === 401) say("You are no longer signed in. Reload this page to sign in again.");
-      if (answer.status !== 503 || !answer.headers.has("Retry-After")) return answer;
+      // 503 is the app's own while it loads; all three are the ingress' while there is no replica.
+      if (![502, 503, 504].includes(answer.status)) return answer;
       const failed = (await answer.clone().text()).includes("Not ready: failed");
       wake();
       if (failed) return answer;

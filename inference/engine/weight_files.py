@@ -14,8 +14,9 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -23,8 +24,7 @@ import torch
 from engine.memory import free_main_memory_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from engine.readiness import Readiness
 
@@ -41,8 +41,9 @@ _READERS = 16
 _MAPPERS = 4
 _MEMORY_FOR_WEIGHTS = 0.8  # of what is free
 _MEGABYTE = 10**6
+_LOOKED_AT_SECONDS = 0.5
 
-Piece = tuple["Path", int]  # a file and the offset in it
+Piece = tuple[Path, int]  # a file and the offset in it
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,17 @@ class Reading:
 
     way: Way
     why: str
+    bytes: int
     sample: Sample | None = None
 
     def as_json(self) -> dict[str, object]:
         """As `/version` tells it."""
-        return {"way": self.way, "why": self.why, "sample": asdict(self.sample) if self.sample else None}
+        return {
+            "way": self.way,
+            "why": self.why,
+            "bytes": self.bytes,
+            "sample": asdict(self.sample) if self.sample else None,
+        }
 
 
 def bring_near(folder: Path, name: str, readiness: Readiness) -> Reading:
@@ -94,20 +101,50 @@ def bring_near(folder: Path, name: str, readiness: Readiness) -> Reading:
     return reading
 
 
+@contextmanager
+def shown_progress(name: str, total: int, device: str, readiness: Readiness) -> Iterator[None]:
+    """While it lasts `/ready` says how much of `total` bytes has come to the device, as its memory tells."""
+    before, ended = _held_bytes(device), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOKED_AT_SECONDS):
+            come = min(max(_held_bytes(device) - before, 0), total)
+            progress = (come // _MEGABYTE, total // _MEGABYTE)
+            readiness.report("loading weights", f"Putting {name} on the device (MB).", progress=progress)
+
+    watching = threading.Thread(target=watch, name="progress", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
+
+
+def _held_bytes(device: str) -> int:
+    """What the device, or this process in main memory, holds; 0 where the system does not tell."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.memory_allocated(device))
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
 def _choose(files: list[Path], total: int) -> Reading:
     largest = max(files, key=lambda file: file.stat().st_size, default=None)
     if largest is None or largest.stat().st_size < _WORTH_MEASURING * _SAMPLE_BYTES:
-        return Reading("mapped", "They are small.")
+        return Reading("mapped", "They are small.", total)
     if not hasattr(os, "preadv"):
-        return Reading("mapped", "This system reads a file in one stream only.")
+        return Reading("mapped", "This system reads a file in one stream only.", total)
     if total > free_main_memory_bytes() * _MEMORY_FOR_WEIGHTS:
-        return Reading("mapped", "Main memory does not hold them.")
+        return Reading("mapped", "Main memory does not hold them.", total)
     sample = measure(largest)
     mapped, read = (
         sample.bytes / _MEGABYTE / seconds
         for seconds in (sample.mapped_seconds, sample.read_seconds + sample.mapped_after_seconds)
     )
-    return Reading(sample.way, f"{mapped:.0f} MB/s mapped, {read:.0f} MB/s read and then mapped.", sample)
+    return Reading(sample.way, f"{mapped:.0f} MB/s mapped, {read:.0f} MB/s read and then mapped.", total, sample)
 
 
 def measure(file: Path, size: int = _SAMPLE_BYTES) -> Sample:

@@ -61,6 +61,8 @@ class Endpoint:
                 state = {}
             if state.get("stage") in stages:
                 return state
+            if state.get("stage") == "failed":
+                break  # it stays so
             try:
                 self.process.wait(0.2)
             except subprocess.TimeoutExpired:

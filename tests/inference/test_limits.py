@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import httpx
@@ -116,8 +117,9 @@ async def test_a_full_queue_is_429_with_a_time_to_try_again(serve, held):
     assert [each.result().status_code for each in (first, second)] == [200, 200]
 
 
-async def test_out_of_memory_is_503_with_a_time_to_try_again(serve, tiny):
-    """One request fails in OpenAI's shape; the next is answered."""
+@pytest.fixture
+def no_room_once(tiny):
+    """The first pass of the model runs out of memory."""
     import torch  # noqa: PLC0415 - only here
 
     broken = iter([True])
@@ -127,15 +129,26 @@ async def test_out_of_memory_is_503_with_a_time_to_try_again(serve, tiny):
             raise torch.OutOfMemoryError("no room")
 
     hook = tiny.models.model.register_forward_pre_hook(no_room)
-    try:
-        client = serve()
-        refused, answered = await chat(client), await chat(client)
-    finally:
-        hook.remove()
+    yield
+    hook.remove()
+
+
+async def test_out_of_memory_is_503_with_a_time_to_try_again(serve, no_room_once):
+    """One request fails in OpenAI's shape; the next is answered."""
+    client = serve()
+    refused, answered = await chat(client), await chat(client)
 
     assert (refused.status_code, answered.status_code) == (503, 200)
     assert refused.headers["Retry-After"]
     assert "memory" in refused.json()["error"]["message"]
+
+
+async def test_a_stream_that_fails_says_so_and_ends(serve, no_room_once):
+    """The error is an event in OpenAI's shape, and the last event is the same as ever."""
+    events = [line for line in (await chat(serve(), stream=True)).text.splitlines() if line]
+
+    assert "memory" in json.loads(events[-2].removeprefix("data: "))["error"]["message"]
+    assert events[-1] == "data: [DONE]"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from ai_toolkit.local_cloud.container_apps import slow_share
 from engine.readiness import Readiness
-from engine.weight_files import Sample, bring_near
+from engine.weight_files import Sample, bring_near, shown_progress
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 ASK = """
@@ -94,3 +96,16 @@ def test_small_weights_are_not_measured(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
 
     assert bring_near(tmp_path, "it", Readiness()).sample is None
+
+
+def test_how_far_loading_is_can_be_seen():
+    """While weights come to the device /ready counts them, mapped or read."""
+    readiness, size, weights = Readiness(), 300 << 20, []
+    end = time.monotonic() + 30
+    with shown_progress("it", size, "cpu", readiness):
+        while (readiness.state.progress or (0, 0))[0] < 100 and time.monotonic() < end:
+            weights += [torch.ones(1 << 20)] if len(weights) < 75 else []
+
+    assert readiness.state.progress[0] >= 100
+    assert readiness.state.progress[1] == size // 10**6
+    assert readiness.state.stage == "loading weights"

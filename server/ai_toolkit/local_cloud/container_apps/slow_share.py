@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import signal
 import stat
 import struct
 import sys
@@ -179,6 +180,8 @@ def main() -> int:
     """The command's exit status, as a shell would give it."""
     folder, seconds, bytes_per_second, cache, _, *command = sys.argv[1:]
     folder = os.path.realpath(folder)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # a polite end is for the command, which reads the share until then
     try:
         device = os.open("/dev/fuse", os.O_RDWR)
         share = SlowShare(device, folder, float(seconds), float(bytes_per_second), cache=cache == "1")
