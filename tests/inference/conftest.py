@@ -80,9 +80,9 @@ class Endpoint:
             raise
 
 
-@pytest.fixture(scope="package")
-def launch(tmp_path_factory):
-    """Starts the app of a workspace on a free port; everything started is ended after this folder's tests."""
+@contextmanager
+def launching(tmp_path_factory):
+    """Starts the app of a workspace on a free port; everything started is ended."""
     running = []
 
     def start(workspace, *, key=KEY, script="start.py", environment=None):
@@ -113,11 +113,27 @@ def launch(tmp_path_factory):
         running.append(endpoint)
         return endpoint
 
-    yield start
-    for endpoint in running:
-        if endpoint.process.poll() is None:
-            endpoint.process.kill()
-            endpoint.process.wait()
+    try:
+        yield start
+    finally:
+        for endpoint in running:
+            if endpoint.process.poll() is None:
+                endpoint.process.kill()
+                endpoint.process.wait()
+
+
+@pytest.fixture
+def launch(tmp_path_factory):
+    """`launching`, until the end of the test."""
+    with launching(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def launch_for_module(tmp_path_factory):
+    """`launching`, until the end of the file's tests."""
+    with launching(tmp_path_factory) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -138,12 +154,13 @@ def sample_workspace(tmp_path_factory, put_code):
     return workspace
 
 
-@pytest.fixture(scope="package")
-def endpoint(launch, sample_workspace):
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory, sample_workspace):
     """The sample, ready to answer."""
-    started = launch(sample_workspace)
-    started.wait_for("ready")
-    return started
+    with launching(tmp_path_factory) as start:
+        started = start(sample_workspace)
+        started.wait_for("ready")
+        yield started
 
 
 VOCABULARY = 97
