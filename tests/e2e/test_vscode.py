@@ -69,7 +69,8 @@ def test_a_newcomer_opens_the_product_and_ctrl_c_ends_all_of_it(editor: Path, tm
     home = tmp_path / "vscode"
     with (tmp_path / "errors").open("w") as errors:
         script = subprocess.Popen(
-            [ROOT / "scripts" / "vscode", tmp_path / "folder"],
+            # A shell that starts with SIGINT ignored, as one in the background does, cannot be told of Ctrl+C.
+            ["env", "--default-signal=INT", ROOT / "scripts" / "vscode", tmp_path / "folder"],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

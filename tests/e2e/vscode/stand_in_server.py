@@ -155,7 +155,6 @@ def execute(number: int, params: Mapping[str, Any]) -> None:
 def handle(message: Mapping[str, Any]) -> None:
     match message:
         case {"id": number, "method": "initialize", "params": params}:
-            record("process", os.getpid())
             opened[:] = [folder["uri"] for folder in params["workspaceFolders"] or ()]
             send({"id": number, "result": {"capabilities": {}}})
         case {"id": number, "method": "workspace/executeCommand", "params": params}:
@@ -164,6 +163,8 @@ def handle(message: Mapping[str, Any]) -> None:
             send({"id": number, "result": None})
         case {"id": number, "method": method}:
             send({"id": number, "error": {"code": -32601, "message": method}})
+        case {"method": "initialized"}:  # not before: a server that ends while it starts is another story
+            record("process", os.getpid())
         case {"method": "window/workDoneProgress/cancel", "params": {"token": token}}:
             cancelled[token].set()
         case {"method": "exit"}:
