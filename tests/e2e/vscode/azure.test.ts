@@ -92,11 +92,13 @@ describe("provisioning on Azure with the editor's own account", () => {
     const back = async (): Promise<void> => {
       await editor.question.getByRole("button", { name: "Back" }).click();
     };
+    const groupName = editor.page.locator(".quick-input-message", { hasText: "Name of the new resource group" });
     await editor.row("Fabrikam").click();
     await editor.row("Contoso").click();
     await editor.row("Closed").click();
     await editor.row("Research").click();
     await editor.row("Create new resource group…").click();
+    await groupName.waitFor();
     await editor.box.fill("ends.");
     await editor.page.locator(".quick-input-message", { hasText: "no period at the end" }).waitFor();
     await editor.box.fill("from-vscode");
@@ -104,7 +106,7 @@ describe("provisioning on Azure with the editor's own account", () => {
     await editor.box.press("Enter");
     await editor.row("West US 3").waitFor();
     await back();
-    await editor.page.locator(".quick-input-message", { hasText: "Name of the new resource group" }).waitFor();
+    await groupName.waitFor();
     assert.equal(await editor.box.inputValue(), "from-vscode");
     await back();
     await editor.row("Create new resource group…").waitFor();
@@ -119,6 +121,7 @@ describe("provisioning on Azure with the editor's own account", () => {
     await editor.row("Contoso").click();
     await editor.row("Research").click();
     await editor.row("Create new resource group…").click();
+    await groupName.waitFor();
     await editor.box.press("Enter");
     await editor.row("West US 3").click();
   });
