@@ -1,15 +1,14 @@
 """A chat page that stays open in a browser does not hold the replica; the next keypress wakes it."""
 
 import asyncio
-import importlib.util
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import browser
 import pytest
 from arm import wait_for
 from road import Road, environment
@@ -23,17 +22,6 @@ LOG = "document.querySelector('.chat').innerText"
 WAKING = "document.getElementById('waking')"
 
 
-def load_browser() -> ModuleType:
-    """The driver that the tests of the chat page use."""
-    spec = importlib.util.spec_from_file_location("browser", Path(__file__).parents[1] / "inference" / "browser.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-browser = load_browser()
 pytestmark = pytest.mark.skipif(not browser.chromium(), reason="Chromium is not installed (apt-get install chromium)")
 
 

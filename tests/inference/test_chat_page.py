@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import importlib.util
 import json
 import os
 import time
+from collections import deque
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import browser
 import psutil
 import pytest
 from aiohttp import web
-
-_SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
-browser = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(browser)
 
 pytestmark = pytest.mark.skipif(not browser.chromium(), reason="Chromium is not installed (apt-get install chromium)")
 
@@ -184,14 +182,17 @@ async def test_at_a_phones_width_nothing_is_cut_off(page, endpoint, pictures):
         assert await page.run(f"(box => box.top >= 0 && box.left >= 0 && box.right <= innerWidth)({box})"), element
 
 
-async def test_behind_a_path_prefix_the_page_works(page, endpoint):
-    """Signing in, asking and answering through a proxy that takes its prefix away."""
+@asynccontextmanager
+async def proxy(endpoint, prefix, refused):
+    """The app behind another server that takes a prefix away; what is sent is answered with `refused` first."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
 
         async def forward(request):
-            target = endpoint.url + request.raw_path.removeprefix("/proxy/7860")
-            kept = {name: value for name, value in request.headers.items() if name.lower() != "host"}
             body = await request.read()
+            if refused and request.method == "POST":
+                return web.Response(status=refused.popleft(), text="<h1>no healthy upstream</h1>")
+            target = endpoint.url + request.raw_path.removeprefix(prefix)
+            kept = {name: value for name, value in request.headers.items() if name.lower() != "host"}
             async with session.request(
                 request.method, target, headers=kept, data=body, allow_redirects=False
             ) as answer:
@@ -206,20 +207,41 @@ async def test_behind_a_path_prefix_the_page_works(page, endpoint):
                 return passed
 
         app = web.Application()
-        app.router.add_route("*", "/proxy/7860{rest:.*}", forward)
+        app.router.add_route("*", f"{prefix}/{{rest:.*}}", forward)
         runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
         try:
-            port = runner.addresses[0][1]
-            await sign_in(page, endpoint, f"http://127.0.0.1:{port}/proxy/7860")
-            await settle(page)
-            await ask(page)
-            await page.until(f"{LEFT}.innerText.includes('Fair winds')")
-            await page.go("about:blank")
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}{prefix}"
         finally:
             await runner.cleanup()
+
+
+async def test_behind_a_path_prefix_the_page_works(page, endpoint):
+    """Signing in, asking and answering through a proxy that takes its prefix away."""
+    async with proxy(endpoint, "/proxy/7860", deque()) as address:
+        await sign_in(page, endpoint, address)
+        await settle(page)
+        await ask(page)
+        await page.until(f"{LEFT}.innerText.includes('Fair winds')")
+        await page.go("about:blank")
+
+
+async def test_a_question_outlasts_an_ingress_without_a_replica(page, endpoint):
+    """What the ingress answers while there is no replica is waited out, and the question is asked once."""
+    refused = deque()
+    async with proxy(endpoint, "", refused) as address:
+        await sign_in(page, endpoint, address)
+        await settle(page)
+        refused.extend([502, 504, 503])
+        await ask(page)
+        await page.until(f"{LEFT}.innerText.includes('Fair winds')")
+        said = await page.run(f"{LEFT}.innerText")
+        await page.go("about:blank")
+
+    assert not refused
+    assert said.count(QUESTION) == 1
+    assert "upstream" not in said
 
 
 def open_connections(endpoint):
