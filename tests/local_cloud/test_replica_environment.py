@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 from road import processes_of
 
-from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironmentError, ReplicaEnvironments
+from ai_toolkit.local_cloud.container_apps.replica_environment import (
+    ReplicaEnvironmentError,
+    ReplicaEnvironments,
+    replica_variables,
+)
 
 NOT_BESIDE = ("a_package_that_nobody_has",)  # so that requirements are installed
 INSTALL = """
@@ -118,3 +122,15 @@ async def test_nothing_goes_on_installing_when_the_cloud_is_killed(tmp_path, unt
 
     assert len(during) >= 3  # ours, the guard, and pip
     assert left_nothing
+
+
+def test_a_replica_has_this_computers_way_to_the_network_and_nothing_else_of_it(tmp_path, monkeypatch):
+    """The proxy and the authority that the editor gave its server, but not what the person is signed in with."""
+    monkeypatch.setenv("PIP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_CERT", "/authority.pem")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hemmelig")
+    found = replica_variables(tmp_path / "bin", tmp_path / "work")
+
+    assert (found["PIP_PROXY"], found["PIP_CERT"]) == ("http://127.0.0.1:9", "/authority.pem")
+    assert "AZURE_CLIENT_SECRET" not in found
+    assert found["HOME"] == str(tmp_path / "work/home")

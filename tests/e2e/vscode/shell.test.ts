@@ -4,9 +4,10 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Editor, recorded } from "./editor.ts";
+import { Editor, recorded, until } from "./editor.ts";
 
 const python = process.env["AITK_PYTHON"] ?? "python3";
+const proxy = "http://127.0.0.1:9";
 
 interface Stage extends AsyncDisposable {
   readonly folder: string;
@@ -55,7 +56,7 @@ describe("the shell with a server that plays scenes", () => {
     set = await stage();
     editor = await Editor.open({
       workspace: set.folder,
-      settings: { "aiToolkit.server.environment": set.interpreter },
+      settings: { "aiToolkit.server.environment": set.interpreter, "http.proxy": proxy },
     });
   });
   after(async () => {
@@ -93,6 +94,10 @@ describe("the shell with a server that plays scenes", () => {
       { "Provisioned.": "Deploy for inference" },
     );
     assert.match(await editor.output(), /\[info\] Every question is answered/);
+  });
+
+  test("the server is told the editor's proxy, for what it installs itself", async () => {
+    await did({ proxy });
   });
 
   test("a dismissed question ends the command, and the person reads in which state", async () => {
@@ -206,6 +211,8 @@ test("without Python the person reads what is missing, and each button helps", a
   await missing.waitFor();
   await editor.screenshot("no-python");
   await missing.locator(".monaco-button", { hasText: "Choose interpreter" }).waitFor();
+  await editor.press("Python was not found", "Retry");
+  await until(async () => (await editor.outputLog()).match(/\[error\] Python was not found/g)?.length === 2);
   await editor.press("Python was not found", "Open settings");
 
   await editor.page.locator(".settings-editor .setting-item-contents", { hasText: "makes an environment of its own" }).waitFor();

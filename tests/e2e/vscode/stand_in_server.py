@@ -165,6 +165,7 @@ def handle(message: Mapping[str, Any]) -> None:
             send({"id": number, "error": {"code": -32601, "message": method}})
         case {"method": "initialized"}:  # not before: a server that ends while it starts is another story
             record("process", os.getpid())
+            record("proxy", os.environ.get("PIP_PROXY"))
         case {"method": "window/workDoneProgress/cancel", "params": {"token": token}}:
             cancelled[token].set()
         case {"method": "exit"}:
