@@ -40,6 +40,8 @@ class Editor:
     """The commands that pressed buttons ran, in their order."""
     ran: int = 0
     said: asyncio.Queue[types.ShowMessageParams] = field(default_factory=asyncio.Queue)
+    found: asyncio.Queue[types.PublishDiagnosticsParams] = field(default_factory=asyncio.Queue)
+    """What is said of the open documents."""
 
     async def command(self, name: str, folder: Path | None, token: str) -> Any:
         """As from the palette where no folder is given."""
@@ -131,6 +133,10 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     @client.feature(types.WINDOW_SHOW_MESSAGE)
     def message(params: types.ShowMessageParams) -> None:
         seen.said.put_nowait(params)
+
+    @client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    def published(params: types.PublishDiagnosticsParams) -> None:
+        seen.found.put_nowait(params)
 
     @client.feature("aiToolkit/run")
     def run(params: Any) -> None:

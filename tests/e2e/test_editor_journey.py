@@ -10,7 +10,7 @@ import time
 import aiohttp
 import openai
 import pytest
-from language_client import editor
+from language_client import LIMIT_SECONDS, editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
@@ -128,6 +128,36 @@ async def test_errors_are_for_people(empty_road):
     assert "folder" in wrong.value.message
     assert "Traceback" not in f"{missing.value.message}{missing.value.data}{wrong.value.message}{wrong.value.data}"
     assert list(empty_road.folder.iterdir()) == []
+
+
+async def test_an_open_document_is_judged_again_when_the_share_was_seen(empty_road):
+    """An adapter that is not here: unknown before the share is seen, missing when it was, found once it is there."""
+    empty_road.run("init")
+    settings = (empty_road.folder / "inference/settings.toml").as_uri()
+    document = types.TextDocumentItem(settings, "toml", 1, 'adapters = ["theirs"]\n')
+    config = types.FileEvent((empty_road.folder / "infra/inference.config.json").as_uri(), types.FileChangeType.Changed)
+    picks = {"Where should the model run?": LOCAL}
+    async with editor(dict(empty_road.environment), picks, set(), folders=[empty_road.folder]) as seen:
+
+        async def next_found() -> list[str]:
+            published = await asyncio.wait_for(seen.found.get(), LIMIT_SECONDS)
+            return [one.message for one in published.diagnostics]
+
+        seen.client.text_document_did_open(types.DidOpenTextDocumentParams(document))
+        at_first = await next_found()
+        await seen.command("provisionInference", empty_road.folder, "p1")
+        once_seen = await next_found()
+        adapter = next(empty_road.home.glob("shares/*/*")) / "models/theirs/adapter_config.json"
+        adapter.parent.mkdir(parents=True)
+        adapter.write_text("{}")
+        seen.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([config]))
+        once_there = await next_found()
+
+    assert at_first == [
+        "adapters: models/theirs is not here. Whether it is on the share is not known: it was not seen yet."
+    ]
+    assert once_seen == ["adapters: models/theirs is neither here nor on the share, when that was last seen."]
+    assert once_there == []
 
 
 async def test_server_ends_within_five_seconds_when_its_input_closes():
