@@ -183,9 +183,9 @@ def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool
     """Print the model's answer to one message."""
 
     async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.inspect_target import ask  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.open_endpoint import ask  # noqa: PLC0415  (keeps --help quick)
 
-        answer = await ask(workspace, message, model)
+        answer = await ask(workspace, message, model, ui)
         ui.announce(answer)
         return {"answer": answer}
 

@@ -59,7 +59,7 @@ class Endpoint:
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None) -> None:
         self._session = session
-        self._url = url
+        self.url = url
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     @classmethod
@@ -75,7 +75,7 @@ class Endpoint:
         Raises EndpointRefused where the ingress lets this computer's address not through.
         """
         try:
-            async with self._session.get(f"{self._url}/ready", timeout=_LOOK_LIMIT) as answer:
+            async with self._session.get(f"{self.url}/ready", timeout=_LOOK_LIMIT) as answer:
                 text = await answer.text(errors="replace")
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError):
@@ -84,7 +84,7 @@ class Endpoint:
         if isinstance(body, Mapping) and "stage" in body:
             return _told(body)
         if status == HTTPStatus.FORBIDDEN and _FORBIDDEN_ADDRESS in text:
-            raise EndpointRefused(self._url, status, "its allowedIpRanges do not include this computer's address")
+            raise EndpointRefused(self.url, status, "its allowedIpRanges do not include this computer's address")
         # The ingress of a stopped app answers 404 too, in words of its own.
         is_from_app = status < HTTPStatus.INTERNAL_SERVER_ERROR and _NO_APP not in text
         return _FOREIGN if is_from_app else NO_ANSWER
@@ -95,16 +95,16 @@ class Endpoint:
         Raises EndpointRefused while it is not ready, or when the key is not the app's.
         """
         try:
-            async with self._session.get(f"{self._url}/version", headers=self._headers, timeout=_LOOK_LIMIT) as answer:
+            async with self._session.get(f"{self.url}/version", headers=self._headers, timeout=_LOOK_LIMIT) as answer:
                 text, status = await answer.text(errors="replace"), answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise EndpointRefused(self._url, 0, f"no answer ({type(error).__name__})") from error
+            raise EndpointRefused(self.url, 0, f"no answer ({type(error).__name__})") from error
         body = _json(text)
         if status == HTTPStatus.OK:
             return body if isinstance(body, Mapping) and "code" in body else None
         if status == HTTPStatus.NOT_FOUND and _NO_APP not in text:
             return None
-        raise EndpointRefused(self._url, status, _reason(body))
+        raise EndpointRefused(self.url, status, _reason(body))
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The entries of `/v1/models`; an adapter's `parent` is its base model. Raises EndpointRefused."""
@@ -124,7 +124,7 @@ class Endpoint:
         try:
             return str(body["choices"][0]["message"]["content"] or "")
         except (KeyError, IndexError, TypeError) as error:
-            raise EndpointRefused(self._url, 200, "no completion in the answer") from error
+            raise EndpointRefused(self.url, 200, "no completion in the answer") from error
 
     async def load_adapter(self, name: str, path: str) -> Mapping[str, str]:
         """Replaces the adapter of that name by what is now in `path` below models/. Raises EndpointRefused.
@@ -138,17 +138,17 @@ class Endpoint:
     async def _ask(self, method: str, path: str, request: Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
             async with self._session.request(
-                method, self._url + path, json=request, headers=self._headers, timeout=_ANSWER_LIMIT
+                method, self.url + path, json=request, headers=self._headers, timeout=_ANSWER_LIMIT
             ) as answer:
                 text = await answer.text()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise EndpointRefused(self._url, 0, f"no answer ({type(error).__name__})") from error
+            raise EndpointRefused(self.url, 0, f"no answer ({type(error).__name__})") from error
         body = _json(text)
         if body is None:
-            raise EndpointRefused(self._url, status, "not JSON")
+            raise EndpointRefused(self.url, status, "not JSON")
         if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
-            raise EndpointRefused(self._url, status, _reason(body))
+            raise EndpointRefused(self.url, status, _reason(body))
         return body
 
 

@@ -1,4 +1,4 @@
-"""Looks at the provisioned target without waking it, asks it a question, reads its key."""
+"""Looks at the provisioned target without waking it, and reads its key."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ai_toolkit.endpoint import Endpoint
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing
 from ai_toolkit.local_cloud import control
 from ai_toolkit.manifest import MANIFEST_PATH, Manifest
-from ai_toolkit.own_endpoint import check_own, own_endpoint
+from ai_toolkit.own_endpoint import check_own
 from ai_toolkit.plan_sync import newer_files
 from ai_toolkit.workspace import Target, Workspace
 
@@ -73,18 +73,10 @@ async def look(workspace: Workspace) -> Found:
     if target is None:
         return Found(provisioned=False, local=False, endpoint=None, ready=False, detail="not provisioned")
     try:
-        await _raise_if_stopped(target)
+        await raise_if_stopped(target)
         return await _at_cloud(workspace, target)
     except (LocalCloudFailed, ResourceMissing) as error:
         return Found(provisioned=True, local=target.local, endpoint=target.endpoint, ready=False, detail=str(error))
-
-
-async def ask(workspace: Workspace, message: str, model: str | None) -> str:
-    """The model's answer. Raises EndpointRefused, or LocalCloudFailed when the local cloud is stopped."""
-    target = workspace.target()
-    await _raise_if_stopped(target)
-    async with Endpoint.open(*await own_endpoint(workspace)) as endpoint:
-        return await endpoint.chat(message, model)
 
 
 async def endpoint_key(workspace: Workspace) -> str:
@@ -150,7 +142,8 @@ def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
     return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"
 
 
-async def _raise_if_stopped(target: Target) -> None:
+async def raise_if_stopped(target: Target) -> None:
+    """Raises LocalCloudFailed when the target is on this computer and the local cloud does not run."""
     if target.local:
         try:
             running = (await control.status(control.home())).running

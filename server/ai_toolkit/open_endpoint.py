@@ -1,4 +1,4 @@
-"""Use-case: Go to Inference Endpoint: wakes the model when it sleeps and makes a link that signs in."""
+"""Use-cases that wake the model when it sleeps: Go to Inference Endpoint, by a link that signs in, and one question."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from typing import Final
 
 from ai_toolkit.endpoint import Endpoint, signed_link
 from ai_toolkit.errors import EndpointNotReady
+from ai_toolkit.inspect_target import raise_if_stopped
 from ai_toolkit.own_endpoint import own_endpoint
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import Workspace
@@ -32,14 +33,34 @@ async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:
     """
     ui.report("looking for the endpoint", 5)
     endpoint, key = await own_endpoint(workspace)
-    began = time.monotonic()
     async with Endpoint.open(endpoint, key) as asked:
         ui.report("waking the model, if it sleeps", 10)
-        while True:
-            readiness = await asked.readiness()
-            if readiness.ready or readiness.failed or readiness.stage == _NOTHING_DEPLOYED:
-                return Opened(endpoint, signed_link(endpoint, key) if key else endpoint)
-            ui.report(f"{readiness.stage}: {readiness.detail}" if readiness.detail else readiness.stage)
-            if time.monotonic() - began > WAKE_LIMIT.total_seconds():
-                raise EndpointNotReady(endpoint, readiness.stage, WAKE_LIMIT)
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        await wake(asked, ui)
+    return Opened(endpoint, signed_link(endpoint, key) if key else endpoint)
+
+
+async def ask(workspace: Workspace, message: str, model: str | None, ui: Ui) -> str:
+    """The model's answer.
+
+    Raises EndpointRefused, EndpointNotReady, or LocalCloudFailed when the local cloud is stopped.
+    """
+    await raise_if_stopped(workspace.target())
+    async with Endpoint.open(*await own_endpoint(workspace)) as endpoint:
+        await wake(endpoint, ui)
+        return await endpoint.chat(message, model)
+
+
+async def wake(endpoint: Endpoint, ui: Ui) -> None:
+    """Returns when the model is ready, or when waiting is of no use: it failed, or nothing is deployed.
+
+    Raises EndpointNotReady after a quarter of an hour, EndpointRefused where this computer's address is not let in.
+    """
+    began = time.monotonic()
+    while True:
+        readiness = await endpoint.readiness()
+        if readiness.ready or readiness.failed or readiness.stage == _NOTHING_DEPLOYED:
+            return
+        ui.report(f"{readiness.stage}: {readiness.detail}" if readiness.detail else readiness.stage)
+        if time.monotonic() - began > WAKE_LIMIT.total_seconds():
+            raise EndpointNotReady(endpoint.url, readiness.stage, WAKE_LIMIT)
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)

@@ -50,6 +50,21 @@ async def test_the_page_is_a_signed_link_to_the_apps_own_host(workspace):
     assert not [line for line in person.shown if "aitk=" in line]
 
 
+def test_a_question_wakes_a_sleeping_model_and_waits_for_it(road):
+    """The answer comes after the start, which is told meanwhile; a stopped local cloud is named."""
+    road.run("local-cloud", "stop")
+    stopped = road.run("chat", "What is the capital of Japan?", check=False)
+    road.run("local-cloud", "start")
+    asleep = road.json("status")["live"]["replicas"]
+    answered = road.run("chat", "What is the capital of Japan?")
+
+    assert stopped.returncode == 1
+    assert "The local cloud is stopped." in stopped.stderr
+    assert asleep == []
+    assert "Ahoy" in answered.stdout
+    assert "… loading" in answered.stderr
+
+
 @pytest.mark.parametrize("foreign", ["https://example.com", "http://127.0.0.1:9", "https://127.0.0.1.example.com"])
 async def test_an_endpoint_that_is_not_the_apps_own_is_not_opened(workspace, foreign):
     """A folder from elsewhere cannot send the signature to a stranger."""
