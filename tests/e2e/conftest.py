@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from arm import set_parameters
 from provisioning import Ground, make_ground
 from road import Road, environment
 from small_app import APP
 
 from ai_toolkit.local_cloud import control
+
+AWAKE_SECONDS = 3600
+"""The app that tests share does not fall asleep while others run."""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     road.folder.mkdir()
     try:
         road.run("init", "--sample")
+        set_parameters(road, cooldownSeconds=AWAKE_SECONDS)
         road.run("provision", "--local", "--yes")
         road.run("deploy", "--yes")
         yield road

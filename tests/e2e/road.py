@@ -21,7 +21,7 @@ class Road:
 
     def run(self, *arguments: str, check: bool = True, limit_seconds: int = 240) -> subprocess.CompletedProcess[str]:
         """`aitk` with the arguments, in the workspace, without a terminal."""
-        return subprocess.run(
+        done = subprocess.run(
             [*AITK, *arguments],
             cwd=self.folder,
             env=self.environment,
@@ -29,8 +29,10 @@ class Road:
             capture_output=True,
             text=True,
             timeout=limit_seconds,
-            check=check,
+            check=False,
         )
+        assert not check or done.returncode == 0, f"aitk {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done
 
     def json(self, *arguments: str) -> Any:
         """The JSON object that `aitk … --json` prints."""

@@ -1,7 +1,6 @@
 """A chat page that stays open in a browser does not hold the replica; the next keypress wakes it."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 
 import browser
 import pytest
-from arm import wait_for
+from arm import set_parameters, wait_for
 from road import Road, environment
 
 COOLDOWN_SECONDS = 30  # the least that the template takes
@@ -32,10 +31,7 @@ def sleepy(tmp_path: Path) -> Iterator[Road]:
     road.folder.mkdir()
     try:
         road.run("init", "--sample")
-        parameters = road.folder / "infra/provision/inference.parameters.json"
-        body = json.loads(parameters.read_text())
-        body["parameters"]["cooldownSeconds"] = {"value": COOLDOWN_SECONDS}
-        parameters.write_text(json.dumps(body))
+        set_parameters(road, cooldownSeconds=COOLDOWN_SECONDS)
         # As long as a person's minute of silence, in less time.
         waking = road.folder / "inference/engine/waking.py"
         assert QUIET_IN_THE_PAGE in waking.read_text()

@@ -26,7 +26,6 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def client(road: Road):
-    road.run("deploy", "--wake", "--yes")  # it may have been left alone for so long that it sleeps
     with openai.OpenAI(
         base_url=road.json("status")["endpoint"] + "/v1", api_key=road.json("key")["key"], max_retries=0
     ) as client:

@@ -125,7 +125,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.notification("The AI Toolkit server ended while it was working").waitFor();
     await editor.screenshot("killed");
     // Started again from the environment that is there already.
-    await editor.status("Inference: provisioned").waitFor({ timeout: 5_000 });
+    await editor.status("Inference: provisioned").waitFor();
     assert.equal(await editor.notification("Setting up AI Toolkit").count(), 0);
     await editor.clearNotifications();
   });
