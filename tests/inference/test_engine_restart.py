@@ -12,6 +12,9 @@ import torch
 
 from ai_toolkit.sample.workspace import place_sample
 
+LONG_TOKENS = 10_000
+"""So long an answer that it is not whole before the engine dies."""
+
 # Code that comes with a model, which settings may trust. "die" makes the next pass raise, and the one after it wait.
 MODEL = """
 import os, pathlib, time
@@ -46,6 +49,7 @@ def mortal(launch_for_module, tmp_path_factory, put_code):
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        max_position_embeddings=2 * LONG_TOKENS,
         bos_token_id=None,
         eos_token_id=None,
     )
@@ -68,13 +72,16 @@ def mortal(launch_for_module, tmp_path_factory, put_code):
 async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
     """Who was being answered gets an error in OpenAI's shape; /ready is red until the engine answers again."""
     endpoint, folder = mortal
-    asked = {"model": "org/mortal", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1500}
+    asked = {"model": "org/mortal", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": LONG_TOKENS}
     async with openai.AsyncOpenAI(base_url=f"{endpoint.url}/v1", api_key=endpoint.key, max_retries=0) as client:
         stream = await client.chat.completions.create(**asked, stream=True)
         async for chunk in stream:  # what a random model says may be whole only after some tokens
             if text := chunk.choices[0].delta.content:
                 break
         whole = asyncio.ensure_future(client.chat.completions.create(**asked))
+        body = b""
+        while b"aitk_requests_running 2.0" not in body:
+            _, _, body = await asyncio.to_thread(endpoint.get, "/metrics", signed_in=True)
         (folder / "die").touch()
         with pytest.raises(openai.APIError, match="fallen off the bus") as streamed:
             async for _ in stream:
