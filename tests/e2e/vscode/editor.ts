@@ -15,9 +15,13 @@ const pictures = process.env["AITK_PICTURES"];
 
 /** One Chromium for all editors of a file; each has a context of its own. */
 let running: Promise<Browser> | undefined;
-after(async () => {
+
+/** Ends that Chromium. Tests end it by themselves; a program that is none must, or it never ends. */
+export async function closeBrowser(): Promise<void> {
   await (await running)?.close();
-});
+}
+
+after(closeBrowser);
 
 export interface Options {
   /** The folder to open, or a `.code-workspace` file. */

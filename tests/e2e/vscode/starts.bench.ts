@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Editor } from "./editor.ts";
+import { closeBrowser, Editor } from "./editor.ts";
 
 const starts = 7;
 
@@ -25,30 +25,35 @@ async function alone(interpreter: string): Promise<number> {
 }
 
 const workspace = await mkdtemp(join(tmpdir(), "aitk-starts-"));
-await using editor = await Editor.open({
+const editor = await Editor.open({
   workspace,
   environment: { PYTHONPATH: "" },
   account: true,
   tests: join(import.meta.dirname, "in_host/starts.cjs"),
 });
-const { log } = await editor.hostTests;
-const line = log.find((one) => one.startsWith("starts "));
-if (line === undefined) {
-  throw new Error(log.join("\n"));
+try {
+  const { log } = await editor.hostTests;
+  const line = log.find((one) => one.startsWith("starts "));
+  if (line === undefined) {
+    throw new Error(log.join("\n"));
+  }
+  const inEditor = median(JSON.parse(line.slice("starts ".length)) as number[]);
+  const environments = join(
+    editor.profile,
+    "user/User/globalStorage/ai-toolkit-remote-inference.ai-toolkit-remote-inference/environments",
+  );
+  const [key = ""] = (await readdir(environments)).filter((name) => !name.endsWith(".lock"));
+  const took: number[] = [];
+  for (let start = 0; start < starts; start += 1) {
+    took.push(await alone(join(environments, key, "bin/python")));
+  }
+  const byHand = median(took);
+  const shown = (value_ms: number): string => `${(value_ms / 1000).toFixed(2)} s`;
+  console.log(`server alone, to its answer to initialize:      ${shown(byHand)} (median of ${starts})`);
+  console.log(`in the editor, ended and ready again:           ${shown(inEditor)} (median of ${starts})`);
+  console.log(`the editor adds ${shown(inEditor - byHand)} (promised: under 1 s); ratio ${(inEditor / byHand).toFixed(2)}`);
+} finally {
+  await editor[Symbol.asyncDispose]();
+  await closeBrowser();
+  await rm(workspace, { recursive: true, force: true });
 }
-const inEditor = median(JSON.parse(line.slice("starts ".length)) as number[]);
-const environments = join(
-  editor.profile,
-  "user/User/globalStorage/ai-toolkit-remote-inference.ai-toolkit-remote-inference/environments",
-);
-const [key = ""] = (await readdir(environments)).filter((name) => !name.endsWith(".lock"));
-const took: number[] = [];
-for (let start = 0; start < starts; start += 1) {
-  took.push(await alone(join(environments, key, "bin/python")));
-}
-const byHand = median(took);
-const shown = (value_ms: number): string => `${(value_ms / 1000).toFixed(2)} s`;
-console.log(`server alone, to its answer to initialize:      ${shown(byHand)} (median of ${starts})`);
-console.log(`in the editor, ended and ready again:           ${shown(inEditor)} (median of ${starts})`);
-console.log(`the editor adds ${shown(inEditor - byHand)} (promised: under 1 s); ratio ${(inEditor / byHand).toFixed(2)}`);
-await rm(workspace, { recursive: true, force: true });
