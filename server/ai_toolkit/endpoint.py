@@ -42,6 +42,11 @@ class Readiness:
     def failed(self) -> bool:
         return self.stage == "failed"
 
+    def in_words(self) -> str:
+        counted = f" {self.done} of {self.total}" if self.total else ""
+        detail = f": {self.detail}" if self.detail and self.detail != self.stage else ""
+        return f"{self.stage}{counted}{detail}"
+
 
 NO_ANSWER: Final = Readiness(ready=False, stage="starting the replica")
 _FOREIGN: Final = Readiness(ready=True, stage="answers", detail="it has no page /ready", foreign=True)

@@ -49,7 +49,7 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
             await _raise_if_failed(apps, start, replica, readiness)
         if readiness is NO_ANSWER:
             readiness = replace(readiness, detail=await platform.detail(replicas))
-        stage = _in_words(readiness)
+        stage = readiness.in_words()
         if stage != said:
             ui.report(stage)
             said = stage
@@ -120,9 +120,3 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
             reason = error or replica.reason or f"the revision is {state}."
     if reason:
         raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))
-
-
-def _in_words(readiness: Readiness) -> str:
-    counted = f" {readiness.done} of {readiness.total}" if readiness.total else ""
-    detail = f": {readiness.detail}" if readiness.detail and readiness.detail != readiness.stage else ""
-    return f"{readiness.stage}{counted}{detail}"

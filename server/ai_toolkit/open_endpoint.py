@@ -60,7 +60,7 @@ async def wake(endpoint: Endpoint, ui: Ui) -> None:
         readiness = await endpoint.readiness()
         if readiness.ready or readiness.failed or readiness.stage == _NOTHING_DEPLOYED:
             return
-        ui.report(f"{readiness.stage}: {readiness.detail}" if readiness.detail else readiness.stage)
+        ui.report(readiness.in_words())
         if time.monotonic() - began > WAKE_LIMIT.total_seconds():
             raise EndpointNotReady(endpoint.url, readiness.stage, WAKE_LIMIT)
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)

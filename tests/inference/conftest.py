@@ -51,6 +51,13 @@ class Endpoint:
             with error:
                 return error.code, error.headers, error.read()
 
+    def measured(self, name):
+        """A number at /metrics, summed over its labels."""
+        lines = self.get("/metrics", signed_in=True)[2].decode().splitlines()
+        found = [line.rpartition(" ")[2] for line in lines if line.partition("{")[0].partition(" ")[0] == name]
+        assert found, name
+        return sum(map(float, found))
+
     def wait_for(self, *stages, limit_seconds=120):
         """The body of /ready, once its stage is one of these."""
         end = time.monotonic() + limit_seconds

@@ -80,9 +80,8 @@ async def ask(page, question=QUESTION):
 async def nothing_runs(endpoint):
     """Returns once the engine is empty."""
     async with asyncio.timeout(60):
-        body = b""
-        while b"aitk_requests_running 0.0" not in body:
-            _, _, body = await asyncio.to_thread(endpoint.get, "/metrics", signed_in=True)
+        while await asyncio.to_thread(endpoint.measured, "aitk_requests_running"):
+            pass
 
 
 async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endpoint, pictures):

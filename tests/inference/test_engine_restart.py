@@ -79,9 +79,9 @@ async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
             if text := chunk.choices[0].delta.content:
                 break
         whole = asyncio.ensure_future(client.chat.completions.create(**asked))
-        body = b""
-        while b"aitk_requests_running 2.0" not in body:
-            _, _, body = await asyncio.to_thread(endpoint.get, "/metrics", signed_in=True)
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(endpoint.measured, "aitk_requests_running") != 2:
+                pass
         (folder / "die").touch()
         with pytest.raises(openai.APIError, match="fallen off the bus") as streamed:
             async for _ in stream:

@@ -13,6 +13,7 @@ export const vsix = process.env["AITK_VSIX"] ?? resolve(here, "../../../extensio
 /** How long anything that must come may take: another scenario, or another program, may have the processor meanwhile. */
 export const limit_ms = 60_000;
 
+/** What a program of the tests may know of this computer, and nothing of the person's own editor. */
 export function cleanEnvironment(profile: string): Record<string, string> {
   const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "PYTHONPATH"];
   // How this computer reaches the package index.
@@ -29,6 +30,7 @@ export function cleanEnvironment(profile: string): Record<string, string> {
   };
 }
 
+/** A running code-server, which writes into the profile's log. */
 export function start(args: readonly string[], environment: Record<string, string>, profile: string): ChildProcess {
   // An own process group, so that nothing outlives a test: the extension host is a grandchild.
   const child = spawn(process.execPath, [entry, ...args], { env: environment, detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -38,6 +40,7 @@ export function start(args: readonly string[], environment: Record<string, strin
   return child;
 }
 
+/** Returns when it has ended by itself; throws when that was no success. */
 export async function finished(child: ChildProcess): Promise<void> {
   const [code] = (await once(child, "exit")) as [number | null];
   if (code !== 0) {
@@ -45,6 +48,7 @@ export async function finished(child: ChildProcess): Promise<void> {
   }
 }
 
+/** Returns when it and all that it started have been told to end, and it has. */
 export async function stopped(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null) {
     return;
@@ -56,6 +60,7 @@ export async function stopped(child: ChildProcess): Promise<void> {
   clearTimeout(limit);
 }
 
+/** A port of this computer on which nothing listened a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
