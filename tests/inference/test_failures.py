@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+
+from ai_toolkit.sample.workspace import place_sample
 
 
 def test_a_missing_adapter_keeps_ready_red_with_its_reason(launch, tmp_path, put_code):
@@ -31,6 +34,18 @@ def test_a_wrong_setting_is_named_on_ready(launch, tmp_path, put_code):
     endpoint = launch(tmp_path)
 
     assert "max_bach" in endpoint.wait_for("failed")["reason"]
+
+
+def test_code_that_comes_with_a_model_does_not_run_unless_it_is_trusted(launch, tmp_path, put_code):
+    """The model is served by what is installed here; what lies beside its weights is not even imported."""
+    put_code(tmp_path)
+    place_sample(tmp_path)
+    [config] = tmp_path.glob("model-cache/*/*/config.json")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"auto_map": {"AutoModelForCausalLM": "own.Own"}}))
+    config.with_name("own.py").write_text(f"open({str(tmp_path / 'it-ran')!r}, 'w')\nclass Own: pass\n")
+    launch(tmp_path).wait_for("ready")
+
+    assert not (tmp_path / "it-ran").exists()
 
 
 def test_four_bits_without_their_package_are_named_on_ready(launch, sample_workspace):
