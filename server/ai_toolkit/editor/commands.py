@@ -135,14 +135,14 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
 
     async def work(ui: "EditorUi") -> None:
         nonlocal message, following
-        from ai_toolkit.deploy.status import State, look, look_from_outside
+        from ai_toolkit.deploy.status import State, look
 
-        found = await look_from_outside(workspace, at_cloud=server.status.at_cloud)
+        found = await look(workspace, at_cloud=server.status.at_cloud, find_models=True)
         server.status.show(workspace, found)
         message = f"Inference: {found.state}. {found.detail}"
         ui.announce(message)
-        if server.status.at_cloud and found.state not in {State.NOT_PROVISIONED, State.FAILED}:
-            ui.announce((await look(workspace)).in_words())
+        if found.live is not None:
+            ui.announce(found.in_words())
         all_following: dict[State, dict[str, str]] = {
             State.NOT_PROVISIONED: {PROVISION: "provisionInference"},
             State.PROVISIONED: {DEPLOY: "deployInference"},

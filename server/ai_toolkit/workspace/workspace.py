@@ -115,6 +115,10 @@ class Workspace:
         named = {name: value for name, value in values.items() if isinstance(value, str) and value}
         return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
 
+    def named_target(self) -> Target:
+        """The target, its endpoint empty where the file names everything else. Raises as `target` does."""
+        return self.target_without_endpoint() or self.target()
+
     def target_or_none(self) -> Target | None:
         """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
         if not self.target_path.exists():
