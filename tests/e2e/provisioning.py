@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ai_toolkit.choose_target import Answers
 from ai_toolkit.cloud import open_cloud
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.provision import provision, what_if
 from ai_toolkit.templates import add_to_workspace
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace

@@ -27,7 +27,7 @@ from ai_toolkit.choose_target import Answers, choose_target
 from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import Dismissed, SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.sign_in_choice import SIGN_IN, SignIn
 from ai_toolkit.ui import WentBack
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace

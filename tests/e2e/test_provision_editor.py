@@ -7,7 +7,7 @@ from language_client import LIMIT_SECONDS, editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.workspace import LOCAL_SUBSCRIPTION
 
 
