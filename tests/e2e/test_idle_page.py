@@ -9,8 +9,8 @@ from typing import Any
 
 import browser
 import pytest
-from arm import set_parameters, wait_for
-from road import Road, environment
+from tests.support.resource_manager import set_parameters, wait_for
+from tests.support.road import Road, environment
 
 COOLDOWN_SECONDS = 30  # the least that the template takes
 LIMIT_SECONDS = 240

@@ -4,18 +4,18 @@ import json
 
 import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
-from azure_account import RESEARCH, Azure
-from provisioning import Person
+from tests.support.azure_account import RESEARCH, Azure
+from tests.support.provisioning import Person
 
+from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.connection import APP_API_VERSION
-from ai_toolkit.choose_target import Answers
-from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.local_cloud import control
-from ai_toolkit.preview import ONLY_ME
-from ai_toolkit.provision import provision
-from ai_toolkit.templates import add_to_workspace
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
+from ai_toolkit.provision.choose_target import Answers
+from ai_toolkit.provision.preview import ONLY_ME
+from ai_toolkit.provision.run import provision
+from ai_toolkit.workspace.template import add_to_workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
 ANSWERS = Answers(RESEARCH, "models", "westus3", agreed=True)
 

@@ -6,14 +6,14 @@ import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
-from provisioning import GROUP_URL, Person
+from tests.support.provisioning import GROUP_URL, Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.errors import FileMalformed, ValueImpossible
-from ai_toolkit.existing_resources import Profile, choose_profile
-from ai_toolkit.only_my_address import only_my_address
-from ai_toolkit.settle_parameters import Setting, Settings
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters
+from ai_toolkit.provision.allow_my_ip import only_my_address
+from ai_toolkit.provision.gpu_profile import Profile, choose_profile
+from ai_toolkit.provision.settings import Setting, Settings
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters
 
 JOB = "finetuningjob"
 

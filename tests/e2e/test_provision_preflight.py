@@ -5,11 +5,11 @@ import struct
 
 import pytest
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
-from provisioning import Person, make_ground
+from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
 from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
-from ai_toolkit.preview import ONLY_ME, PRICES, Preview, agree, what_is_billed
+from ai_toolkit.provision.preview import ONLY_ME, PRICES, Preview, agree, what_is_billed
 
 CHECKS = [
     "signed in",

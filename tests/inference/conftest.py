@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_toolkit.sample.workspace import place_sample
+from ai_toolkit.workspace.sample.workspace import place_sample
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 KEY = "a key for tests"

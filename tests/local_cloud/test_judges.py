@@ -121,7 +121,7 @@ def test_the_azure_cli_deploys_our_template(az):
 
 def test_provisioned_by_hand_as_the_readme_says(az, secure_cloud, tmp_path):
     """`az deployment group create` with our template and parameters file, the six names by hand, then aitk."""
-    aitk = (sys.executable, "-m", "ai_toolkit.command_line")
+    aitk = (sys.executable, "-m", "ai_toolkit.cli.commands")
     variables = {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(secure_cloud.home)}
     run(*aitk, "init", cwd=tmp_path, env=variables)
     provision = tmp_path / "infra" / "provision"
