@@ -75,7 +75,7 @@ def covered(spans: list[tuple[float, float]]) -> float:
 
 
 async def measure(what: str, workspace, answers, home: Path, watch: Watch) -> bool:
-    from ai_toolkit.local_cloud.fault_injection import FaultInjection
+    from ai_toolkit.local_cloud.faults import FaultInjection
     from ai_toolkit.provision.run import provision
 
     watch.requests.clear()

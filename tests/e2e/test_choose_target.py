@@ -27,7 +27,7 @@ from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
 from ai_toolkit.errors import Dismissed, SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.ui import WentBack
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace

@@ -7,7 +7,7 @@ from tests.support.provisioning import Person
 
 from ai_toolkit.deploy.run import Options, deploy
 from ai_toolkit.errors import Interrupted
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.workspace.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from tests.support.language_client import LIMIT_SECONDS, editor
 
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
 

@@ -16,7 +16,7 @@ from tests.support.road import Road
 
 from ai_toolkit.azure.account_token import read_token
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 
 FIRST = "Where should the model run?"
 SUBSCRIPTION = "Choose a subscription"

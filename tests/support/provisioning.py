@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ai_toolkit.azure.connect import open_cloud
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.run import provision, what_if
 from ai_toolkit.workspace.template import add_to_workspace

@@ -5,20 +5,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
-from ai_toolkit.local_cloud.container_apps.app import LOCAL, RunningApp
-from ai_toolkit.local_cloud.container_apps.ground import Ground
-from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
-from ai_toolkit.local_cloud.container_apps.probes import read_probes
-from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+from ai_toolkit.local_cloud.container_apps.bodies import APP
+from ai_toolkit.local_cloud.container_apps.environment_resource import (
     API_VERSIONS,
     check_profile,
     environment_of,
     require_environment,
 )
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
+from ai_toolkit.local_cloud.container_apps.probes import read_probes
+from ai_toolkit.local_cloud.container_apps.running_app import LOCAL, RunningApp
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-from ai_toolkit.local_cloud.state import StoredResource
 
 TOKEN_LIFE = timedelta(hours=1)
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -28,6 +30,7 @@ class ContainerApps(ResourceType):
     """Microsoft.App/containerApps, each with what runs for it."""
 
     name: ClassVar[str] = "Microsoft.App/containerApps"
+    body: ClassVar[Table] = APP
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
     name_rule: ClassVar[str] = (

@@ -1,11 +1,11 @@
-"""What bodies of Microsoft.App hold: container apps, managed environments and their storages, jobs.
+"""What bodies of Microsoft.App and Microsoft.OperationalInsights hold: apps, environments, storages, jobs, workspaces.
 
-The notation is explained in `bodies.py`.
+The notation is explained in `core/shapes.py`.
 """
 
 from typing import Final
 
-from ai_toolkit.local_cloud.resource_manager.shapes import (
+from ai_toolkit.local_cloud.core.shapes import (
     ANY_RESOURCE,
     BOOLEAN,
     IDENTITY,
@@ -16,6 +16,8 @@ from ai_toolkit.local_cloud.resource_manager.shapes import (
     TEXTS,
     TRACKED,
     TURNED_ON,
+    USER_ASSIGNED,
+    Anything,
     ListOf,
     MapOf,
     Table,
@@ -190,5 +192,39 @@ JOB: Final[Table] = {
         },
         "template": {"containers": ListOf(CONTAINER), "volumes": ListOf(VOLUME), **not_emulated("initContainers")},
         **answered("provisioningState", "outboundIpAddresses", "eventStreamEndpoint"),
+    },
+}
+WORKSPACE: Final[Table] = {
+    **TRACKED,
+    "identity": {
+        "type*": one_of("SystemAssigned", "UserAssigned", "None"),
+        "userAssignedIdentities": USER_ASSIGNED,
+        **answered("principalId", "tenantId"),
+    },
+    "etag": TEXT,
+    "properties": {
+        "sku": {
+            "name*": one_of(
+                "Free", "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation", "LACluster"
+            ),
+            "capacityReservationLevel": INTEGER,
+            **answered("lastSkuUpdate"),
+        },
+        "retentionInDays": INTEGER,
+        "publicNetworkAccessForIngestion": SWITCH,
+        "publicNetworkAccessForQuery": SWITCH,
+        "workspaceCapping": {"dailyQuotaGb": NUMBER, **answered("dataIngestionStatus", "quotaNextResetTime")},
+        "forceCmkForQuery": BOOLEAN,
+        "features": {
+            "enableDataExport": BOOLEAN,
+            "immediatePurgeDataOn30Days": BOOLEAN,
+            "enableLogAccessUsingOnlyResourcePermissions": BOOLEAN,
+            "clusterResourceId": TEXT,
+            "disableLocalAuth": BOOLEAN,
+            **answered("unifiedSentinelBillingOnly"),
+            "…": Anything(),
+        },
+        **not_emulated("defaultDataCollectionRuleResourceId", "replication", "failover"),
+        **answered("provisioningState", "customerId", "createdDate", "modifiedDate", "privateLinkScopedResources"),
     },
 }

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, TENANT
-from ai_toolkit.local_cloud.tokens import read_token
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import SUBSCRIPTION, TENANT
+from ai_toolkit.local_cloud.identity.tokens import read_token
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _COMMON = frozenset({"organizations", "common"})

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
 
 API_VERSIONS = frozenset({"2025-08-01", "2025-06-01", "2025-01-01", "2024-01-01", "2023-05-01", "2023-01-01"})
 KEYS = "localKeys"  # where the stored body holds the account's keys; never in a view
@@ -23,6 +25,7 @@ class StorageAccounts(ResourceType):
     """Microsoft.Storage/storageAccounts."""
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
+    body: ClassVar[Table] = ACCOUNT
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
     name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
@@ -134,6 +137,7 @@ class FileServices(ResourceType):
     """Microsoft.Storage/storageAccounts/fileServices: there is one in each account, `default`."""
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices"
+    body: ClassVar[Table] = FILE_SERVICE
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     has_location: ClassVar[bool] = False
     is_implicit: ClassVar[bool] = True
@@ -151,6 +155,7 @@ class FileShares(ResourceType):
     """Microsoft.Storage/storageAccounts/fileServices/shares."""
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices/shares"
+    body: ClassVar[Table] = SHARE
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     has_location: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME

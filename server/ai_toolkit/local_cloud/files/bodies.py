@@ -1,24 +1,21 @@
-"""What bodies of Microsoft.Storage and Microsoft.OperationalInsights hold.
+"""What bodies of Microsoft.Storage hold.
 
-The notation is explained in `bodies.py`. Settings of an account that change nothing for a file share on
+The notation is explained in `core/shapes.py`. Settings of an account that change nothing for a file share on
 this computer (encryption at rest, replication) are kept and shown.
 """
 
 from typing import Final
 
-from ai_toolkit.local_cloud.resource_manager.shapes import (
+from ai_toolkit.local_cloud.core.shapes import (
     ANY_RESOURCE,
     BOOLEAN,
     IDENTITY,
     INTEGER,
-    NUMBER,
     SWITCH,
     TEXT,
     TEXTS,
     TRACKED,
     TURNED_ON,
-    USER_ASSIGNED,
-    Anything,
     Integer,
     ListOf,
     MapOf,
@@ -146,37 +143,3 @@ SHARE: Final[Table] = {
         ),
     },
 }  # fmt: skip
-WORKSPACE: Final[Table] = {
-    **TRACKED,
-    "identity": {
-        "type*": one_of("SystemAssigned", "UserAssigned", "None"),
-        "userAssignedIdentities": USER_ASSIGNED,
-        **answered("principalId", "tenantId"),
-    },
-    "etag": TEXT,
-    "properties": {
-        "sku": {
-            "name*": one_of(
-                "Free", "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation", "LACluster"
-            ),
-            "capacityReservationLevel": INTEGER,
-            **answered("lastSkuUpdate"),
-        },
-        "retentionInDays": INTEGER,
-        "publicNetworkAccessForIngestion": SWITCH,
-        "publicNetworkAccessForQuery": SWITCH,
-        "workspaceCapping": {"dailyQuotaGb": NUMBER, **answered("dataIngestionStatus", "quotaNextResetTime")},
-        "forceCmkForQuery": BOOLEAN,
-        "features": {
-            "enableDataExport": BOOLEAN,
-            "immediatePurgeDataOn30Days": BOOLEAN,
-            "enableLogAccessUsingOnlyResourcePermissions": BOOLEAN,
-            "clusterResourceId": TEXT,
-            "disableLocalAuth": BOOLEAN,
-            **answered("unifiedSentinelBillingOnly"),
-            "…": Anything(),
-        },
-        **not_emulated("defaultDataCollectionRuleResourceId", "replication", "failover"),
-        **answered("provisioningState", "customerId", "createdDate", "modifiedDate", "privateLinkScopedResources"),
-    },
-}

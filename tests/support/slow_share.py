@@ -8,7 +8,9 @@ as fast as it goes). With CACHE 0 nothing that was read is kept in memory, as on
 of reading are slowed as a network slows them: by `read`, and by touching a mapped page.
 
 What is a file system here speaks the kernel's FUSE protocol itself, and is read-only. It needs Linux, /dev/fuse and
-the right to mount. Standard library only, and nothing of the package, as `guard.py`.
+the right to mount. Standard library only: it starts in an
+isolated interpreter. mfusepy, the one binding that is kept and
+needs no compiler, would need libfuse on every computer that runs the tests.
 Source: https://www.kernel.org/doc/html/latest/filesystems/fuse.html and linux/fuse.h
 """
 
@@ -173,7 +175,7 @@ def _become(command: list[str], device: int, folder: str, mounted: int) -> None:
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},allow_other".encode()
     _checked(libc.mount(b"slow-share", os.fsencode(folder), b"fuse", READ_ONLY, options))
     os.write(mounted, b"1")
-    os.execvp(command[0], command)  # noqa: S606  # the command that was given
+    os.execvp(command[0], command)  # the command that was given
 
 
 def main() -> int:

@@ -17,9 +17,9 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.directory import Directory
-from ai_toolkit.local_cloud.tokens import issue_token, read_token
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.identity.directory import Directory
+from ai_toolkit.local_cloud.identity.tokens import issue_token, read_token
 
 CODE_GRANTS = frozenset({"authorization_code", "refresh_token"})
 CODE_SECONDS = 600

@@ -1,4 +1,10 @@
-"""The shapes of JSON that the tables of resource bodies and templates are made of, and their check."""
+"""The shapes of JSON that the tables of resource bodies and templates are made of, and their check.
+
+In a table a name ends in `*` when it is required, in `=` when only answers hold it (in a request it is
+ignored, as on Azure); the name `…` stands for any other. The tables of resource bodies name all of the
+properties that Azure publishes; those that the local cloud does not emulate are refused, and named, rather
+than ignored.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -114,7 +120,7 @@ class Reading:
 
 
 def problems_of(shape: Shape, value: Value, path: str, reading: Reading) -> Iterator[Problem]:
-    """What is wrong with a value; a name in a table is written as `bodies.py` says."""
+    """What is wrong with a value; a name in a table is written as this module says."""
     if value is None or (_is_expression(value) and not reading.is_literal):
         return  # null is not given, and what only the deployment can evaluate is checked then
     if isinstance(shape, NotEmulated):

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ai_toolkit.local_cloud.home import HomeFolder
+from ai_toolkit.local_cloud.core.home import HomeFolder
 
 LIMIT_SECONDS = 10.0
 

@@ -7,23 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.container_apps.replica import ReplicaHost
-from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
-from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
-from ai_toolkit.local_cloud.faults import Faults
-from ai_toolkit.local_cloud.files.share_folder import Shares
-from ai_toolkit.local_cloud.files.storage_error import StorageError
-from ai_toolkit.local_cloud.home import HomeFolder
-from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+from ai_toolkit.local_cloud.container_apps.environment_resource import (
     GPUS_PER_ENVIRONMENT,
     dns_suffix,
     environment_of,
     uses_gpu,
 )
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.container_apps.replica import ReplicaHost
+from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.home import HomeFolder
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import ResourceStore
+from ai_toolkit.local_cloud.faults.model import Faults
+from ai_toolkit.local_cloud.files.share_folder import Shares
+from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
-from ai_toolkit.local_cloud.state import ResourceStore
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 
 VERSION = 2
 MIGRATIONS = {

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.directory import Directory, Tenant
-from ai_toolkit.local_cloud.resource_manager.resource_id import TENANT
-from ai_toolkit.local_cloud.sign_in_page import CODE_GRANTS, SignInPage, SignInRefused
-from ai_toolkit.local_cloud.tokens import issue_token
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.resource_id import TENANT
+from ai_toolkit.local_cloud.identity.directory import Directory, Tenant
+from ai_toolkit.local_cloud.identity.sign_in_page import CODE_GRANTS, SignInPage, SignInRefused
+from ai_toolkit.local_cloud.identity.tokens import issue_token
 
 PUBLIC_ENDS = ("/oauth2/v2.0/authorize", "/.well-known/openid-configuration", "/oauth2/v2.0/token", "/oauth2/token")
 

@@ -1,35 +1,13 @@
-"""Faults on demand: which requests, resources and replicas misbehave, how often, and how.
-
-A fault is a JSON object that is posted to `/local-cloud/faults` on the Resource Manager's port, with the
-local cloud's token: 201 with its `id`. GET lists all, with how often each was `seen` and `hits`; DELETE ends
-all, or the one whose id is added to the path. It lives until it was used `count` times, is deleted, or the
-process ends; what is no event but a state (`no-…`, `read-only`) lasts until it is deleted.
-
-| field | meaning |
-|---|---|
-| `kind` | what happens, see `Kind` |
-| `port` | `management`, `files` or `ingress`; every port where it is not given |
-| `method`, `path` | regular expressions, without case, found anywhere in the request's method and path; for a \
-resource its id, for a replica its name |
-| `skip` | how many matching ones pass first: with `skip` n and nothing else, request n+1 is hit, whatever it is |
-| `count` | how many are hit then; null for all |
-| `probability`, `seed` | the chance of each, drawn from a generator with that seed |
-| `status`, `code`, `message` | of the answer of `status` and of the error of `resource-fails` |
-| `retryAfterSeconds` | the Retry-After of `status` |
-| `seconds` | the time of `latency`, `replica-slow`, of each read of `share-slow`, and how long a replica lives before \
-`replica-crash` |
-| `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body; \
-`share-slow`: `bytes` in a second, 0 for no such limit |
-"""
+"""Faults that were asked for: what they are, and whom they strike. The package's documentation explains each field."""
 
 import random
 import re
 import secrets
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 
 class Kind(StrEnum):
@@ -50,15 +28,29 @@ class Kind(StrEnum):
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
     REPLICA_SLOW = "replica-slow"  # its command starts so many seconds later
-    SHARE_SLOW = "share-slow"  # its shares answer as through a network, and are read-only (Linux, as root)
+    REPLICA_WRAPPED = "replica-wrapped"  # its command is started through another program, such as a slow file system
+
+
+class Port(StrEnum):
+    """Where a request arrives."""
+
+    MANAGEMENT = "management"
+    FILES = "files"
+    INGRESS = "ingress"
+
+
+class Half(StrEnum):
+    """Which half of an exchange is cut."""
+
+    ANSWER = "answer"
+    REQUEST = "request"
 
 
 REQUEST_KINDS = frozenset({
     Kind.LATENCY, Kind.STATUS, Kind.CUT, Kind.EXPIRED_TOKEN, Kind.SHARE_FULL, Kind.NOT_FOUND,
 })  # fmt: skip
 RESOURCE_KINDS = frozenset({Kind.RESOURCE_FAILS, Kind.RESOURCE_HANGS})
-REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.SHARE_SLOW})
-PORTS = frozenset({"management", "files", "ingress"})
+REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.REPLICA_WRAPPED})
 JSON_NAMES = {"retry_after_seconds": "retryAfterSeconds"}
 
 
@@ -67,7 +59,7 @@ class Fault:
     """One fault, and how often it was met and used."""
 
     kind: Kind
-    port: str | None = None
+    port: Port | None = None
     method: str = ""
     path: str = ""
     skip: int = 0
@@ -80,7 +72,8 @@ class Fault:
     retry_after_seconds: int | None = None
     seconds: float = 0.0
     bytes: int = 0
-    of: str = "answer"
+    of: Half = Half.ANSWER
+    command: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     seen: int = 0
     hits: int = 0
@@ -97,17 +90,19 @@ class Fault:
             if name not in known or name in {"id", "seen", "hits"}:
                 raise _refused(name, f"A fault has no '{name}'.")
             given[known[name].name] = value
-        if given.get("kind") not in set(Kind):
-            raise _refused("kind", f"The kind of a fault is one of {', '.join(Kind)}.")
-        fault = cls(**{**given, "kind": Kind(given["kind"])})
+        fault = cls(**{**given, "kind": _member(Kind, "kind", given.get("kind"))})
         fault._check()
         return fault
 
     def _check(self) -> None:
-        if self.port not in {None, *PORTS}:
-            raise _refused("port", f"The port of a fault is one of {', '.join(sorted(PORTS))}.")
-        if self.of not in {"answer", "request"}:
-            raise _refused("of", "A connection is cut in the answer or in the request.")
+        if self.port is not None:
+            self.port = _member(Port, "port", self.port)
+        self.of = _member(Half, "of", self.of)
+        if not isinstance(self.command, list | tuple) or not all(isinstance(part, str) for part in self.command):
+            raise _refused("command", "The command of a fault is an array of strings.")
+        if self.kind is Kind.REPLICA_WRAPPED and not self.command:
+            raise _refused("command", "A replica is wrapped by a command.")
+        self.command = tuple(self.command)
         for name in ("skip", "count", "status", "seconds", "bytes", "probability", "seed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) or (name == "count" and value is None)):
@@ -159,7 +154,7 @@ class Faults:
         """The oldest first."""
         return list(self._faults.values())
 
-    def for_request(self, port: str, method: str, path: str) -> Fault | None:
+    def for_request(self, port: Port, method: str, path: str) -> Fault | None:
         """What happens to a request; every fault counts it."""
         return self._first(REQUEST_KINDS, method, path, port)
 
@@ -191,13 +186,23 @@ class Faults:
         """Whether the caller's role is Reader."""
         return any(fault.kind is Kind.READ_ONLY for fault in self._faults.values())
 
-    def _first(self, kinds: frozenset[Kind], method: str, path: str, port: str | None) -> Fault | None:
+    def _first(self, kinds: frozenset[Kind], method: str, path: str, port: Port | None) -> Fault | None:
         met = [
             fault
             for fault in self._faults.values()
             if fault.kind in kinds and fault.port in {None, port} and fault.strikes(method, path)
         ]
         return met[0] if met else None
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _member(choices: type[Choice], field_name: str, value: object) -> Choice:
+    """The choice that a word names; ArmError for another word."""
+    if not isinstance(value, str) or value not in set(choices):
+        raise _refused(field_name, f"The {field_name} of a fault is one of {', '.join(choices)}.")
+    return choices(value)
 
 
 def _refused(target: str, message: str) -> ArmError:

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers, poll_headers
 from ai_toolkit.local_cloud.resource_manager.registration import check_may_write
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
-from ai_toolkit.local_cloud.state import StoredResource
-from ai_toolkit.local_cloud.template.deployment import DeploymentRun, RunningSurroundings, change, validate
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
 from ai_toolkit.local_cloud.template.plan import Plan, make_plan
+from ai_toolkit.local_cloud.template.run import DeploymentRun, RunningSurroundings, change, validate
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import JsonObject, JsonValue
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE
+from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-from ai_toolkit.local_cloud.state import StoredResource
 
 KEYS = "localKeys"  # where the stored body holds the shared keys; never in a view
 
@@ -19,6 +21,7 @@ class Workspaces(ResourceType):
     """Microsoft.OperationalInsights/workspaces."""
 
     name: ClassVar[str] = "Microsoft.OperationalInsights/workspaces"
+    body: ClassVar[Table] = WORKSPACE
     api_versions: ClassVar[frozenset[str]] = frozenset(
         {"2025-07-01", "2025-02-01", "2023-09-01", "2022-10-01", "2021-06-01", "2020-08-01"}
     )

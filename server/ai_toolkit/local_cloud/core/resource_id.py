@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 TENANT = "00000000-0000-0000-0000-000000000000"

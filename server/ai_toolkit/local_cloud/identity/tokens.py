@@ -7,7 +7,7 @@ import json
 import time
 from datetime import timedelta
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
 
 
 def issue_token(own: str, life: timedelta, claims: JsonObject) -> str:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.template.evaluation import evaluate, expand_copy
 from ai_toolkit.local_cloud.template.parameters import resolve_definition

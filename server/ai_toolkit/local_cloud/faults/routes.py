@@ -1,14 +1,14 @@
 """Faults over HTTP: the control route, and what a struck request sees."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ai_toolkit.local_cloud.arm_error import ArmError
-from ai_toolkit.local_cloud.faults import Fault, Faults, Kind
-from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.faults.model import Fault, Faults, Half, Kind, Port
 
 CONTROL = "/local-cloud"  # requests below it are no requests to Azure: they are neither struck nor counted
 UNAUTHORIZED, NOT_FOUND, THROTTLED, UNAVAILABLE = 401, 404, 429, 503
@@ -38,12 +38,19 @@ def add_routes(router: web.UrlDispatcher, faults: Faults) -> None:
     router.add_delete(f"{CONTROL}/faults/{{id}}", remove)
 
 
-def misbehaving(faults: Faults, port: str) -> Middleware:
-    """A middleware that lets faults happen to the requests of one port."""
+Refusal = Callable[[Fault, web.Request], web.Response]
+
+
+def misbehaving(faults: Faults, port: Port, refusal: Refusal | None = None) -> Middleware:
+    """A middleware that lets faults happen to the requests of one port.
+
+    `refusal` is the answer of a struck request in the port's own shape; plain text without.
+    """
+    refuse = refusal or _plain_refusal
 
     @web.middleware
     async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if port == "management" and request.path.startswith(CONTROL):
+        if port is Port.MANAGEMENT and request.path.startswith(CONTROL):
             return await handler(request)
         fault = faults.for_request(port, request.method, request.path_qs)
         if fault is None:
@@ -54,7 +61,10 @@ def misbehaving(faults: Faults, port: str) -> Middleware:
         if fault.kind is Kind.CUT:
             return await _cut(fault, request, handler)
         await _drain(request)
-        return _refusal(fault, port, request)
+        response = refuse(fault, request)
+        if fault.retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(fault.retry_after_seconds)
+        return response
 
     return misbehave
 
@@ -65,33 +75,24 @@ async def _drain(request: web.Request) -> None:
         pass
 
 
-def _refusal(fault: Fault, port: str, request: web.Request) -> web.Response:
+def management_refusal(fault: Fault, request: web.Request) -> web.Response:
+    """The answer to a struck request in Resource Manager's shape."""
     status, code = fault.status, fault.code
     if fault.kind is Kind.NOT_FOUND:
         status = NOT_FOUND
         code = code or ("DeploymentNotFound" if "/deployments/" in request.path else "ResourceNotFound")
-    if port == "management":
-        if fault.kind is Kind.EXPIRED_TOKEN:
-            status, code = UNAUTHORIZED, "ExpiredAuthenticationToken"
-        default = {THROTTLED: "TooManyRequests", UNAVAILABLE: "ServiceUnavailable"}.get(status, "InternalServerError")
-        response = ArmError(code or default, fault.message, status=status).response()
-        if status == UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
-    elif port == "files":
-        if fault.kind is Kind.EXPIRED_TOKEN:
-            response = StorageError("AuthenticationFailed", fault.message).response(request.method)
-        elif fault.kind is Kind.SHARE_FULL:
-            response = StorageError("ShareSizeLimitReached").response(request.method)
-        else:
-            default = {THROTTLED: "ServerBusy", UNAVAILABLE: "ServerBusy"}.get(status, "InternalError")
-            refusal = StorageError("InternalError", fault.message)
-            refusal.status, refusal.code = status, code or default
-            response = refusal.response(request.method)
-    else:
-        response = web.Response(status=status, text=f"{fault.message}\n")
-    if fault.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(fault.retry_after_seconds)
+    if fault.kind is Kind.EXPIRED_TOKEN:
+        status, code = UNAUTHORIZED, "ExpiredAuthenticationToken"
+    default = {THROTTLED: "TooManyRequests", UNAVAILABLE: "ServiceUnavailable"}.get(status, "InternalServerError")
+    response = ArmError(code or default, fault.message, status=status).response()
+    if status == UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return response
+
+
+def _plain_refusal(fault: Fault, _request: web.Request) -> web.Response:
+    status = NOT_FOUND if fault.kind is Kind.NOT_FOUND else fault.status
+    return web.Response(status=status, text=f"{fault.message}\n")
 
 
 class _CutTransport:
@@ -122,7 +123,7 @@ async def _cut(fault: Fault, request: web.Request, handler: Handler) -> web.Stre
     transport = protocol.transport
     if transport is None:
         return await handler(request)
-    if fault.of == "request":
+    if fault.of is Half.REQUEST:
         left = fault.bytes
         while left > 0 and (data := await request.content.read(left)):
             left -= len(data)

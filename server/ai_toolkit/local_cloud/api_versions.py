@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ai_toolkit.local_cloud.arm_error import ArmError
-from ai_toolkit.local_cloud.resource_manager import managed_environments, storage_accounts
-from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
+from ai_toolkit.local_cloud.container_apps import environment_resource as managed_environments
+from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
+from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.files import account_resource as storage_accounts
 
 OF_PROVIDERS: Final[Mapping[str, frozenset[str]]] = {
     "microsoft.app": managed_environments.API_VERSIONS,

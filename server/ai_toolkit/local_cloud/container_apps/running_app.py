@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.container_apps.changes import Changes
-from ai_toolkit.local_cloud.container_apps.ground import Ground
+from ai_toolkit.local_cloud.container_apps.host import Ground
 from ai_toolkit.local_cloud.container_apps.ingress import Ingress, NotServedError
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
@@ -19,10 +18,12 @@ from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import Identity, ReplicaPlan, make_plan
 from ai_toolkit.local_cloud.container_apps.revision import LETTERS, RunningRevision
 from ai_toolkit.local_cloud.container_apps.scaling import Scaling
-from ai_toolkit.local_cloud.fault_routes import misbehaving
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.faults.model import Port
+from ai_toolkit.local_cloud.faults.routes import misbehaving
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
-from ai_toolkit.local_cloud.state import StoredResource
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class RunningApp:
         self.events = LineLog(ground.home.logs / identifier.group / identifier.name / "system.log")
         self.revisions: dict[str, RunningRevision] = {}
         self._ground = ground
-        self._ingress = Ingress(self._replica_for_request, misbehaving(ground.faults, "ingress"))
+        self._ingress = Ingress(self._replica_for_request, misbehaving(ground.faults, Port.INGRESS))
         self._scaling = Scaling()
         self._supervisor: asyncio.Task[None] | None = None
         self.ingress_error: str | None = None  # why the app's address cannot be listened on

@@ -5,18 +5,18 @@ from typing import Any
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.container_apps.app import RunningApp
+from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
 from ai_toolkit.local_cloud.container_apps.replica import Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, written_line
 from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
-from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
+from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
-from ai_toolkit.local_cloud.state import StoredResource
 
 MOST_TAIL_LINES = 300
 

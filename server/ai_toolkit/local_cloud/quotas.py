@@ -2,18 +2,18 @@
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.container_apps.ground import Ground
-from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+from ai_toolkit.local_cloud.container_apps.environment_resource import (
     ManagedEnvironments,
     available_profile_types,
     usage_documents,
 )
+from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.files.account_resource import StorageAccounts
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
-from ai_toolkit.local_cloud.resource_manager.storage_accounts import StorageAccounts
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
-from ai_toolkit.local_cloud.state import StoredResource
 
 
 class Quotas:

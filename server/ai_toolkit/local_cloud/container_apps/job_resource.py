@@ -3,17 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import JsonObject, JsonValue
-from ai_toolkit.local_cloud.resource_manager.managed_environments import API_VERSIONS, require_environment
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.container_apps.bodies import JOB
+from ai_toolkit.local_cloud.container_apps.environment_resource import API_VERSIONS, require_environment
+from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-from ai_toolkit.local_cloud.state import StoredResource
 
 
 class Jobs(ResourceType):
     """Microsoft.App/jobs: kept and read; nothing runs."""
 
     name: ClassVar[str] = "Microsoft.App/jobs"
+    body: ClassVar[Table] = JOB
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:

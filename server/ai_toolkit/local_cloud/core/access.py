@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.container_apps.bodies import ENVIRONMENT, STORAGE
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
 
 API_VERSIONS = frozenset(
     {"2026-07-01", "2026-01-01", "2025-07-01", "2025-01-01", "2024-03-01", "2023-11-02-preview", "2023-05-01"}
@@ -30,6 +32,7 @@ class ManagedEnvironments(ResourceType):
     """Microsoft.App/managedEnvironments."""
 
     name: ClassVar[str] = "Microsoft.App/managedEnvironments"
+    body: ClassVar[Table] = ENVIRONMENT
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
     name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
@@ -125,6 +128,7 @@ class EnvironmentStorages(ResourceType):
     """Microsoft.App/managedEnvironments/storages: a file share that apps may mount."""
 
     name: ClassVar[str] = "Microsoft.App/managedEnvironments/storages"
+    body: ClassVar[Table] = STORAGE
     api_versions: ClassVar[frozenset[str]] = API_VERSIONS
     has_location: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9.-]{0,61}[a-z0-9]|[a-z0-9]")
