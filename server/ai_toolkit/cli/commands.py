@@ -112,7 +112,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
         raise click.UsageError("--local and --subscription exclude each other.")
 
     async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (loads the Azure SDK)
+        from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
         from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
 

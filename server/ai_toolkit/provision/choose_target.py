@@ -15,9 +15,10 @@ from ai_toolkit.azure.resource_manager import (
 )
 from ai_toolkit.azure.tenants import TenantSubscriptions, find_subscription, read_tenants
 from ai_toolkit.errors import SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
+from ai_toolkit.provision.request import NamedPlace, Place
 from ai_toolkit.provision.wizard import Wizard
 from ai_toolkit.ui import Choice, Input, Pick, Ui, confirm
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
 _TITLE: Final = "Provision Azure Container Apps for inference"
 _AZURE: Final = "azure"
@@ -40,16 +41,6 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to provision; `new` when the resource group is to be created."""
-
-    subscription: str
-    resource_group: str
-    location: str
-    new: bool
-
-
-@dataclass(frozen=True)
 class Chosen:
     """The place, the cloud that it is in, as seen in the subscription's tenant, and its resource manager."""
 
@@ -58,42 +49,22 @@ class Chosen:
     place: Place
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the workspace names already; `note` marks it in a list."""
-
-    subscription: str | None
-    resource_group: str | None
-    note: str
-
-    def mark(self, value: str, named: str | None) -> str:
-        return self.note if named is not None and value.lower() == named.lower() else ""
-
-
 @asynccontextmanager
-async def choose_target(ui: Ui, answers: Answers, workspace: Workspace) -> AsyncIterator[Chosen]:
+async def choose_target(ui: Ui, answers: Answers, named: NamedPlace) -> AsyncIterator[Chosen]:
     """The place to provision in, asked for as far as `answers` leave it open, and its cloud while the context lasts.
 
     Raises Dismissed, SignInNeeded, SubscriptionUnknown, SubscriptionDisabled, UsageError.
     """
     async with AsyncExitStack() as stack:
         wizard = Wizard(ui)
-        questions = _Questions(ui, wizard, answers, _named_by(workspace), stack)
+        questions = _Questions(ui, wizard, answers, named, stack)
         yield await wizard.run(questions.ask)
-
-
-def _named_by(workspace: Workspace) -> _Known:
-    target = workspace.target_or_none()
-    if target is not None:
-        return _Known(target.subscription, target.resource_group, "current")
-    tuned = workspace.finetuning()
-    return _Known(tuned.get("SUBSCRIPTION_ID"), tuned.get("RESOURCE_GROUP_NAME"), "of fine-tuning")
 
 
 class _Questions:
     """The questions in their order; what was looked up is kept, because Back asks some of them again."""
 
-    def __init__(self, ui: Ui, wizard: Wizard, answers: Answers, known: _Known, stack: AsyncExitStack) -> None:
+    def __init__(self, ui: Ui, wizard: Wizard, answers: Answers, known: NamedPlace, stack: AsyncExitStack) -> None:
         self._ui = ui
         self._wizard = wizard
         self._answers = answers
