@@ -194,8 +194,8 @@ def measure(asked, stack):
     import torch
     import transformers
 
-    from ai_toolkit.sample.base_model import BASE_MODEL_ID, base_model
-    from ai_toolkit.sample.workspace import ADAPTER_FOLDER
+    from ai_toolkit.workspace.sample.base_model import BASE_MODEL_ID, base_model
+    from ai_toolkit.workspace.sample.workspace import ADAPTER_FOLDER
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

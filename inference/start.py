@@ -50,6 +50,7 @@ class Starter:
         self.access_module: Any = None
         self.pages_module: Any = None
         self.packages: Path | None = None  # what the image lacked
+        self.warnings: list[str] = []
 
     def ready_body(self) -> bytes:
         """The body of `/ready`."""
@@ -60,6 +61,7 @@ class Starter:
                 "detail": self.detail,
                 "reason": self.reason,
                 "progress": None,
+                "warnings": self.warnings,
             }
         ).encode()
 
@@ -231,8 +233,12 @@ def prepare(starter: Starter) -> Path | None:
         starter.stage, starter.detail = "installing", detail
         log(detail)
 
+    def warn(warning: str) -> None:
+        starter.warnings.append(warning)
+        log(warning)
+
     try:
-        if packages and (added := packages.prepare_packages(local, share, target / "packages", report)):
+        if packages and (added := packages.prepare_packages(local, share, target / "packages", report, warn)):
             starter.packages = added
     except packages.PackagesError as error:
         raise StartError(str(error)) from error
@@ -240,7 +246,7 @@ def prepare(starter: Starter) -> Path | None:
     return local
 
 
-def hand_over(server: ThreadingHTTPServer, local: Path, packages: Path | None) -> None:
+def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> None:
     """Become the app: it inherits the listening socket, whose queue keeps who connects meanwhile."""
     descriptor = os.dup(server.socket.fileno())
     server.shutdown()
@@ -250,10 +256,11 @@ def hand_over(server: ThreadingHTTPServer, local: Path, packages: Path | None) -
         "AITK_SOCKET_FD": str(descriptor),
         "AITK_SHARE": str(share_folder()),
         "AITK_LOCAL_COPY": str(local.parent),
+        "AITK_WARNINGS": json.dumps(starter.warnings),
     }
-    if packages:
+    if starter.packages:
         others = os.environ.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{packages}{os.pathsep}{others}" if others else str(packages)
+        environment["PYTHONPATH"] = f"{starter.packages}{os.pathsep}{others}" if others else str(starter.packages)
     os.chdir(local)
     os.execve(sys.executable, [sys.executable, str(local / "gradio_chat.py")], environment)  # noqa: S606 - no shell wanted
 
@@ -285,7 +292,7 @@ def main() -> None:
         log(f"failed: {starter.reason}")
     else:
         if local is not None:
-            hand_over(server, local, starter.packages)
+            hand_over(server, local, starter)
         starter.stage, starter.detail = "nothing deployed", "Run “AI Toolkit: Deploy for inference”."
         log("nothing deployed yet")
     serving.join()

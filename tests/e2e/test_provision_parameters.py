@@ -6,14 +6,14 @@ import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
-from provisioning import GROUP_URL, Person
+from tests.support.provisioning import GROUP_URL, Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.errors import FileMalformed, ValueImpossible
-from ai_toolkit.existing_resources import Profile, choose_profile
-from ai_toolkit.only_my_address import only_my_address
-from ai_toolkit.settle_parameters import Setting, Settings
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters
+from ai_toolkit.provision.allow_my_ip import only_my_address
+from ai_toolkit.provision.gpu_profile import Profile, choose_profile
+from ai_toolkit.provision.settings import Setting, Settings, Source
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters
 
 JOB = "finetuningjob"
 
@@ -270,8 +270,8 @@ class Environment:
 
 def settings(**given):
     found = {"workloadProfileType": "Consumption-GPU-NC24-A100", "workloadProfileName": "gpu"}
-    by_name = {name: Setting(value, "default") for name, value in found.items()}
-    by_name |= {name: Setting(value, "inference.parameters.json") for name, value in given.items()}
+    by_name = {name: Setting(value, Source.DEFAULT) for name, value in found.items()}
+    by_name |= {name: Setting(value, Source.FILE, "inference.parameters.json") for name, value in given.items()}
     return Settings(Parameters("p"), by_name)
 
 
@@ -292,8 +292,8 @@ async def test_only_my_address_is_typed_and_written_to_the_parameters(ground):
     path = ground.workspace.provision_folder / "inference.parameters.json"
     before = json.loads(path.read_text())["parameters"]
     person = Person("everybody", "203.0.113.7")
-    given = await only_my_address(ground.workspace, person)
-    again = await only_my_address(ground.workspace, Person("203.0.113.0/24"))
+    given = await only_my_address(ground.workspace.parameters(), person)
+    again = await only_my_address(ground.workspace.parameters(), Person("203.0.113.0/24"))
 
     assert given.values["allowedIpRanges"] == ["203.0.113.7"]
     assert again.values["allowedIpRanges"] == ["203.0.113.0/24"]

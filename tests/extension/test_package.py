@@ -7,9 +7,9 @@ import tomllib
 import zipfile
 
 import pytest
-from packing import EXTENSION, ROOT, packed_extension
+from tests.support.packing import EXTENSION, ROOT, packed_extension
 
-from ai_toolkit.protocol import COMMANDS
+from ai_toolkit.editor.protocol import COMMANDS
 
 MOST_BYTES = 5_000_000
 CONTENT = {
@@ -56,7 +56,7 @@ def test_the_wheel_in_it_has_the_templates(vsix):
     with zipfile.ZipFile(vsix) as packed, packed.open(next(n for n in CONTENT if n.endswith(".whl"))) as wheel:
         names = zipfile.ZipFile(wheel).namelist()
 
-    assert "ai_toolkit/language_server.py" in names
+    assert "ai_toolkit/editor/main.py" in names
     assert "ai_toolkit/templates/infra/provision/inference.bicep" in names
     assert "ai_toolkit/templates/inference/start.py" in names
 

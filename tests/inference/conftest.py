@@ -9,7 +9,7 @@ import shutil
 import pytest
 from tests.support.inference.app import INFERENCE, launching
 
-from ai_toolkit.sample.workspace import place_sample
+from ai_toolkit.workspace.sample.workspace import place_sample
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.support import slow_share
 
-from ai_toolkit.local_cloud.container_apps import slow_share
 from aitk_app.loading.weight_files import Sample, bring_near, shown_progress
 from aitk_app.readiness import Readiness
 

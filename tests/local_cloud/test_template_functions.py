@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate

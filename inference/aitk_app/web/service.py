@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import platform
@@ -47,7 +48,8 @@ class Service:
         self._folder = folder
         self._share = share
         self._build_page = build_page
-        self._readiness = Readiness()
+        # From start.py, which ran before this process's own code.
+        self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
         self._front = Front(access, self._readiness)
         self._cleanup = AsyncExitStack()
 
@@ -173,6 +175,7 @@ class Service:
             "code": code,
             "replica": os.environ.get("CONTAINER_APP_REPLICA_NAME"),
             "packages": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            "warnings": self._readiness.warnings,
         }
 
 

@@ -8,8 +8,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from ai_toolkit.azure.account_token import read_token
+from ai_toolkit.azure.sign_in_choice import EditorTokens
 from ai_toolkit.errors import SignInNeeded
-from ai_toolkit.sign_in_choice import EditorTokens
 
 _ANSWER_SECONDS: Final = 30.0
 

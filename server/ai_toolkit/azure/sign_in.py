@@ -16,8 +16,8 @@ from ai_toolkit.azure.browser_sign_in import BrowserCredential
 from ai_toolkit.azure.editor_credential import EditorCredential
 from ai_toolkit.azure.environment import AzureEnvironment
 from ai_toolkit.azure.failures import first_line
+from ai_toolkit.azure.sign_in_choice import CREDENTIALS, EditorTokens
 from ai_toolkit.errors import SignInNeeded
-from ai_toolkit.sign_in_choice import CREDENTIALS, EditorTokens
 
 _RENEW_SECONDS: Final = 300  # before its end, as the SDK's own policy does
 

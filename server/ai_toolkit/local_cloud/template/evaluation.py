@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.date_functions import DATE_FUNCTIONS
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS

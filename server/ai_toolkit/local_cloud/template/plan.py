@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expression, is_known_function, parse

@@ -3,8 +3,8 @@
 import uuid
 from collections.abc import Callable
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION, TENANT
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.resource_id import SUBSCRIPTION, TENANT
 from ai_toolkit.local_cloud.template.date_functions import utc_now
 from ai_toolkit.local_cloud.template.scope import Scope, Value, invalid_template
 from ai_toolkit.local_cloud.template.text_functions import integer, text
