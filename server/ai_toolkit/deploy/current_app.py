@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
 from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint
@@ -77,7 +78,7 @@ async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: U
         Choice("none", "Leave it open", "anyone who knows the address uses the GPU that you pay"),
         Choice("cancel", "Cancel"),
     )
-    question = Pick("Deploy for inference", f"{running.app.name} has no key", items, option="--key add|none")
+    question = Pick(Title.DEPLOY, f"{running.app.name} has no key", items, option="--key add|none")
     try:
         chosen = answer or await ui.pick(question)
     except UsageError:

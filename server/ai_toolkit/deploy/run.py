@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit import __version__
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
     Action,
     LoadedAdapter,
@@ -30,6 +32,7 @@ from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.errors import FileMissing, Interrupted
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
     from ai_toolkit.azure.share_lock import Holder
 
-_LOADS: Final = 30
-_LOAD_AGAIN_SECONDS: Final = 2.0
+_LOAD_AGAIN: Final = timedelta(seconds=2)
+_LOAD_LIMIT: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
 async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
     """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
     if not (folder / CODE).is_dir():
-        raise FileMissing(folder / CODE, "Run aitk init (Create inference project) to add it.")
+        raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
     ui.report("reading the workspace", 0)
     files = await asyncio.to_thread(local_files, folder)
     return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder))
@@ -184,11 +187,13 @@ async def _act(apps: "ContainerApps", running: Running, action: Action, manifest
 
 async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
     """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
-    for _ in range(_LOADS):
+
+    async def load() -> bool | None:
         files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
-        if files_are(files, adapter, manifest):
-            return
-        await asyncio.sleep(_LOAD_AGAIN_SECONDS)
+        return files_are(files, adapter, manifest) or None
+
+    with suppress(TimeoutError):  # what is loaded then is looked at and said
+        await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
 
 
 def _planned(plan: Plan, action: Action, ui: Ui) -> Planned:

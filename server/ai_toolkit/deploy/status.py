@@ -215,7 +215,7 @@ async def _loaded(url: str, key: str | None) -> Loaded:
             version = await endpoint.version() if readiness.ready and not readiness.foreign else None
         except EndpointRefused as error:
             return Loaded(ready=False, detail=error.message)
-    detail = readiness.reason or readiness.detail or readiness.stage
+    detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
         return Loaded(readiness.ready, detail)
     base = (version.get("base_model") or {}).get("id")

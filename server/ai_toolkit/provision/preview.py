@@ -8,11 +8,11 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.ui import Choice, Pick, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
-_TITLE: Final = "Provision Azure Container Apps for inference"
 _DETAILS: Final = "details"
 _SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
 _SHOWN: Final = 80
@@ -130,7 +130,7 @@ async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> Answer:
         note = "else every address may reach the endpoint, with the key"
         items.append(Choice(Answer.ONLY_MY_ADDRESS, "Allow only my address…", note))
     items.append(Choice("cancel", "Cancel"))
-    question = Pick(_TITLE, "Provision as the preview in the output says?", tuple(items), option="--yes")
+    question = Pick(Title.PROVISION, "Provision as the preview in the output says?", tuple(items), option="--yes")
     while (answer := await ui.pick(question)) == _DETAILS:
         for line in preview.tree(details=True):
             ui.announce(line)
