@@ -254,7 +254,7 @@ def _identifier(body: JsonObject, scope: Scope, place: str, parents: tuple[str, 
             f"Template resource '{name}' of type '{body['type']}' has incorrect segment lengths", place
         )
     subscription = evaluate(body.get("subscriptionId", scope.subscription["subscriptionId"]), scope, place)
-    named_group = evaluate(body.get("resourceGroup", scope.group["name"]), scope, place)
+    named_group = evaluate(body.get("resourceGroup", (scope.group or {}).get("name")), scope, place)
     return ResourceId(str(subscription), str(named_group), namespace, tuple(kinds), names)
 
 

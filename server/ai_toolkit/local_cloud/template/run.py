@@ -14,10 +14,10 @@ from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.template.evaluation import evaluate, expand_copy
+from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.parameters import resolve_definition
 from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource, UnknownYet, make_plan
 from ai_toolkit.local_cloud.template.scope import NotYetKnownError
-from ai_toolkit.local_cloud.template.text_functions import FunctionError
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ class Scope:
     parameters: Mapping[str, Value]
     variables: Mapping[str, Value]  # raw: evaluated when asked for
     functions: Mapping[str, JsonObject]
-    group: JsonObject
+    group: JsonObject | None  # None for a deployment to a subscription
     subscription: JsonObject
     deployment: JsonObject
     surroundings: Surroundings
