@@ -25,7 +25,7 @@ def nobody_died(holder):
 async def test_second_deploy_is_told_who_and_since_when(azure_files):
     """It changes nothing and names the one that runs."""
     async with azure_files.opened() as mine, share_lock(mine, nobody_died), azure_files.opened() as other:
-        with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
+        with pytest.raises(DeployRunning, match=r"\S+@\S+ has been deploying to this share since 20\d\d-"):
             async with share_lock(other, nobody_died):
                 pytest.fail("two deploys at once")
 

@@ -223,7 +223,7 @@ def test_names_that_differ_in_case_alone_clash(workspace):
     """A share does not tell them from each other, so both are named."""
     put(workspace, **{"inference/Model.py": "", "inference/model.py": ""})
 
-    with pytest.raises(ValueImpossible, match=r"model\.py.*does not tell it from inference/Model\.py"):
+    with pytest.raises(ValueImpossible, match=r"model\.py.*takes it for the same name as inference/Model\.py"):
         local_files(workspace)
 
 

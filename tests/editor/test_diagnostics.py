@@ -172,7 +172,7 @@ def test_what_fine_tuning_wrote_is_judged_where_provision_takes_it(workspace):
     (workspace.folder / "infra/provision/finetuning.parameters.json").write_text("{}")
 
     both, name, typo = found(workspace, path, text)
-    assert both[1] == "infra/provision/finetuning.parameters.json goes before this file."
+    assert both[1] == "infra/provision/finetuning.parameters.json takes precedence over this file."
     assert (name[0], name[2]) == ('"MyStorage"', '"mystorage"')
     assert (typo[0], typo[2]) == ('"acaEnviromentName"', '"acaEnvironmentName"')
 

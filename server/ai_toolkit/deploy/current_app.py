@@ -82,14 +82,17 @@ async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: U
     try:
         chosen = answer or await ui.pick(question)
     except UsageError:
-        ui.announce("--key add gives it one.")
+        ui.announce("Deploy with --key add to give it one.")
         return running
     if chosen == "cancel":
         raise Dismissed
     if chosen == "none":
         return running
     if not _asks_for_key(folder / CODE):
-        ui.announce(f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: take ours over.")
+        ui.announce(
+            f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: "
+            "replace it by the app that aitk init adds."
+        )
     return await _with_key(apps, running)
 
 

@@ -80,7 +80,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
             async with own.cloud.file_share(own.target) as share:
-                left.append("what a replica loads is as it was; what was sent already is not sent again.")
+                left.append("replicas still load what they loaded before; files that were sent are not sent again.")
                 if options.previous:
                     manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
                     action = cheapest_action(None, running, options)
@@ -147,13 +147,15 @@ async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
         now = Manifest.parse(await share.read(MANIFEST_PATH))
         manifest = await bring_back_previous(share, now, origin)
     when = now.origin.deployed if now.origin else "the last deploy"
-    ui.announce(f"The code of before {when} is back on the share; the workspace here is as it was.")
+    ui.announce(f"The code that was deployed before {when} is on the share again; the files here are unchanged.")
     return manifest
 
 
 def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
     def told(holder: "Holder") -> None:
-        ui.announce(f"The deploy of {holder.owner} since {holder.since} has died; its lock was broken.")
+        ui.announce(
+            f"The deploy that {holder.owner} started at {holder.since} ended without finishing; its lock was removed."
+        )
 
     return told
 
@@ -166,8 +168,8 @@ async def _act(apps: "ContainerApps", running: Running, action: Action, manifest
         return
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
         if action is Action.NEW_REVISION:
-            why = "its parameters ask for" if running.differs else "a key needs"
-            ui.announce(f"{name} gets a new revision: {app.active_revision} has not what {why}.")
+            why = "its parameters changed" if running.differs else "a key is added"
+            ui.announce(f"{name} gets a new revision in place of {app.active_revision}, because {why}.")
             async with new_revision(apps, app, running.properties, ui) as changed:
                 await follow_start(apps, endpoint, replace(start, app=changed), ui)
             return
