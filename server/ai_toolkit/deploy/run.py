@@ -6,9 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ai_toolkit import __version__
+from ai_toolkit.azure.container_apps import ContainerApps
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.share_lock import Holder, share_lock
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
     Action,
@@ -35,11 +38,6 @@ from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApps
-    from ai_toolkit.azure.file_share import FileShare
-    from ai_toolkit.azure.share_lock import Holder
 
 _LOAD_AGAIN: Final = timedelta(seconds=2)
 _LOAD_LIMIT: Final = timedelta(minutes=5)
@@ -125,10 +123,8 @@ def _what_a_cancel_leaves() -> Iterator[list[str]]:
 
 
 async def _synchronise(
-    share: "FileShare", files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
+    share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
 ) -> tuple[Plan, Manifest]:
-    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
-
     async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
         files = await choose_base_models(ui, share, files, options.base_models)
@@ -140,9 +136,7 @@ async def _synchronise(
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
 
-async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
-    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
-
+async def _bring_back(share: FileShare, origin: Origin, ui: Ui) -> Manifest:
     async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
         manifest = await bring_back_previous(share, now, origin)
@@ -151,8 +145,8 @@ async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
     return manifest
 
 
-def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
-    def told(holder: "Holder") -> None:
+def _lock_broken(ui: Ui) -> Callable[[Holder], None]:
+    def told(holder: Holder) -> None:
         ui.announce(
             f"The deploy that {holder.owner} started at {holder.since} ended without finishing; its lock was removed."
         )
@@ -160,7 +154,7 @@ def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
     return told
 
 
-async def _act(apps: "ContainerApps", running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
+async def _act(apps: ContainerApps, running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
     app, name = running.app, running.app.name
     start = Start(app, (), manifest)
     if action is Action.LATER:
