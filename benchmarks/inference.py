@@ -67,14 +67,15 @@ def load(models, clients, arrivals, mix, rate):
 
 def our_models(base, adapter):
     """Our engine's models, and how many seconds loading them took."""
-    from engine.catalog import Adapter, BaseModel, Catalog
-    from engine.load import load_models
-    from engine.readiness import Readiness
-    from engine.settings import Settings
+    from aitk_app.engine.adapter_files import Adapter
+    from aitk_app.loading.catalog import BaseModel, Catalog
+    from aitk_app.loading.load import load_models
+    from aitk_app.readiness import Readiness
+    from aitk_app.settings import Settings
 
     catalog = Catalog(base.parent, BaseModel("base", base), (Adapter("tuned", adapter, ""),), "tuned")
     begun = time.monotonic()
-    models = load_models(catalog, Settings(), Readiness())
+    models, _ = load_models(catalog, Settings(), Readiness())
     return models, time.monotonic() - begun
 
 

@@ -32,8 +32,8 @@ WAYS = ("mapped", "one stream", "read ahead", "chosen")
 def bring(way: str, file: Path) -> None:
     """In a process of its own: the seconds until all pages of `file` have been touched, and what was chosen."""
     sys.path.insert(0, str(ROOT / "inference"))
-    from engine import weight_files
-    from engine.readiness import Readiness
+    from aitk_app.loading import weight_files
+    from aitk_app.readiness import Readiness
 
     begun, chosen = time.monotonic(), ""
     if way == "one stream":

@@ -12,7 +12,7 @@ from ai_toolkit.azure.connection import APP_API_VERSION
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.local_cloud import control
 from ai_toolkit.provision.choose_target import Answers
-from ai_toolkit.provision.preview import ONLY_ME
+from ai_toolkit.provision.preview import Answer
 from ai_toolkit.provision.run import provision
 from ai_toolkit.workspace.template import add_to_workspace
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
@@ -69,7 +69,7 @@ async def test_agreed_to_it_is_provisioned_and_the_portal_s_link_is_said_at_once
 
 async def test_only_my_address_is_asked_for_previewed_again_and_deployed(azure, workspace):
     """Chosen in the preview: the address is typed, kept in the parameters, and in the app's rules."""
-    person = Person(ONLY_ME, "203.0.113.7", "provision")
+    person = Person(Answer.ONLY_MY_ADDRESS, "203.0.113.7", "provision")
     await provision(workspace, person, ANSWERS)
     name = json.loads(workspace.target_path.read_text())["ACA_APP_NAME"]
     async with (

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from aitk_app import packages
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -46,6 +51,66 @@ def test_the_lock_belongs_to_the_requirements():
     assert "://" not in LOCK
 
 
+class Version(NamedTuple):
+    """As `sys.version_info`."""
+
+    major: int
+    minor: int
+
+
+@pytest.fixture
+def computer(monkeypatch):
+    """Makes this process look like one of another Python or system."""
+
+    def look_like(python, system="Linux", machine="x86_64"):
+        monkeypatch.setattr(sys, "version_info", Version(*map(int, python.split("."))))
+        monkeypatch.setattr(platform, "system", lambda: system)
+        monkeypatch.setattr(platform, "machine", lambda: machine)
+
+    return look_like
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_holds_on_every_python_that_it_names(computer, python):
+    """Each gets the lines whose last words name it, and no other."""
+    computer(python)
+    lines = packages.lock_lines(INFERENCE)
+    wanted = [f"{name}=={found['version']}" for name, found in pinned().items() if python in found["pythons"].split()]
+
+    assert packages.lock_left_aside(INFERENCE) is None
+    assert [line.split()[0] for line in lines] == wanted
+
+
+@pytest.mark.parametrize(
+    ("here", "why"),
+    [
+        (("3.14",), "it is for Python 3.11, 3.12, 3.13, and this is 3.14"),
+        (("3.1",), "it is for Python 3.11, 3.12, 3.13, and this is 3.1."),
+        (("3.12", "Darwin", "arm64"), "it is for Linux x86_64, and this is Darwin arm64"),
+        (("3.13", "Linux", "aarch64"), "it is for Linux x86_64, and this is Linux aarch64"),
+    ],
+)
+def test_the_lock_is_left_aside_where_it_is_for_another_computer(computer, here, why):
+    """The reason is a sentence, and no line is used."""
+    computer(*here)
+
+    assert why in packages.lock_left_aside(INFERENCE)
+    assert packages.lock_lines(INFERENCE) == []
+
+
+def test_the_lock_is_left_aside_where_it_is_for_other_requirements(tmp_path):
+    """Changed requirements, or no lock at all: both are said."""
+    shutil.copy(INFERENCE / "requirements.txt", tmp_path)
+    without = packages.lock_left_aside(tmp_path)
+    shutil.copy(INFERENCE / "requirements.lock", tmp_path)
+    with (tmp_path / "requirements.txt").open("a") as requirements:
+        requirements.write("another==1\n")
+
+    assert "that file is not there" in without
+    assert "requirements.txt was changed since" in packages.lock_left_aside(tmp_path)
+    assert packages.lock_lines(tmp_path) == []
+
+
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory):
     """A fresh environment that has, as the image, torch and what torch needs, and nothing else."""
@@ -75,13 +140,16 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 INSTALL = """
 import sys
 from pathlib import Path
-import packages
+from aitk_app import packages
 print(packages.prepare_packages(Path("."), Path(sys.argv[1]), Path(sys.argv[2]), print))
 """
 IMPORT = """
 import json, sys
 from importlib import metadata
-import gradio_chat, chat_page, engine.load, engine.scheduler, engine.api, engine.hub, engine.metrics
+import gradio_chat, chat_page
+from aitk_app.engine import scheduler
+from aitk_app.loading import hub, load
+from aitk_app.web import api, metrics
 print(json.dumps({each.metadata["Name"]: each.version for each in metadata.distributions(path=[sys.argv[1]])}))
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import zipfile
 
@@ -81,6 +82,19 @@ def test_two_replicas_may_start_at_once(launch, workspace, wheels):
     assert [each.wait_for("ready")["version"] for each in both] == ["1.0", "1.0"]
 
     assert [each.suffix for each in archives(workspace)] == [".tar"]
+
+
+def test_a_start_that_cannot_use_the_lock_says_so(launch, tmp_path, sample_workspace, wheels):
+    """Requirements that were changed since: the packages come all the same, and /ready and /version tell of it."""
+    shutil.copytree(sample_workspace, tmp_path / "workspace")
+    requirements = tmp_path / "workspace/inference/requirements.txt"
+    requirements.write_text(f"{requirements.read_text()}aitk-probe==1.0\n")
+    endpoint = launch(tmp_path / "workspace", environment=online(wheels))
+    [warning] = endpoint.wait_for("ready")["warnings"]
+
+    assert "requirements.txt was changed since" in warning
+    assert warning in endpoint.log.read_text()
+    assert json.loads(endpoint.get("/version", signed_in=True)[2])["warnings"] == [warning]
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -27,14 +27,13 @@ asyncio.run(ReplicaEnvironments(folder, {}, ("nobody_has_this",)).binaries(requi
 """
 
 
-@pytest.fixture
-def wheel(tmp_path):
+def make_wheel(folder, version):
     """A package of one module, as a wheel on disk: nothing comes from a network."""
-    path = tmp_path / "greeting-1.0-py3-none-any.whl"
+    path = folder / f"greeting-{version}-py3-none-any.whl"
     files = {
         "greeting.py": "WORD = 'hello'\n",
-        "greeting-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n",
-        "greeting-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"greeting-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: greeting\nVersion: {version}\n",
+        f"greeting-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     rows = [
         f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip('=')},{len(text)}"
@@ -43,13 +42,21 @@ def wheel(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
-        archive.writestr("greeting-1.0.dist-info/RECORD", "\n".join([*rows, "greeting-1.0.dist-info/RECORD,,", ""]))
+        archive.writestr(
+            f"greeting-{version}.dist-info/RECORD", "\n".join([*rows, f"greeting-{version}.dist-info/RECORD,,", ""])
+        )
     return path
 
 
-def word_of(binaries: Path) -> str:
-    command = [binaries / "python3", "-c", "import greeting; print(greeting.WORD)"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+@pytest.fixture
+def wheel(tmp_path):
+    return make_wheel(tmp_path, "1.0")
+
+
+def printed_by(binaries: Path, program: str) -> str:
+    return subprocess.run(
+        [binaries / "python3", "-c", program], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 async def test_requirements_are_installed_once_into_an_environment_of_their_own(tmp_path, wheel):
@@ -63,10 +70,26 @@ async def test_requirements_are_installed_once_into_an_environment_of_their_own(
     second = await environments.binaries(requirements, said.append)
 
     assert first == second
-    assert word_of(first) == "hello"
+    assert printed_by(first, "import greeting; print(greeting.WORD)") == "hello"
     assert any("Installing" in line for line in said)
     assert len(said) == lines
     assert importlib.util.find_spec("greeting") is None
+
+
+@pytest.mark.parametrize(("belongs", "version"), [(True, "1.0"), (False, "1.1")])
+async def test_the_lock_beside_the_requirements_chooses_the_versions(tmp_path, belongs, version):
+    """What the requirements leave open is as in the lock; one that was made for other requirements is left aside."""
+    for each in ("1.0", "1.1"):
+        make_wheel(tmp_path, each)
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"--no-index\n--find-links {tmp_path}\ngreeting\n")
+    digest = hashlib.sha256(requirements.read_bytes() if belongs else b"").hexdigest()
+    (tmp_path / "requirements.lock").write_text(
+        f"# requirements.txt {digest}\ngreeting==1.0 ; python_version >= '3.11' --hash=sha256:{'0' * 64}  # 3.11\n"
+    )
+    binaries = await ReplicaEnvironments(tmp_path / "environments", {}, NOT_BESIDE).binaries(requirements, [].append)
+
+    assert printed_by(binaries, "from importlib.metadata import version; print(version('greeting'))") == version
 
 
 async def test_requirements_that_cannot_be_installed_are_said(tmp_path):

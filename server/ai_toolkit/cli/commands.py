@@ -112,7 +112,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
         raise click.UsageError("--local and --subscription exclude each other.")
 
     async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (loads the Azure SDK)
+        from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
         from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
 
@@ -337,9 +337,12 @@ async def _until_interrupted(work: Awaitable[object]) -> object:
 
 def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
     if as_json:
-        click.echo(json.dumps({"error": {"code": error.code, "message": error.message, "advice": error.advice}}))
+        told = {"code": error.code, "message": error.message, "advice": error.advice, "details": list(error.details)}
+        click.echo(json.dumps({"error": told}))
     else:
         click.secho(error.message, fg="red", err=True)
+        for line in error.details:
+            click.echo(f"    {line}", err=True)
         if error.advice:
             click.echo(error.advice, err=True)
     sys.exit(exit_code)

@@ -2,19 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any
 
 from ai_toolkit.deploy.current_app import Running
 from ai_toolkit.deploy.manifest import Manifest
 from ai_toolkit.deploy.sync_plan import Plan
 from ai_toolkit.workspace.workspace import CODE
 
-NOTHING: Final = "nothing"
-LOAD_ADAPTERS: Final = "load adapters"
-RESTART: Final = "restart"
-NEW_REVISION: Final = "new revision"
-WAKE: Final = "wake"
-LATER: Final = "load at next start"
+
+class Action(StrEnum):
+    """What a deploy does beside sending files; the value is what people and `--json` read."""
+
+    NOTHING = "nothing"
+    LOAD_ADAPTERS = "load adapters"
+    RESTART = "restart"
+    NEW_REVISION = "new revision"
+    WAKE = "wake"
+    LATER = "load at next start"
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,19 @@ def _differs(manifest: Manifest, path: str, sha256: str) -> bool:
     return entry is not None and entry.sha256 != sha256
 
 
-def cheapest_action(plan: Plan | None, running: Running, options: Options) -> str:
+def cheapest_action(plan: Plan | None, running: Running, options: Options) -> Action:
     """The cheapest that is enough, by what runs and what is on the share afterwards."""
     if running.properties:
-        return NEW_REVISION
+        return Action.NEW_REVISION
     if not running.replicas:
-        return WAKE if options.wake else LATER
+        return Action.WAKE if options.wake else Action.LATER
     if plan is None or options.restart:
-        return RESTART
+        return Action.RESTART
     if plan.empty and _has_loaded(running, plan.manifest):
-        return NOTHING
+        return Action.NOTHING
     if len(running.replicas) == 1 and only_adapters_changed(running.loaded, plan):
-        return LOAD_ADAPTERS
-    return RESTART
+        return Action.LOAD_ADAPTERS
+    return Action.RESTART
 
 
 def _has_loaded(running: Running, manifest: Manifest) -> bool:

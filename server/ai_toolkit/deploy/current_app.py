@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ai_toolkit.deploy.parameter_changes import changed_template
-from ai_toolkit.endpoint.address import check_own
+from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
+from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, UsageError
 from ai_toolkit.ui import Choice, Pick, Ui
-from ai_toolkit.workspace.workspace import CODE, Target, Workspace
+from ai_toolkit.workspace.workspace import CODE
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
@@ -39,14 +40,13 @@ class Running:
     differs: bool
 
 
-async def what_runs(apps: "ContainerApps", workspace: Workspace, target: Target, scheme: str) -> Running:
+async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     """The app as it is now. A sleeping one is not asked, so that looking wakes nothing.
 
     Raises EndpointForeign, RevisionFailed when no replica can start at all.
     """
-    app = await apps.app(target.app)
-    check_own(workspace, target, f"{scheme}://{app.host}")  # the key is for this host alone
-    template = await changed_template(workspace, app)
+    apps, app, url = own.apps, own.app, own.endpoint  # the key is for this host alone
+    template = changed_template(wanted, app)
     properties = {} if template is None else {"template": template}
     replicas = await apps.replicas(app.name, app.active_revision)
     names = tuple(replica.name for replica in replicas)
@@ -54,15 +54,15 @@ async def what_runs(apps: "ContainerApps", workspace: Workspace, target: Target,
     state, problem = await apps.revision(app.name, app.active_revision)
     if problem and not names and not properties:
         raise RevisionFailed(app.active_revision, state, problem)
-    key = await apps.key(target.app)
+    key = await own.key()
     if not names:
-        return Running(app, target.endpoint, key, names, created, None, properties, bool(properties))
-    async with Endpoint.open(target.endpoint, key) as endpoint:
+        return Running(app, url, key, names, created, None, properties, bool(properties))
+    async with Endpoint.open(url, key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return Running(app, target.endpoint, key, names, created, loaded, properties, bool(properties))
+    return Running(app, url, key, names, created, loaded, properties, bool(properties))
 
 
 async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:
@@ -78,7 +78,7 @@ async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: U
         Choice("none", "Leave it open", "anyone who knows the address uses the GPU that you pay"),
         Choice("cancel", "Cancel"),
     )
-    question = Pick("Deploy for inference", f"{running.app.name} has no key", items, option="--key add|none")
+    question = Pick(Title.DEPLOY, f"{running.app.name} has no key", items, option="--key add|none")
     try:
         chosen = answer or await ui.pick(question)
     except UsageError:

@@ -1,12 +1,13 @@
 """What the parameters ask of a revision, held against the one that serves: commands, image, scale, probes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.errors import FileMissing, ToolMissing
 from ai_toolkit.workspace import parameter_rules
-from ai_toolkit.workspace.template import workspace_template
-from ai_toolkit.workspace.workspace import Workspace
+from ai_toolkit.workspace.template import Template, workspace_template
+from ai_toolkit.workspace.workspace import Parameters, Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp
@@ -26,25 +27,42 @@ _PARAMETERS: Final = frozenset(
 )
 
 
-async def changed_template(workspace: Workspace, app: "ContainerApp") -> Mapping[str, Any] | None:
-    """The app's `template` as the parameters want it, or None where the serving revision has that already.
+@dataclass(frozen=True)
+class Parameterised:
+    """The workspace's template, and the parameters that are given to it."""
 
-    An app that Provision did not make, or a template of another make, is left as it is: what its parameters mean is
-    for Provision to say. Raises ValueImpossible for parameters that Azure would refuse.
+    template: Template
+    given: Parameters
+
+
+async def wanted_by_parameters(workspace: Workspace, app: "ContainerApp") -> Parameterised | None:
+    """The template and its parameters, where Provision made the app; None for what they cannot be asked of.
+
+    That is an app of another make, a folder with a hand-written config file only, and a changed template without the
+    Bicep CLI. Raises FileMalformed, ValueImpossible for a template that does not compile.
     """
-    container = next((one for one in app.template.get("containers") or () if one.get("name") == _CONTAINER), None)
-    if _OUR_TAG not in app.tags or container is None:
+    if _OUR_TAG not in app.tags:
         return None
     try:
-        template = await workspace_template(workspace)
-        given = workspace.parameters()
-    except (FileMissing, ToolMissing):  # a folder with a hand-written config file only; no Bicep CLI
+        return Parameterised(await workspace_template(workspace), workspace.parameters())
+    except (FileMissing, ToolMissing):
         return None
-    parameter_rules.check(given, template.parameters)
-    wanted = _wanted(template.content, given.values)
-    if wanted is None:
+
+
+def changed_template(wanted: Parameterised | None, app: "ContainerApp") -> Mapping[str, Any] | None:
+    """The app's `template` as the parameters want it, or None where the serving revision has that already.
+
+    A template of another make is left as it is: what its parameters mean is for Provision to say. Raises
+    ValueImpossible for parameters that Azure would refuse.
+    """
+    container = next((one for one in app.template.get("containers") or () if one.get("name") == _CONTAINER), None)
+    if wanted is None or container is None:
         return None
-    container_wanted, scale_wanted = wanted
+    parameter_rules.check(wanted.given, wanted.template.parameters)
+    found = _wanted(wanted.template.content, wanted.given.values)
+    if found is None:
+        return None
+    container_wanted, scale_wanted = found
     if _has(container, container_wanted) and _has(app.template.get("scale"), scale_wanted):
         return None
     containers = [{**one, **container_wanted} if one is container else one for one in app.template["containers"]]

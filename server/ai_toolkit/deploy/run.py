@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit import __version__
-from ai_toolkit.azure.connect import open_cloud
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
-    LATER,
-    LOAD_ADAPTERS,
-    NEW_REVISION,
-    RESTART,
-    WAKE,
+    Action,
     LoadedAdapter,
     Options,
     cheapest_action,
@@ -24,25 +22,27 @@ from ai_toolkit.deploy.current_app import Running, offer_key, what_runs
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
+from ai_toolkit.deploy.parameter_changes import wanted_by_parameters
 from ai_toolkit.deploy.questions import agree_to, choose_base_models
 from ai_toolkit.deploy.sync import bring_back_previous, synchronise
 from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
 from ai_toolkit.deploy.upload_progress import TransferRate
 from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
-from ai_toolkit.endpoint.address import whole_target
+from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.errors import FileMissing, Interrupted
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import CLOSING, Ui
-from ai_toolkit.workspace.workspace import ADAPTERS, Workspace
+from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.azure.file_share import FileShare
     from ai_toolkit.azure.share_lock import Holder
 
-_LOADS: Final = 30
-_LOAD_AGAIN_SECONDS: Final = 2.0
+_LOAD_AGAIN: Final = timedelta(seconds=2)
+_LOAD_LIMIT: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -55,42 +55,31 @@ class Planned:
     conflicting: tuple[str, ...]
     unchanged: int
     bytes: int
-    action: str
+    action: Action
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deploy did: files and bytes sent, and the action.
-
-    That is `nothing`, `load adapters`, `restart`, `new revision`, `wake` or `load at next start`.
-    """
+    """What a deploy did: files and bytes sent, and the action."""
 
     endpoint: str
     uploaded: int
     bytes: int
-    action: str
+    action: Action
 
 
 async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
     with _what_a_cancel_leaves() as left:
-        target = await whole_target(workspace)
-        if workspace.target_without_endpoint() is not None:
-            workspace.write_target(target)
-        if not (workspace.folder / "inference").is_dir():
-            raise FileMissing(workspace.folder / "inference", "Run aitk init (Create inference project) to add it.")
-        ui.report("reading the workspace", 0)
-        files = await asyncio.to_thread(local_files, workspace.folder)
-        commit = await head_commit(workspace.folder)
-        origin = Origin.now(f"ai-toolkit-server {__version__}", commit)
+        named = workspace.named_target()
+        files, origin = await _read(workspace.folder, ui)
 
-        async with (
-            open_cloud(target.subscription) as cloud,
-            cloud.container_apps(target.subscription, target.resource_group) as apps,
-        ):
-            running = await what_runs(apps, workspace, target, cloud.endpoint_scheme)
-            running = await offer_key(apps, running, workspace.folder, ui, options.key)
-            async with cloud.file_share(target) as share:
+        async with open_app(workspace) as own:
+            if own.target != named:
+                workspace.write_target(own.target)  # which named no endpoint
+            running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+            running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
+            async with own.cloud.file_share(own.target) as share:
                 left.append("what a replica loads is as it was; what was sent already is not sent again.")
                 if options.previous:
                     manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
@@ -100,23 +89,27 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                     sent, size = len(plan.uploads), plan.bytes
                     action = cheapest_action(plan, running, options)
             left.append("the files are on the share, and a replica that starts loads them.")
-            await _act(apps, running, action, manifest, ui)
-    ui.announce(f"Inference endpoint: {target.endpoint}")
-    return Deployed(target.endpoint, sent, size, action)
+            await _act(own.apps, running, action, manifest, ui)
+    ui.announce(f"Inference endpoint: {running.endpoint}")
+    return Deployed(running.endpoint, sent, size, action)
 
 
 async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     """What `deploy` would send and do; changes nothing."""
-    target = await whole_target(workspace)
     files = await asyncio.to_thread(local_files, workspace.folder)
-    async with (
-        open_cloud(target.subscription) as cloud,
-        cloud.container_apps(target.subscription, target.resource_group) as apps,
-        cloud.file_share(target) as share,
-    ):
-        running = await what_runs(apps, workspace, target, cloud.endpoint_scheme)
+    async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
+        running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
         plan = await plan_sync(share, files)
     return _planned(plan, cheapest_action(plan, running, options), ui)
+
+
+async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
+    """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
+    if not (folder / CODE).is_dir():
+        raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
+    ui.report("reading the workspace", 0)
+    files = await asyncio.to_thread(local_files, folder)
+    return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder))
 
 
 @contextmanager
@@ -165,28 +158,28 @@ def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
     return told
 
 
-async def _act(apps: "ContainerApps", running: Running, action: str, manifest: Manifest, ui: Ui) -> None:
+async def _act(apps: "ContainerApps", running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
     app, name = running.app, running.app.name
     start = Start(app, (), manifest)
-    if action == LATER:
+    if action is Action.LATER:
         ui.announce("No replica runs, so no GPU is billed. The next request starts one, which loads these files.")
         return
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
-        if action == NEW_REVISION:
+        if action is Action.NEW_REVISION:
             why = "its parameters ask for" if running.differs else "a key needs"
             ui.announce(f"{name} gets a new revision: {app.active_revision} has not what {why}.")
             async with new_revision(apps, app, running.properties, ui) as changed:
                 await follow_start(apps, endpoint, replace(start, app=changed), ui)
             return
-        if action == RESTART:
+        if action is Action.RESTART:
             ui.report("restarting the replica", 62)
             await apps.restart(name, app.active_revision)
             start = replace(start, replicas_before=running.replicas)
-        if action == LOAD_ADAPTERS:
+        if action is Action.LOAD_ADAPTERS:
             for adapter in stale_adapters(running.loaded or {}, manifest):
                 ui.report(f"loading the adapter {adapter.id}", 62)
                 await _load_adapter(endpoint, adapter, manifest)
-        if action == WAKE:
+        if action is Action.WAKE:
             ui.report("waking the replica", 62)
             await endpoint.readiness()
         await follow_start(apps, endpoint, start, ui)
@@ -194,14 +187,16 @@ async def _act(apps: "ContainerApps", running: Running, action: str, manifest: M
 
 async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
     """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
-    for _ in range(_LOADS):
+
+    async def load() -> bool | None:
         files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
-        if files_are(files, adapter, manifest):
-            return
-        await asyncio.sleep(_LOAD_AGAIN_SECONDS)
+        return files_are(files, adapter, manifest) or None
+
+    with suppress(TimeoutError):  # what is loaded then is looked at and said
+        await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
 
 
-def _planned(plan: Plan, action: str, ui: Ui) -> Planned:
+def _planned(plan: Plan, action: Action, ui: Ui) -> Planned:
     marks = (("+", plan.added), ("~", plan.changed), ("-", plan.removed), ("!", plan.conflicting))
     for mark, paths in marks:
         for path in paths:

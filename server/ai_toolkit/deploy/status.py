@@ -1,140 +1,28 @@
-"""Looks at the provisioned target without waking it, and reads its key."""
+"""What is live and what is newer here, in one look: from the workspace's files, the management plane and the share.
+
+Nothing is woken in order to look: the app is asked only while a replica runs.
+"""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from ai_toolkit.azure.connect import open_cloud, raise_if_stopped
+from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
-from ai_toolkit.endpoint.address import check_own
-from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing, SignInNeeded
-from ai_toolkit.local_cloud import control
-from ai_toolkit.workspace.workspace import Target, Workspace
+from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.azure.file_share import FileShare
 
-
-@dataclass(frozen=True)
-class Found:
-    """What there is; `ready` is False also while the model sleeps, because nothing is woken in order to look."""
-
-    provisioned: bool
-    local: bool
-    endpoint: str | None
-    ready: bool
-    detail: str
-    revision: str | None = None
-    replicas: tuple[str, ...] = ()
-    deployed: str | None = None
-    commit: str | None = None
-    base_model: str | None = None
-    adapters: tuple[str, ...] = ()
-    newer: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The four facts that are always known, and `live`, what is deployed and runs, where that could be read."""
-        facts = {"provisioned": self.provisioned, "local": self.local, "endpoint": self.endpoint, "ready": self.ready}
-        if self.revision is None:
-            return facts
-        live = {
-            "detail": self.detail,
-            "revision": self.revision,
-            "replicas": list(self.replicas),
-            "deployed": self.deployed,
-            "commit": self.commit,
-            "baseModel": self.base_model,
-            "adapters": list(self.adapters),
-            "newer": list(self.newer),
-        }
-        return {**facts, "live": live}
-
-    def in_words(self) -> str:
-        if not self.provisioned:
-            return "Nothing is provisioned yet: run aitk provision."
-        where = "on this computer" if self.local else "on Azure"
-        commit = f" from commit {self.commit}" if self.commit else ""
-        lines = (
-            f"{self.endpoint} {where}: {'ready' if self.ready else self.detail}",
-            f"deployed: {self.deployed}{commit}" if self.deployed else "",
-            f"revision: {self.revision}, replicas: {', '.join(self.replicas) or 'none'}" if self.revision else "",
-            f"base model: {self.base_model}" if self.base_model else "",
-            *(f"adapter: {adapter}" for adapter in self.adapters),
-            *(f"newer here: {path}" for path in self.newer),
-        )
-        return "\n".join(line for line in lines if line)
-
-
-async def look(workspace: Workspace) -> Found:
-    """What is provisioned and whether it is ready. Raises for files that cannot be read."""
-    target = workspace.target_or_none()
-    if target is None:
-        return Found(provisioned=False, local=False, endpoint=None, ready=False, detail="not provisioned")
-    try:
-        await raise_if_stopped(target)
-        return await _at_cloud(workspace, target)
-    except (LocalCloudFailed, ResourceMissing) as error:
-        return Found(provisioned=True, local=target.local, endpoint=target.endpoint, ready=False, detail=str(error))
-
-
-async def _at_cloud(workspace: Workspace, target: Target) -> Found:
-    """What the management plane and the share tell; the app is asked only while a replica runs."""
-    async with (
-        open_cloud(target.subscription) as cloud,
-        cloud.container_apps(target.subscription, target.resource_group) as apps,
-        cloud.file_share(target) as share,
-    ):
-        app = await apps.app(target.app)
-        check_own(workspace, target, f"{cloud.endpoint_scheme}://{app.host}")
-        replicas = tuple(replica.name for replica in await apps.replicas(app.name, app.active_revision))
-        key = await apps.key(app.name) if replicas else None
-        manifest = Manifest.parse(await share.read(MANIFEST_PATH))
-    origin = manifest.origin
-    found = Found(
-        provisioned=True,
-        local=target.local,
-        endpoint=target.endpoint,
-        ready=False,
-        detail="asleep, no GPU is billed; the next request starts a replica",
-        revision=app.active_revision,
-        replicas=replicas,
-        deployed=origin.deployed if origin else None,
-        commit=origin.commit if origin else None,
-        newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
-    )
-    return await _with_what_is_loaded(found, target, key) if replicas else found
-
-
-async def _with_what_is_loaded(found: Found, target: Target, key: str | None) -> Found:
-    async with Endpoint.open(target.endpoint, key) as endpoint:
-        try:
-            readiness = await endpoint.readiness()
-            version = await endpoint.version() if readiness.ready and not readiness.foreign else None
-        except EndpointRefused as error:
-            return replace(found, ready=False, detail=error.message)
-    detail = readiness.reason or readiness.detail or readiness.stage
-    if version is None:
-        return replace(found, ready=readiness.ready, detail=detail)
-    base = (version.get("base_model") or {}).get("id")
-    adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
-    return replace(found, ready=True, detail=detail, base_model=base, adapters=adapters)
-
-
-def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
-    """Its name and the first characters of the hash of its weights: enough to tell which training it is."""
-    files: Mapping[str, str] = adapter.get("files") or {}
-    weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), "")
-    return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"
-
-
 _MOST_NAMES: Final = 5
+_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 _MARKS: Final = {"models": "adapter_config.json", "model-cache": "config.json"}
 """The folders, and the file that makes an adapter or a base model of a folder below."""
 _DEEPEST: Final = 8
@@ -142,7 +30,7 @@ _DEEPEST: Final = 8
 
 
 class State(StrEnum):
-    """In the order of the road."""
+    """How far a workspace's inference is; the value is what people read."""
 
     NOT_PROVISIONED = "not provisioned"
     PROVISIONED = "provisioned"
@@ -153,66 +41,197 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class InferenceState:
-    """`on_share` are paths on the share: what deploys put there and its models; None when the share was not seen."""
+class Loaded:
+    """What a running replica answers: `detail` says what it does, or why it is not ready."""
+
+    ready: bool
+    detail: str
+    base_model: str | None = None
+    adapters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is deployed and runs. `loaded` is None while no replica runs, and where the app was not asked.
+
+    `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
+    of its models; None where the models were not looked for.
+    """
+
+    revision: str
+    replicas: tuple[str, ...]
+    failure: str
+    deployed: str | None
+    commit: str | None
+    newer: tuple[str, ...]
+    has_files: bool
+    on_share: frozenset[str] | None
+    loaded: Loaded | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A workspace's inference: its state, a sentence about it, and `live` where that could be read."""
 
     state: State
     detail: str
-    on_share: frozenset[str] | None = None
+    local: bool = False
+    endpoint: str | None = None
+    live: Live | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a replica that was asked answers; False also while the model sleeps."""
+        return self.live is not None and self.live.loaded is not None and self.live.loaded.ready
+
+    def as_json(self) -> dict[str, Any]:
+        """The four facts that are always known, and `live`, what is deployed and runs, where that could be read."""
+        facts = {
+            "provisioned": self.state is not State.NOT_PROVISIONED,
+            "local": self.local,
+            "endpoint": self.endpoint,
+            "ready": self.ready,
+        }
+        if self.live is None:
+            return facts
+        loaded = self.live.loaded
+        live = {
+            "detail": self._doing(self.live),
+            "revision": self.live.revision,
+            "replicas": list(self.live.replicas),
+            "deployed": self.live.deployed,
+            "commit": self.live.commit,
+            "baseModel": loaded.base_model if loaded else None,
+            "adapters": list(loaded.adapters) if loaded else [],
+            "newer": list(self.live.newer),
+        }
+        return {**facts, "live": live}
+
+    def in_words(self) -> str:
+        """Some lines for a terminal."""
+        if self.state is State.NOT_PROVISIONED:
+            return "Nothing is provisioned yet: run aitk provision."
+        where = "on this computer" if self.local else "on Azure"
+        if self.live is None:
+            return f"{self.endpoint} {where}: {self.detail}"
+        live, loaded = self.live, self.live.loaded
+        commit = f" from commit {live.commit}" if live.commit else ""
+        lines = (
+            f"{self.endpoint} {where}: {'ready' if self.ready else self._doing(live)}",
+            f"deployed: {live.deployed}{commit}" if live.deployed else "",
+            f"revision: {live.revision}, replicas: {', '.join(live.replicas) or 'none'}",
+            f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
+            *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
+            *(f"newer here: {path}" for path in live.newer),
+        )
+        return "\n".join(line for line in lines if line)
+
+    @staticmethod
+    def _doing(live: Live) -> str:
+        if live.loaded is not None:
+            return live.loaded.detail
+        if live.replicas:
+            return "a replica runs"
+        return live.failure or "asleep, no GPU is billed; the next request starts a replica"
 
 
-async def look_from_outside(  # noqa: PLR0911  (one return per state)
-    workspace: Workspace, *, at_cloud: bool = True
-) -> InferenceState:
-    """The state; neither the app nor the local cloud is woken. Without `at_cloud` only the files are read."""
+async def look(
+    workspace: Workspace, *, at_cloud: bool = True, ask_app: bool = True, find_models: bool = False
+) -> Status:
+    """The status. Without `at_cloud` only the files are read; with `find_models` the share's models are looked for.
+
+    Raises an AiToolkitError for files that cannot be read and for what only a person can mend.
+    """
+    target = workspace.target_or_none()
+    if target is None:
+        return Status(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
+    here = Status(State.PROVISIONED, f"Provisioned: {target.endpoint}", target.local, target.endpoint)
+    if not at_cloud:
+        return here
     try:
-        target = workspace.target_or_none()
-        if target is None:
-            return InferenceState(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
-        if not at_cloud:
-            return InferenceState(State.PROVISIONED, f"Provisioned: {target.endpoint}")
-        if target.local and not (await control.status(control.home())).running:
-            return InferenceState(State.PROVISIONED, f"{target.endpoint}: the local cloud is stopped.")
-        return await _state_at_cloud(workspace, target)
-    except (SignInNeeded, LocalCloudFailed) as error:
-        return InferenceState(State.PROVISIONED, str(error))
+        await raise_if_stopped(target)
+        async with open_app(workspace) as own:
+            live = await _live(own, workspace, ask_app=ask_app, find_models=find_models)
+    except (LocalCloudFailed, ResourceMissing) as error:
+        return Status(State.PROVISIONED, str(error), target.local, target.endpoint)
+    return Status(*_state(live, target.endpoint), target.local, target.endpoint, live)
+
+
+async def look_quietly(workspace: Workspace, *, at_cloud: bool) -> Status:
+    """The status for a place that shows it all the time: an error becomes a state, and the app is not asked."""
+    try:
+        return await look(workspace, at_cloud=at_cloud, ask_app=False, find_models=True)
+    except SignInNeeded as error:
+        return Status(State.PROVISIONED, str(error))
     except AiToolkitError as error:
-        return InferenceState(State.FAILED, str(error))
+        return Status(State.FAILED, str(error))
     except Exception as error:  # noqa: BLE001  (a look must not end in an error)
-        return InferenceState(State.FAILED, str(for_people(error)))
+        return Status(State.FAILED, str(for_people(error)))
 
 
-async def _state_at_cloud(workspace: Workspace, target: Target) -> InferenceState:
-    async with open_cloud(target.subscription) as cloud:
-        async with cloud.file_share(target) as share:
-            deployed = Manifest.parse(await share.read(MANIFEST_PATH))
-            paths = frozenset(deployed.files) | await models_on_share(share)
-        async with cloud.container_apps(target.subscription, target.resource_group) as apps:
-            running, failure = await _replica(apps, target)
-    if not deployed.files:
-        return InferenceState(State.PROVISIONED, f"{target.endpoint}: nothing is deployed yet.", paths)
-    if failure:
-        return InferenceState(State.FAILED, failure, paths)
-    newer = await asyncio.to_thread(newer_files, workspace.folder, deployed)
-    if newer:
-        more = " …" if len(newer) > _MOST_NAMES else ""
-        return InferenceState(State.NEWER_FILES, f"Not deployed yet: {', '.join(newer[:_MOST_NAMES])}{more}", paths)
-    doing = "a replica runs" if running else "asleep, no GPU is billed; the next request wakes it"
-    return InferenceState(State.LIVE, f"{target.endpoint}: {doing}.", paths)
+def _state(live: Live, endpoint: str) -> tuple[State, str]:
+    """The state and the sentence about it."""
+    if not live.has_files:
+        return State.PROVISIONED, f"{endpoint}: nothing is deployed yet."
+    if live.failure:
+        return State.FAILED, live.failure
+    if live.newer:
+        more = " …" if len(live.newer) > _MOST_NAMES else ""
+        return State.NEWER_FILES, f"Not deployed yet: {', '.join(live.newer[:_MOST_NAMES])}{more}"
+    doing = "a replica runs" if live.replicas else "asleep, no GPU is billed; the next request wakes it"
+    return State.LIVE, f"{endpoint}: {doing}."
 
 
-async def _replica(apps: "ContainerApps", target: Target) -> tuple[bool, str]:
-    """Whether a replica runs, and why none can."""
-    app = await apps.app(target.app)
-    replicas = await apps.replicas(app.name, app.active_revision)
-    state, reason = await apps.revision(app.name, app.active_revision)
-    if state in {"Failed", "Degraded"}:
-        return False, reason or next((one.reason for one in replicas if one.reason), f"The revision is {state}.")
-    return bool(replicas), ""
+async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models: bool) -> Live:
+    app, endpoint = own.app, own.endpoint
+    replicas = await own.apps.replicas(app.name, app.active_revision)
+    state, reason = await own.apps.revision(app.name, app.active_revision)
+    failure = ""
+    if state in _FAILED_STATES:
+        failure = reason or next((one.reason for one in replicas if one.reason), f"The revision is {state}.")
+    async with own.cloud.file_share(own.target) as share:
+        manifest = Manifest.parse(await share.read(MANIFEST_PATH))
+        models = await models_on_share(share) if find_models else None
+    origin = manifest.origin
+    return Live(
+        revision=app.active_revision,
+        replicas=tuple(replica.name for replica in replicas),
+        failure=failure,
+        deployed=origin.deployed if origin else None,
+        commit=origin.commit if origin else None,
+        newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
+        has_files=bool(manifest.files),
+        on_share=None if models is None else models | frozenset(manifest.files),
+        loaded=await _loaded(endpoint, await own.key()) if ask_app and replicas else None,
+    )
+
+
+async def _loaded(url: str, key: str | None) -> Loaded:
+    from ai_toolkit.endpoint.client import Endpoint  # noqa: PLC0415  (aiohttp: the editor's server starts without it)
+
+    async with Endpoint.open(url, key) as endpoint:
+        try:
+            readiness = await endpoint.readiness()
+            version = await endpoint.version() if readiness.ready and not readiness.foreign else None
+        except EndpointRefused as error:
+            return Loaded(ready=False, detail=error.message)
+    detail = readiness.reason or readiness.detail or readiness.said
+    if version is None:
+        return Loaded(readiness.ready, detail)
+    base = (version.get("base_model") or {}).get("id")
+    adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
+    return Loaded(ready=True, detail=detail, base_model=base, adapters=adapters)
+
+
+def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
+    """Its name and the first characters of the hash of its weights: enough to tell which training it is."""
+    files: Mapping[str, str] = adapter.get("files") or {}
+    weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), "")
+    return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"
 
 
 async def models_on_share(share: "FileShare") -> frozenset[str]:
-    """The paths of the files that mark an adapter or a base model."""
+    """The paths of the files that mark an adapter or a base model, whoever put them there: fine-tuning does too."""
     found = await asyncio.gather(*(_below(share, PurePosixPath(folder), _MARKS[folder]) for folder in _MARKS))
     return frozenset().union(*found)
 

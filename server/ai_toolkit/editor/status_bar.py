@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from ai_toolkit.deploy.status import InferenceState, State, look_from_outside
+from ai_toolkit.deploy.status import State, Status, look_quietly
 from ai_toolkit.editor import protocol
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -51,13 +51,13 @@ class StatusBar:
     def working(self, workspace: Workspace) -> None:
         """A deploy began; `done` ends it."""
         self._busy.add(workspace)
-        self.show(workspace, InferenceState(State.DEPLOYING, "Deploying now."))
+        self.show(workspace, Status(State.DEPLOYING, "Deploying now."))
 
     def done(self, workspace: Workspace) -> None:
         self._busy.discard(workspace)
         self.look(workspace)
 
-    def show(self, workspace: Workspace, state: InferenceState) -> None:
+    def show(self, workspace: Workspace, state: Status) -> None:
         text = f"$({_ICONS[state.state]}) Inference: {state.state}"
         spoken = f"Inference: {state.state}. {state.detail}"
         params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
@@ -66,9 +66,10 @@ class StatusBar:
     async def _look(self, workspace: Workspace, *, settle: bool) -> None:
         if settle:
             await asyncio.sleep(_SETTLE_SECONDS)
-        state = await look_from_outside(workspace, at_cloud=self.at_cloud)
-        if state.on_share is not None and state.on_share != self._on_share.get(workspace):
-            self._on_share[workspace] = state.on_share
+        state = await look_quietly(workspace, at_cloud=self.at_cloud)
+        seen = state.live.on_share if state.live is not None else None
+        if seen is not None and seen != self._on_share.get(workspace):
+            self._on_share[workspace] = seen
             self.share_seen(workspace)
         if workspace not in self._busy:
             self.show(workspace, state)

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ai_toolkit.azure.connect import open_cloud
+from ai_toolkit.command_titles import Title
+from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.revisions import new_revision, wait_until_it_serves
 from ai_toolkit.errors import UsageError
 from ai_toolkit.ui import Input, Ui, WentBack
 from ai_toolkit.workspace.workspace import Workspace
 
-_TITLE: Final = "Add Azure Container Apps secret for inference"
 _VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 
 
@@ -24,21 +24,18 @@ class SecretAdded:
 
 async def add_secret(workspace: Workspace, ui: Ui) -> SecretAdded:
     """Asks for name and value, and gives the app a revision that has the secret as an environment variable."""
-    target = workspace.target()
+    workspace.named_target()  # what is not provisioned is said before a value is asked for
     variable, value = await _ask(ui)
     if variable.upper().startswith("AITK_"):
         raise UsageError(f"{variable} belongs to AI Toolkit.", "Choose a name that does not begin with AITK_.")
     # Azure's rule for a secret's name: lower-case letters, digits, hyphens; as for fine-tuning, HF_TOKEN is hf-token.
     secret = re.sub(r"[^a-z0-9]+", "-", variable.lower()).strip("-")
-    async with (
-        open_cloud(target.subscription) as cloud,
-        cloud.container_apps(target.subscription, target.resource_group) as apps,
-    ):
-        app = await apps.app(target.app)
+    async with open_app(workspace) as own:
+        apps, app = own.apps, own.app
         ui.report(f"adding {secret}", 10)
         async with new_revision(apps, app, await apps.with_secret(app, secret, value, variable), ui) as changed:
             await wait_until_it_serves(apps, changed, ui)
-    ui.announce(f"{target.app} has the secret {secret}, as the environment variable {variable}.")
+    ui.announce(f"{app.name} has the secret {secret}, as the environment variable {variable}.")
     return SecretAdded(variable, secret)
 
 
@@ -47,11 +44,18 @@ async def _ask(ui: Ui) -> tuple[str, str]:
     while True:
         hint = "letters, digits and underscores, not beginning with a digit"
         prompt = "Name of the environment variable, such as HF_TOKEN"
-        name = Input(_TITLE, prompt, variable, steps=2, option="NAME", pattern=_VARIABLE, hint=hint)
+        name = Input(Title.ADD_SECRET, prompt, variable, steps=2, option="NAME", pattern=_VARIABLE, hint=hint)
         variable = await ui.input(name)
         prompt = f"Value of {variable}; it goes to the container app and is stored nowhere else"
         value = Input(
-            _TITLE, prompt, password=True, step=2, steps=2, can_go_back=True, pattern=r"[\s\S]+", hint="a value"
+            Title.ADD_SECRET,
+            prompt,
+            password=True,
+            step=2,
+            steps=2,
+            can_go_back=True,
+            pattern=r"[\s\S]+",
+            hint="a value",
         )
         try:
             return variable, await ui.input(value)

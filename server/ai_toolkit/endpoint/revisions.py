@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.errors import DeploymentFailed, Interrupted, RevisionFailed
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
 
-_LOOK_AGAIN_SECONDS: Final = 0.3
+_LOOK_AGAIN: Final = timedelta(seconds=0.3)
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 _SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
 
@@ -61,14 +63,17 @@ async def room_for_deployment(apps: "ContainerApps", before: "ContainerApp", ui:
 
 async def wait_until_it_serves(apps: "ContainerApps", app: "ContainerApp", ui: Ui) -> None:
     """Returns when the app's active revision runs, or sleeps. Raises RevisionFailed."""
-    while True:
+
+    async def look() -> bool | None:
         state, problem = await apps.revision(app.name, app.active_revision)
         if state in _FAILED_STATES:
             raise RevisionFailed(app.active_revision, state, problem or "its replica ends")
         if state in _SERVING_STATES:
-            return
+            return True
         ui.report(f"revision {app.active_revision}: {state.lower()}")
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return None
+
+    await poll(look, every=_LOOK_AGAIN)
 
 
 async def _change(
@@ -80,18 +85,21 @@ async def _change(
     ui.report("making a new revision", 62)
     changing = asyncio.ensure_future(apps.update(before, properties))
     changing.add_done_callback(lambda task: task.cancelled() or task.exception())  # a failure is seen in the revision
+
+    async def look() -> "ContainerApp | None":
+        is_done = changing.done()
+        now = await apps.app(before.name)
+        if now.active_revision != before.active_revision:
+            return now
+        if is_done:
+            changing.result()
+            # The same as the latest, which had failed and was ended: it is tried again.
+            await apps.activate(now.name, now.latest_revision)
+            return replace(now, active_revision=now.latest_revision)
+        return None
+
     try:
-        while True:
-            is_done = changing.done()
-            now = await apps.app(before.name)
-            if now.active_revision != before.active_revision:
-                return now
-            if is_done:
-                changing.result()
-                # The same as the latest, which had failed and was ended: it is tried again.
-                await apps.activate(now.name, now.latest_revision)
-                return replace(now, active_revision=now.latest_revision)
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return await poll(look, every=_LOOK_AGAIN)
     except HttpResponseError as error:
         raise RevisionFailed(before.name, "as it was", str(error.message)) from error
     finally:

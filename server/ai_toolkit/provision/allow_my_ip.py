@@ -4,21 +4,22 @@ import json
 import re
 from typing import Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.ui import Input, Ui
 from ai_toolkit.workspace.json_positions import members
-from ai_toolkit.workspace.workspace import Parameters, Workspace, write_atomically
+from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
 
 _NAME: Final = "allowedIpRanges"
 _PATTERN: Final = r"((25[0-5]|2[0-4]\d|1?\d?\d)(\.|(?=$|/))){4}(/(3[0-2]|[12]?\d))?"
 
 
-async def only_my_address(workspace: Workspace, ui: Ui) -> Parameters:
+async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
     """The parameters with the address, which cannot be known from here: the person types it.
 
     It is written to the parameters file, so that the next run keeps it; the rest of the file stays as it is.
     """
     question = Input(
-        "Provision Azure Container Apps for inference",
+        Title.PROVISION,
         "Your public IPv4 address or range, as the internet sees it. It cannot be known from here; "
         "your network's owner or a page that tells it knows",
         pattern=_PATTERN,
@@ -27,8 +28,8 @@ async def only_my_address(workspace: Workspace, ui: Ui) -> Parameters:
     )
     address = (await ui.input(question)).strip()
     if not re.fullmatch(_PATTERN, address):
-        return await only_my_address(workspace, ui)
-    path = workspace.parameters().path
+        return await only_my_address(given, ui)
+    path = given.path
     text = path.read_text(encoding="utf-8-sig")
     entry = json.dumps({"value": [address]})
     places = members(text)
@@ -41,4 +42,4 @@ async def only_my_address(workspace: Workspace, ui: Ui) -> Parameters:
         text = f'{text[:first]}\n    "{_NAME}": {entry}{comma}{text[first:]}'
     write_atomically(path, text)
     ui.announce(f"{path} now allows {address} only.")
-    return workspace.parameters()
+    return read_parameters(path)

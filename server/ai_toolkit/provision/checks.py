@@ -3,18 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ai_toolkit.azure.deployments import Refusal
+from ai_toolkit.azure.subscription_state import Provider, Quota
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
 from ai_toolkit.provision.gpu_profile import QUOTA_WORDS, Profile, quota_of
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.deployments import Refusal
-    from ai_toolkit.azure.subscription_state import Provider, Quota
 
 _POLICY: Final = "RequestDisallowedByPolicy"
 
@@ -47,11 +45,11 @@ class Facts:
 
     signed_in_to: str
     group_exists: bool
-    providers: "tuple[Provider, ...]"
+    providers: tuple[Provider, ...]
     forbidden: list[str] | None
     profile_types: frozenset[str] | None
-    quotas: "list[Quota] | None"
-    refusal: "Refusal | None"
+    quotas: list[Quota] | None
+    refusal: Refusal | None
     fit: Fit
 
 
@@ -83,7 +81,7 @@ def raise_failures(checks: Iterable[Check]) -> None:
         raise PreflightFailed(failed)
 
 
-def _providers(providers: "Iterable[Provider]") -> Check:
+def _providers(providers: Iterable[Provider]) -> Check:
     missing = [one.namespace for one in providers if not one.registered]
     name = "resource providers registered"
     if not missing:
@@ -104,7 +102,7 @@ def _rights(facts: Facts) -> Check:
     return Check(name, Outcome.PASS, "yes")
 
 
-def _location(providers: "Iterable[Provider]", location: str, existing: Existing) -> Check:
+def _location(providers: Iterable[Provider], location: str, existing: Existing) -> Check:
     name = "location"
     offered = {
         _plain(display)
@@ -134,7 +132,7 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
     return Check(name, Outcome.PASS, f"{profile.type} in {location}")
 
 
-def _quota(quotas: "list[Quota] | None", profile: Profile, existing: Existing) -> Check:
+def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
     name = "GPU quota left"
     quota = quota_of(profile, quotas)
     if quota is None:

@@ -14,12 +14,13 @@ from ai_toolkit.azure.resource_manager import (
     list_locations,
 )
 from ai_toolkit.azure.tenants import TenantSubscriptions, find_subscription, read_tenants
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
+from ai_toolkit.provision.request import NamedPlace, Place
 from ai_toolkit.provision.wizard import Wizard
 from ai_toolkit.ui import Choice, Input, Pick, Ui, confirm
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
-_TITLE: Final = "Provision Azure Container Apps for inference"
 _AZURE: Final = "azure"
 _SIGN_IN: Final = "sign-in"
 _NEW_GROUP: Final = "+"
@@ -40,16 +41,6 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to provision; `new` when the resource group is to be created."""
-
-    subscription: str
-    resource_group: str
-    location: str
-    new: bool
-
-
-@dataclass(frozen=True)
 class Chosen:
     """The place, the cloud that it is in, as seen in the subscription's tenant, and its resource manager."""
 
@@ -58,42 +49,22 @@ class Chosen:
     place: Place
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the workspace names already; `note` marks it in a list."""
-
-    subscription: str | None
-    resource_group: str | None
-    note: str
-
-    def mark(self, value: str, named: str | None) -> str:
-        return self.note if named is not None and value.lower() == named.lower() else ""
-
-
 @asynccontextmanager
-async def choose_target(ui: Ui, answers: Answers, workspace: Workspace) -> AsyncIterator[Chosen]:
+async def choose_target(ui: Ui, answers: Answers, named: NamedPlace) -> AsyncIterator[Chosen]:
     """The place to provision in, asked for as far as `answers` leave it open, and its cloud while the context lasts.
 
     Raises Dismissed, SignInNeeded, SubscriptionUnknown, SubscriptionDisabled, UsageError.
     """
     async with AsyncExitStack() as stack:
         wizard = Wizard(ui)
-        questions = _Questions(ui, wizard, answers, _named_by(workspace), stack)
+        questions = _Questions(ui, wizard, answers, named, stack)
         yield await wizard.run(questions.ask)
-
-
-def _named_by(workspace: Workspace) -> _Known:
-    target = workspace.target_or_none()
-    if target is not None:
-        return _Known(target.subscription, target.resource_group, "current")
-    tuned = workspace.finetuning()
-    return _Known(tuned.get("SUBSCRIPTION_ID"), tuned.get("RESOURCE_GROUP_NAME"), "of fine-tuning")
 
 
 class _Questions:
     """The questions in their order; what was looked up is kept, because Back asks some of them again."""
 
-    def __init__(self, ui: Ui, wizard: Wizard, answers: Answers, known: _Known, stack: AsyncExitStack) -> None:
+    def __init__(self, ui: Ui, wizard: Wizard, answers: Answers, known: NamedPlace, stack: AsyncExitStack) -> None:
         self._ui = ui
         self._wizard = wizard
         self._answers = answers
@@ -123,7 +94,9 @@ class _Questions:
         local = Choice(LOCAL_SUBSCRIPTION, "This computer (local cloud, no Azure subscription needed)", here)
         named = f"{self._known.note}: {current}" if current and not here else ""
         azure = Choice(_AZURE, "An Azure subscription…", named)
-        question = Pick(_TITLE, "Where should the model run?", (local, azure), option="--local or --subscription")
+        question = Pick(
+            Title.PROVISION, "Where should the model run?", (local, azure), option="--local or --subscription"
+        )
         return await self._wizard.pick(question, following=2)
 
     async def _local(self) -> Chosen:
@@ -187,7 +160,7 @@ class _Questions:
         ]
         items += [_unreadable(one) for one in tenants if not one.subscriptions]
         placeholder = f"Choose a tenant. {self._told}"
-        return Pick(_TITLE, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
+        return Pick(Title.PROVISION, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
 
     def _subscription_question(
         self, cloud: Cloud, tenant: TenantSubscriptions | None, others: list[TenantSubscriptions], problem: str | None
@@ -208,7 +181,7 @@ class _Questions:
             items.append(Choice("problem", "This account sees no subscription", disabled=True))
         items += [_unreadable(one) for one in others if not one.subscriptions]
         placeholder = f"Choose a subscription. {self._told}" if problem is None else "Sign in to choose a subscription"
-        return Pick(_TITLE, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
+        return Pick(Title.PROVISION, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
 
     async def _group(self, cloud: Cloud, manager: ResourceManager, subscription: str) -> Place:
         name = self._answers.resource_group or await self._pick_group(manager, subscription)
@@ -237,11 +210,13 @@ class _Questions:
         new = Choice(_NEW_GROUP, "Create new resource group…")
         first = 1 if items and marks[items[0].id] else 0
         shown = (*items[:first], new, *items[first:])
-        return await self._wizard.pick(Pick(_TITLE, "Choose a resource group", shown, option="--resource-group"))
+        return await self._wizard.pick(
+            Pick(Title.PROVISION, "Choose a resource group", shown, option="--resource-group")
+        )
 
     async def _new_name(self) -> str:
         question = Input(
-            _TITLE,
+            Title.PROVISION,
             "Name of the new resource group",
             option="--resource-group",
             pattern=_GROUP_PATTERN,
@@ -271,7 +246,7 @@ class _Questions:
             Choice(name, label, _note(name, self._known.mark(name, named)))
             for name, label in sorted(known.items(), key=lambda one: (one[0] != named, one[1]))
         )
-        return await self._wizard.pick(Pick(_TITLE, "Choose a location", items, option="--location"))
+        return await self._wizard.pick(Pick(Title.PROVISION, "Choose a location", items, option="--location"))
 
     async def _cloud(self, subscription: str) -> Cloud:
         if subscription not in self._clouds:

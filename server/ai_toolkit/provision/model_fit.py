@@ -6,12 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, Workspace
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"
@@ -22,6 +20,7 @@ _HEADER_LIMIT_BYTES: Final = 100_000_000
 _ROOM: Final = 0.9
 """The part of the GPU's memory that weights may take: the rest is the conversation's."""
 _NF4_PART: Final = 0.3
+_NO_PICKLE: Final = "Save the adapter as safetensors: pickle files are not served."
 
 
 @dataclass(frozen=True)
@@ -33,33 +32,61 @@ class Fit:
     advice: str = ""
 
 
-def fit_here(workspace: Workspace, gpu_gb: int | None) -> Fit | None:
-    """How the files of the workspace fit; None when there is no adapter and no base model here."""
-    adapters = sorted(path.parent for path in (workspace.folder / ADAPTERS).rglob(_CONFIG))
-    bases = sorted(path.parent for path in (workspace.folder / BASE_MODELS).rglob("config.json"))
+@dataclass(frozen=True)
+class ModelsHere:
+    """The adapter and the base model among a workspace's files.
+
+    `verdict` is what the files tell without a GPU, None where it depends on one: then `name` and `what` are for people,
+    and `size_gb` are the base's weights as they will be loaded.
+    """
+
+    verdict: Fit | None
+    name: str = ""
+    what: str = ""
+    size_gb: float = 0
+
+    def onto_gpu(self, gpu_gb: int | None) -> Fit:
+        """How they fit onto a GPU of that memory; None for a GPU whose memory is not known."""
+        if self.verdict is not None:
+            return self.verdict
+        if gpu_gb is None:
+            return Fit(True, f"{self.what}; the memory of this profile's GPU is not known.")
+        room = f"{self.size_gb:.1f} GB of weights, {gpu_gb} GB on the GPU"
+        if self.size_gb > gpu_gb:
+            advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
+            return Fit(False, f"{self.name} is too large: {room}.", advice)
+        if self.size_gb > gpu_gb * _ROOM:
+            said = f"{self.what}, but the GPU has little memory left for conversations: {room}."
+            return Fit(None, said, "A long conversation may run out of memory.")
+        return Fit(True, f"{self.what}: {room}.")
+
+
+def models_here(folder: Path) -> ModelsHere | None:
+    """What the workspace's files hold; None when there is no adapter and no base model."""
+    adapters = sorted(path.parent for path in (folder / ADAPTERS).rglob(_CONFIG))
+    bases = sorted(path.parent for path in (folder / BASE_MODELS).rglob("config.json"))
     if not adapters and not bases:
         return None
     base = bases[0] if len(bases) == 1 else None
     for adapter in adapters:
         config = _read_json(adapter / _CONFIG)
         named = str((config or {}).get("base_model_name_or_path") or "")
-        name = adapter.relative_to(workspace.folder).as_posix()
+        name = adapter.relative_to(folder).as_posix()
         if config is None:
-            return Fit(False, f"{name}/{_CONFIG} is not a JSON object.", "Fine-tune again, or restore the file.")
+            return _wrong(f"{name}/{_CONFIG} is not a JSON object.", "Fine-tune again, or restore the file.")
         if not (adapter / _WEIGHTS).is_file():
-            return Fit(
-                False, f"{name} has no {_WEIGHTS}.", "Save the adapter as safetensors: pickle files are not served."
-            )
-        base = next((one for one in bases if named.rstrip("/").endswith(_id_of(workspace, one))), base)
+            return _wrong(f"{name} has no {_WEIGHTS}.", _NO_PICKLE)
+        base = next((one for one in bases if named.rstrip("/").endswith(_id_of(folder, one))), base)
         if base is not None and (problem := _shape_problem(adapter / _WEIGHTS, base)):
             advice = f"It names {named or 'no base model'}; put that below {BASE_MODELS}/, or use another adapter."
-            return Fit(False, f"{name} does not fit {_id_of(workspace, base)}: {problem}.", advice)
+            return _wrong(f"{name} does not fit {_id_of(folder, base)}: {problem}.", advice)
     if base is None:
-        return Fit(None, "The base model is not among the files here, so its size and layers are not known.")
-    return _onto_gpu(workspace, base, gpu_gb, with_adapter=bool(adapters))
+        says = "The base model is not among the files here, so its size and layers are not known."
+        return ModelsHere(Fit(None, says))
+    return _sized(folder, base, with_adapter=bool(adapters))
 
 
-async def fit_on_share(share: "FileShare") -> Fit:
+async def fit_on_share(share: FileShare) -> Fit:
     """What the share tells, looked up where fine-tuning leaves an adapter."""
     contents = await asyncio.gather(*(share.read(folder / _CONFIG) for folder in _USUAL))
     found = [(folder, content) for folder, content in zip(_USUAL, contents, strict=True) if content is not None]
@@ -75,30 +102,25 @@ async def fit_on_share(share: "FileShare") -> Fit:
         return Fit(None, f"The share has {folder}, trained on {named}, which is no name below {BASE_MODELS}/.")
     names, there = await asyncio.gather(share.list_directory(folder), share.list_directory(base))
     if _WEIGHTS not in names:
-        advice = "Save the adapter as safetensors: pickle files are not served."
-        return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", advice)
+        return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", _NO_PICKLE)
     where = "which is there too" if there else f"which is not below {BASE_MODELS}/ there; it would be downloaded"
     return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
 
 
-def _onto_gpu(workspace: Workspace, base: Path, gpu_gb: int | None, *, with_adapter: bool) -> Fit:
-    settings = _settings(workspace)
+def _wrong(says: str, advice: str) -> ModelsHere:
+    return ModelsHere(Fit(False, says, advice))
+
+
+def _sized(folder: Path, base: Path, *, with_adapter: bool) -> ModelsHere:
+    settings = _settings(folder)
     kept_whole = settings.get("dtype") in {"float32", "float64"}
     size = sum(_loaded_bytes(file, kept_whole=kept_whole) for file in base.glob("*.safetensors")) / 1e9
-    name = _id_of(workspace, base)
+    name = _id_of(folder, base)
     what = f"{name} and its adapter fit together" if with_adapter else f"{name} has no adapter here"
     if not size:
-        return Fit(None, f"{what}; {name} has no safetensors file, so its size is not known.")
-    if gpu_gb is None:
-        return Fit(True, f"{what}; the memory of this profile's GPU is not known.")
-    needed = size * (_NF4_PART if settings.get("quantization", "none") != "none" else 1)
-    room = f"{needed:.1f} GB of weights, {gpu_gb} GB on the GPU"
-    if needed > gpu_gb:
-        advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
-        return Fit(False, f"{name} is too large: {room}.", advice)
-    if needed > gpu_gb * _ROOM:
-        return Fit(None, f"{what}, hardly onto the GPU: {room}.", "A long conversation may run out of memory.")
-    return Fit(True, f"{what}: {room}.")
+        return ModelsHere(Fit(None, f"{what}; {name} has no safetensors file, so its size is not known."))
+    part = _NF4_PART if settings.get("quantization", "none") != "none" else 1
+    return ModelsHere(None, name, what, size * part)
 
 
 def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
@@ -110,9 +132,9 @@ def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
     return sum(size // 2 if kind == "F32" and not kept_whole else size for kind, size in sizes)
 
 
-def _settings(workspace: Workspace) -> Mapping[str, Any]:
+def _settings(folder: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads((workspace.folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
+        return tomllib.loads((folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
@@ -154,8 +176,8 @@ def _header(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
     return found if whole else None
 
 
-def _id_of(workspace: Workspace, base: Path) -> str:
-    return base.relative_to(workspace.folder / BASE_MODELS).as_posix()
+def _id_of(folder: Path, base: Path) -> str:
+    return base.relative_to(folder / BASE_MODELS).as_posix()
 
 
 def _read_json(path: Path) -> Mapping[str, Any] | None:

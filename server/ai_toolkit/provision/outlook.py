@@ -2,20 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
+from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.provision.checks import Check, Facts, preflight
 from ai_toolkit.provision.gpu_profile import SERVERLESS
-from ai_toolkit.provision.model_fit import Fit, fit_here, fit_on_share
+from ai_toolkit.provision.model_fit import Fit, ModelsHere, fit_on_share
 from ai_toolkit.provision.plan import Plan
-from ai_toolkit.provision.preview import FORESEEN, NEW_GROUP, Preview
-from ai_toolkit.provision.request import Site
+from ai_toolkit.provision.preview import Basis, Preview
+from ai_toolkit.provision.request import Site, Wanted
 from ai_toolkit.provision.survey import Found
 from ai_toolkit.workspace.template import Template
-from ai_toolkit.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.deployments import Change
 
 
 @dataclass(frozen=True)
@@ -26,23 +23,20 @@ class Outlook:
     preview: Preview
 
 
-async def check_and_preview(site: Site, workspace: Workspace, template: Template, plan: Plan, found: Found) -> Outlook:
+async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found) -> Outlook:
     """Every check and what Azure foresees, asked at the same time; changes nothing."""
-    from ai_toolkit.azure.deployments import Change, Refusal  # noqa: PLC0415  (loads the Azure SDK)
-
-    place, location = site.place, str(plan.settings.value("location"))
+    template, place, location = wanted.template, site.place, str(plan.settings.value("location"))
     async with asyncio.TaskGroup() as tasks:
         profiles = tasks.create_task(site.state.profile_types(location))
         quotas = tasks.create_task(site.state.quotas(location))
-        fit = tasks.create_task(_fit(site, workspace, plan))
+        fit = tasks.create_task(_fit(site, wanted.models, plan))
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
     changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
-    heading = NEW_GROUP if place.new else FORESEEN
+    basis, problem = Basis.TEMPLATE if place.new else Basis.AZURE, ""
     if isinstance(changes, Refusal):  # what-if only informs: whether Azure takes the deployment, validation says
-        heading = f"No preview: Azure does not tell what would change: {changes.message} ({changes.code})."
-        changes = []
+        basis, problem, changes = Basis.NOTHING, f"{changes.message} ({changes.code})", []
     facts = Facts(
         signed_in_to=f"subscription {place.subscription}, resource group {place.resource_group}",
         group_exists=not place.new,
@@ -55,16 +49,15 @@ async def check_and_preview(site: Site, workspace: Workspace, template: Template
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, changes), heading),
+        preview=Preview.of(_with_profile(site, plan, changes), basis, problem),
     )
 
 
-async def _fit(site: Site, workspace: Workspace, plan: Plan) -> Fit:
-    from ai_toolkit.azure.file_share import FileShare  # noqa: PLC0415  (loads the Azure SDK)
-
-    here = await asyncio.to_thread(fit_here, workspace, SERVERLESS.get(plan.profile.type) if plan.profile else None)
-    if here is not None or not plan.existing.file_share:
-        return here or Fit(None, "There is no adapter and no base model here yet.")
+async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:
+    if models is not None:
+        return models.onto_gpu(SERVERLESS.get(plan.profile.type) if plan.profile else None)
+    if not plan.existing.file_share:
+        return Fit(None, "There is no adapter and no base model here yet.")
     account = plan.existing.account
     if account is None or not account.shared_key or not account.file_endpoint:
         return Fit(None, "The share cannot be read without the account's key.")
@@ -92,10 +85,8 @@ def _created(site: Site, template: Template, plan: Plan) -> list[str]:
     ]
 
 
-def _with_profile(site: Site, plan: Plan, changes: "list[Change]") -> "list[Change]":
+def _with_profile(site: Site, plan: Plan, changes: list[Change]) -> list[Change]:
     """The changes, and the profile that an existing environment gets before the deployment."""
-    from ai_toolkit.azure.deployments import Change, PropertyChange  # noqa: PLC0415  (loads the Azure SDK)
-
     if plan.profile is None or not plan.profile.missing or plan.existing.environment is None:
         return changes
     environment = f"{site.group_id}/providers/Microsoft.App/managedEnvironments/{plan.existing.environment.name}"

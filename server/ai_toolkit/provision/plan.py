@@ -3,17 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
+from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.provision.gpu_profile import Profile, choose_profile
 from ai_toolkit.provision.request import Site, Wanted
-from ai_toolkit.provision.settings import DEFAULT, Settings, check_names, settle, values_of
+from ai_toolkit.provision.settings import Setting, Settings, Source, check_names, choose_settings, values_of
 from ai_toolkit.provision.survey import PREFIX, Existing, Found, look_at_existing
 from ai_toolkit.workspace.template import Template
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.deployments import Deployment
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Plan:
     settings: Settings
     existing: Existing
     profile: Profile | None
-    earlier: "Deployment | None"
+    earlier: Deployment | None
     """The last deployment of that name, when there was one."""
 
 
@@ -34,7 +32,7 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     place, template, fine_tuning = site.place, wanted.template, wanted.fine_tuning
     job_name, job = found.job
     elsewhere = fine_tuning.elsewhere(place.subscription, place.resource_group)
-    settings = settle(
+    settings = choose_settings(
         template,
         wanted.given,
         (job_name, values_of(job)),
@@ -44,17 +42,15 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     check_names(settings)
     existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found.resources, settings)
     environment = existing.environment
-    if environment is not None and settings.by_name["location"].origin == DEFAULT:
-        settings = settings.with_values({"location": (environment.location, f"where {environment.name} is")})
+    if environment is not None and settings.by_name["location"].source is Source.DEFAULT:
+        beside = Setting(environment.location, Source.ENVIRONMENT, f"where {environment.name} is")
+        settings = settings.with_settings({"location": beside})
     profile = None
     if template.ours:
         profile = choose_profile(settings, environment)
-        origin = {name: settings.by_name[name].origin for name in ("workloadProfileName", "workloadProfileType")}
-        settings = settings.with_values(
-            {
-                "workloadProfileName": (profile.name, origin["workloadProfileName"]),
-                "workloadProfileType": (profile.type, origin["workloadProfileType"]),
-            }
+        chosen = {"workloadProfileName": profile.name, "workloadProfileType": profile.type}
+        settings = settings.with_settings(
+            {name: replace(settings.by_name[name], value=value) for name, value in chosen.items()}
         )
     values = settings.to_send(template)
     content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
@@ -64,7 +60,7 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
 
 
-async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> "Deployment | None":
+async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> Deployment | None:
     """The last deployment, when it succeeded, was this one, and what it made is still there."""
     if not found.history or found.history[0].name != plan.name:
         return None

@@ -4,53 +4,66 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum, StrEnum
+from typing import Any, Final
 
+from ai_toolkit.azure.deployments import Change, PropertyChange
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.ui import Choice, Pick, Ui
 
-if TYPE_CHECKING:
-    from ai_toolkit.azure.deployments import Change, PropertyChange
-
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
-_TITLE: Final = "Provision Azure Container Apps for inference"
-_PROVISION: Final = "provision"
 _DETAILS: Final = "details"
-ONLY_ME: Final = "only-my-address"
 _SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
 _SHOWN: Final = 80
-FORESEEN: Final = "Preview (what Azure foresees; it may name changes that will not be):"
-NEW_GROUP: Final = (
-    "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
-)
+
+
+class Basis(Enum):
+    """What a preview rests on; the value is its heading."""
+
+    AZURE = "Preview (what Azure foresees; it may name changes that will not be):"
+    TEMPLATE = "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
+    NOTHING = "No preview: Azure does not tell what would change"
+
+
+class Answer(StrEnum):
+    """What a person says to a preview."""
+
+    PROVISION = "provision"
+    ONLY_MY_ADDRESS = "only-my-address"
 
 
 @dataclass(frozen=True)
 class Preview:
     """The resources that would be created, changed, left as they are, and those that are not of the template."""
 
-    create: "tuple[Change, ...]"
-    modify: "tuple[Change, ...]"
-    no_change: "tuple[Change, ...]"
-    ignore: "tuple[Change, ...]"
-    heading: str
-    """Whose word it is."""
+    create: tuple[Change, ...]
+    modify: tuple[Change, ...]
+    no_change: tuple[Change, ...]
+    ignore: tuple[Change, ...]
+    basis: Basis
+    problem: str = ""
+    """Why Azure does not tell, where the preview rests on nothing."""
 
     @property
     def unknown(self) -> bool:
         """Whether nobody could tell what would change."""
-        return self.heading not in {FORESEEN, NEW_GROUP}
+        return self.basis is Basis.NOTHING
+
+    @property
+    def heading(self) -> str:
+        return f"{self.basis.value}: {self.problem}." if self.unknown else self.basis.value
 
     def may_change(self, resource: str) -> bool:
         """Whether the existing resource (`type/name`) is foreseen to change, or nobody could tell."""
         return self.unknown or any(one.id.lower().endswith(f"/{resource.lower()}") for one in self.modify)
 
     @classmethod
-    def of(cls, changes: "Iterable[Change]", heading: str = FORESEEN) -> "Preview":
+    def of(cls, changes: Iterable[Change], basis: Basis, problem: str = "") -> "Preview":
         """Sorted by what happens; what Azure cannot foresee (Deploy, Unsupported) counts as a change."""
         found = sorted(changes, key=lambda one: one.id.lower())
 
-        def kind(*kinds: str) -> "tuple[Change, ...]":
+        def kind(*kinds: str) -> tuple[Change, ...]:
             return tuple(one for one in found if one.kind in kinds)
 
         return cls(
@@ -58,7 +71,8 @@ class Preview:
             modify=tuple(one for one in found if one.kind not in {"Create", "NoChange", "NoEffect", "Ignore"}),
             no_change=kind("NoChange", "NoEffect"),
             ignore=kind("Ignore"),
-            heading=heading,
+            basis=basis,
+            problem=problem,
         )
 
     def as_json(self) -> dict[str, list[str]]:
@@ -109,20 +123,20 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool) -> list[str]
     ]
 
 
-async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> str:
-    """`provision` or `only-my-address`; shows the details as often as it is asked for. Raises Dismissed."""
-    items = [Choice(_PROVISION, "Provision", _summary(preview)), Choice(_DETAILS, "Show details")]
+async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> Answer:
+    """What the person answers; shows the details as often as it is asked for. Raises Dismissed."""
+    items = [Choice(Answer.PROVISION, "Provision", _summary(preview)), Choice(_DETAILS, "Show details")]
     if offer_only_me:
         note = "else every address may reach the endpoint, with the key"
-        items.append(Choice(ONLY_ME, "Allow only my address…", note))
+        items.append(Choice(Answer.ONLY_MY_ADDRESS, "Allow only my address…", note))
     items.append(Choice("cancel", "Cancel"))
-    question = Pick(_TITLE, "Provision as the preview in the output says?", tuple(items), option="--yes")
+    question = Pick(Title.PROVISION, "Provision as the preview in the output says?", tuple(items), option="--yes")
     while (answer := await ui.pick(question)) == _DETAILS:
         for line in preview.tree(details=True):
             ui.announce(line)
-    if answer not in {_PROVISION, ONLY_ME}:
+    if answer == "cancel":
         raise Dismissed
-    return answer
+    return Answer(answer)
 
 
 def _summary(preview: Preview) -> str:
@@ -136,7 +150,7 @@ def _short(resource_id: str) -> str:
     return resource_id.rpartition("/providers/")[2] or resource_id
 
 
-def _property(change: "PropertyChange") -> str:
+def _property(change: PropertyChange) -> str:
     if _SECRET.search(change.path):
         return f"{change.path}: (not shown)"
     if change.kind == "Create":

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ai_toolkit.azure.deployments import Operation
 from ai_toolkit.ui import Ui
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.deployments import Operation
 
 _WORDS: Final[Mapping[str, str]] = {"Succeeded": "done", "Failed": "failed", "Canceled": "cancelled"}
 _FIRST_PERCENT, _LAST_PERCENT = 5, 95
@@ -33,7 +31,7 @@ class ResourceProgress:
         for name in self._queued.values():
             ui.announce(f"    queued   {name}")
 
-    def observe(self, operations: "list[Operation]") -> None:
+    def observe(self, operations: list[Operation]) -> None:
         """Takes in what the deployment does now."""
         now = self._clock()
         for operation in operations:

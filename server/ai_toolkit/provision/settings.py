@@ -4,27 +4,36 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import Any, Final
 
+from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import FineTuning
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Parameters
 
-if TYPE_CHECKING:
-    from ai_toolkit.azure.fine_tuning_job import FineTuningJob
-
-DEFAULT: Final = "default"
 _SHOWN: Final = 100
+
+
+class Source(Enum):
+    """What gave a parameter its value, the strongest first."""
+
+    FILE = "the parameters file"
+    FINE_TUNING_JOB = "the live fine-tuning job"
+    FINE_TUNING_FILES = "what fine-tuning left in the workspace"
+    ENVIRONMENT = "an existing managed environment"
+    DEFAULT = "the template's default"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A parameter's value and its origin in words."""
+    """A parameter's value, what gave it, and that for a person."""
 
     value: Any
-    origin: str
+    source: Source
+    origin: str = "default"
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,8 @@ class Settings:
         """The six resource names."""
         return {name: str(self.value(name)) for name in parameter_rules.DEFAULT_PREFIXES}
 
-    def with_values(self, values: Mapping[str, tuple[Any, str]]) -> "Settings":
-        """The same with some values, each with its origin, in place of what was there."""
-        changed = {name: Setting(value, origin) for name, (value, origin) in values.items()}
+    def with_settings(self, changed: Mapping[str, Setting]) -> "Settings":
+        """The same with some settings in place of what was there."""
         return Settings(self.given, {**self.by_name, **changed})
 
     def to_send(self, template: Template) -> dict[str, Any]:
@@ -54,7 +62,9 @@ class Settings:
             name: setting.value
             for name, setting in self.by_name.items()
             if name in template.parameters
-            and (template.ours or setting.origin != DEFAULT or "defaultValue" not in template.parameters[name])
+            and (
+                template.ours or setting.source is not Source.DEFAULT or "defaultValue" not in template.parameters[name]
+            )
         }
 
     def in_words(self, template: Template) -> list[str]:
@@ -70,7 +80,7 @@ class Settings:
         return lines
 
 
-def settle(
+def choose_settings(
     template: Template,
     given: Parameters,
     job: tuple[str, Mapping[str, str]],
@@ -89,15 +99,13 @@ def settle(
         if "defaultValue" in declaration and not _is_expression(declaration["defaultValue"])
     }
     defaults |= {**resource_names({}, group_id), "location": location}
-    sources: list[tuple[Mapping[str, Any], str]] = [
-        (given.values, given.path.name),
-        (job[1], f"fine-tuning job {job[0]}"),
-    ]
-    found: dict[str, Setting] = {name: Setting(value, DEFAULT) for name, value in defaults.items()}
-    if fine_tuning is not None:
-        found |= {name: Setting(value, origin) for name, (value, origin) in fine_tuning.values.items()}
-    for values, origin in reversed(sources):
-        found |= {name: Setting(value, origin) for name, value in values.items()}
+    found = {name: Setting(value, Source.DEFAULT) for name, value in defaults.items()}
+    for name, (value, file) in (fine_tuning.values if fine_tuning is not None else {}).items():
+        found[name] = Setting(value, Source.FINE_TUNING_FILES, file)
+    found |= {
+        name: Setting(value, Source.FINE_TUNING_JOB, f"fine-tuning job {job[0]}") for name, value in job[1].items()
+    }
+    found |= {name: Setting(value, Source.FILE, given.path.name) for name, value in given.values.items()}
     return Settings(given, found)
 
 
@@ -120,7 +128,7 @@ def resource_names(values: Mapping[str, Any], group_id: str) -> dict[str, str]:
     return {name: str(values.get(name) or prefix + suffix) for name, prefix in parameter_rules.DEFAULT_PREFIXES.items()}
 
 
-def values_of(job: "FineTuningJob | None") -> Mapping[str, str]:
+def values_of(job: FineTuningJob | None) -> Mapping[str, str]:
     """Parameter -> name of the job's resource of that kind; only what was found."""
     if job is None:
         return {}

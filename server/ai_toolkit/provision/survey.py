@@ -2,19 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ai_toolkit.azure.connect import Cloud
+from ai_toolkit.azure.container_apps import ManagedEnvironment
+from ai_toolkit.azure.deployments import Deployment
+from ai_toolkit.azure.fine_tuning_job import FineTuningJob, fine_tuning_job
+from ai_toolkit.azure.resource_manager import Resource
+from ai_toolkit.azure.storage import StorageAccount
+from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.provision.request import Site, Wanted
 from ai_toolkit.provision.settings import Settings
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ManagedEnvironment
-    from ai_toolkit.azure.deployments import Deployment
-    from ai_toolkit.azure.fine_tuning_job import FineTuningJob
-    from ai_toolkit.azure.resource_manager import Resource
-    from ai_toolkit.azure.storage import StorageAccount
-    from ai_toolkit.azure.subscription_state import Provider
 
 PREFIX: Final = "ai-toolkit-inference-"
 """What the names of our deployments begin with."""
@@ -36,14 +34,14 @@ _TYPE_NAMES: Final = {
 class Found:
     """What was there at the first look; `job` is the live fine-tuning job's name with its resources."""
 
-    resources: "list[Resource]"
-    history: "list[Deployment]"
-    providers: "tuple[Provider, ...]"
+    resources: list[Resource]
+    history: list[Deployment]
+    providers: tuple[Provider, ...]
     forbidden: list[str] | None
-    job: "tuple[str, FineTuningJob | None]"
+    job: tuple[str, FineTuningJob | None]
 
     @property
-    def active(self) -> "Deployment | None":
+    def active(self) -> Deployment | None:
         """A deployment of ours that runs now."""
         return next((one for one in self.history if one.active), None)
 
@@ -54,8 +52,6 @@ class Found:
 
 async def look(site: Site, wanted: Wanted) -> Found:
     """Asks everything that needs no other answer first, at the same time."""
-    from ai_toolkit.azure.fine_tuning_job import fine_tuning_job  # noqa: PLC0415  (loads the Azure SDK)
-
     place, fine_tuning = site.place, wanted.fine_tuning
     here = not fine_tuning.elsewhere(place.subscription, place.resource_group)
     async with asyncio.TaskGroup() as tasks:
@@ -80,11 +76,11 @@ async def look(site: Site, wanted: Wanted) -> Found:
 class Existing:
     """Which of the named resources are there; `key` is the endpoint's, `name_problem` why an account cannot be made."""
 
-    account: "StorageAccount | None"
+    account: StorageAccount | None
     name_problem: str
     file_share: bool
     log_analytics: bool
-    environment: "ManagedEnvironment | None"
+    environment: ManagedEnvironment | None
     environment_storage: bool
     app: bool
     app_environment: str
@@ -108,7 +104,7 @@ class Existing:
 
 
 async def look_at_existing(
-    cloud: Cloud, subscription: str, group: str, found: "list[Resource]", settings: Settings
+    cloud: Cloud, subscription: str, group: str, found: list[Resource], settings: Settings
 ) -> Existing:
     """Asks for every named resource at the same time. Raises ValueImpossible for a storage definition that is taken."""
     names = settings.names
@@ -144,7 +140,7 @@ async def look_at_existing(
     )
 
 
-def _has_definition(environment: "ManagedEnvironment", settings: Settings) -> bool:
+def _has_definition(environment: ManagedEnvironment, settings: Settings) -> bool:
     """Whether the environment has the named storage definition, and it names our share."""
     name = settings.value("acaEnvironmentStorageName")
     named = environment.storages.get(name)

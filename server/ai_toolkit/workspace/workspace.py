@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
 from ai_toolkit.workspace.json_positions import members
 
@@ -115,6 +116,10 @@ class Workspace:
         named = {name: value for name, value in values.items() if isinstance(value, str) and value}
         return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
 
+    def named_target(self) -> Target:
+        """The target, its endpoint empty where the file names everything else. Raises as `target` does."""
+        return self.target_without_endpoint() or self.target()
+
     def target_or_none(self) -> Target | None:
         """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
         if not self.target_path.exists():
@@ -141,7 +146,7 @@ class Workspace:
         other = self.folder / "infra" / "inference.parameters.json"
         path = usual if usual.exists() or not other.exists() else other
         if not path.exists():
-            raise FileMissing(path, _INIT_FIRST)
+            raise FileMissing(path, INIT_FIRST)
         warnings = (f"{other} is not read, because {usual} exists too.",) if path == usual and other.exists() else ()
         return replace(read_parameters(path), warnings=warnings)
 
@@ -162,10 +167,8 @@ def read_parameters(path: Path) -> Parameters:
     return Parameters(path, values, places=places)
 
 
-_INIT_FIRST: Final = "Run aitk init (Create inference project) to add the infra and inference folders."
-_PROVISION_FIRST: Final = (
-    "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), or write the six names by hand."
-)
+INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
+_PROVISION_FIRST: Final = f"Run {PREFIX}{Title.PROVISION} (aitk provision), or write the six names by hand."
 
 
 def write_atomically(path: Path, text: str) -> None:

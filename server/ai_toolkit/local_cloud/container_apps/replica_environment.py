@@ -55,7 +55,7 @@ class ReplicaEnvironments:
         """Whether a replica with these requirements starts without downloading packages."""
         if self._named or all(importlib.util.find_spec(package) for package in self._app_packages):
             return True
-        return (self._folder / _requirements_key(_read(requirements)) / "complete").exists()
+        return (self._folder / _requirements_key(requirements) / "complete").exists()
 
     async def _named_binaries(self, named: str) -> Path:
         """A folder of links to an interpreter that the user named."""
@@ -90,16 +90,18 @@ class ReplicaEnvironments:
 
     async def _with_requirements(self, requirements: Path | None, say: Callable[[str], None]) -> Path:
         text = await asyncio.to_thread(_read, requirements)
-        key = _requirements_key(text)
+        key = _requirements_key(requirements)
         async with self._making(key) as (final, building):
             if building is not None:
                 say("Making a Python environment for replicas.")
                 await _make_environment(building, with_pip=True)
                 if text:
                     say(f"Installing {requirements}; this happens once for these requirements.")
+                    constraints = building / "constraints.txt"
+                    constraints.write_text("\n".join(_locked(requirements)), encoding="utf-8")
                     await _run(
                         [str(building / "bin" / "python3"), "-m", "pip", "install", "--disable-pip-version-check",
-                         "--requirement", str(requirements)],
+                         "--requirement", str(requirements), "--constraint", str(constraints)],
                         say,
                     )  # fmt: skip
         return final / "bin"
@@ -179,8 +181,21 @@ _NETWORK_VARIABLES = (
 )  # fmt: skip
 
 
-def _requirements_key(text: str) -> str:
-    return _key("own", text, platform.python_version())
+def _requirements_key(requirements: Path | None) -> str:
+    return _key("own", _read(requirements), *_locked(requirements), platform.python_version())
+
+
+def _locked(requirements: Path | None) -> list[str]:
+    """The versions of requirements.lock beside it; none where that was made for other requirements.
+
+    Without the hashes, which are those of one system's wheels.
+    """
+    if requirements is None or not requirements.is_file():
+        return []
+    lock = _read(requirements.with_suffix(".lock"))
+    if hashlib.sha256(requirements.read_bytes()).hexdigest() not in lock:
+        return []
+    return [line.partition(" --hash=")[0] for line in lock.splitlines() if line and not line.startswith("#")]
 
 
 def _key(*parts: str) -> str:

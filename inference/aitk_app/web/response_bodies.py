@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from access import openai_error
-from engine.generation import EngineError
+from aitk_app.engine.generation import EngineError
+from aitk_app.web.access import openai_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from fastapi import Request
 
-    from engine.generation import Generation
-    from engine.sampling import TokenLogprob
+    from aitk_app.engine.generation import Generation
+    from aitk_app.engine.sampling import TokenLogprob
 
 RETRY_SECONDS = 2
 

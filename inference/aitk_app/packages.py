@@ -30,6 +30,8 @@ REQUIREMENTS = "requirements.txt"
 # What requirements.txt means in the end, with hashes; left aside when requirements.txt was changed since.
 LOCK = "requirements.lock"
 _PIN = re.compile(r"([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.+*!_-]+)")
+_FOR_PYTHON = re.compile(r"\bpython (\d+\.\d+)\b")  # in the lock's head, once for each Python
+_FOR_SYSTEM = ("Linux", "x86_64")  # whose wheels' hashes the lock has
 _SINCE = re.compile(r"; *python_version *>= *'(\d+)\.(\d+)'")  # the only marker that the lock has
 _PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
 
@@ -38,16 +40,25 @@ class PackagesError(Exception):
     """The packages cannot be had; the message says what to do."""
 
 
-def prepare_packages(code: Path, share: Path, target: Path, report: Callable[[str], None]) -> Path | None:
+def prepare_packages(
+    code: Path,
+    share: Path,
+    target: Path,
+    report: Callable[[str], None],
+    warn: Callable[[str], None] = lambda _: None,
+) -> Path | None:
     """The folder that must come first on Python's path; None when the image has everything.
 
-    `code` holds requirements.txt. Raises `PackagesError`.
+    `code` holds requirements.txt. `warn` hears why packages do not come from the lock. Raises `PackagesError`.
     """
     asked = list(_lines(code / REQUIREMENTS))
     _check_torch(asked)
     if not any(_is_missing(line) for line in asked):
         return None
-    locked = lock_lines(code)
+    aside = lock_left_aside(code)
+    if aside:
+        warn(f"The packages are not the ones of inference/{LOCK}: {aside}")
+    locked = [] if aside else lock_lines(code)
     missing = [line for line in locked or asked if _is_missing(line)]
     names = ", ".join(line.split()[0] for line in missing)
     system = f"{platform.python_version()} {platform.system()} {platform.machine()}"
@@ -70,17 +81,26 @@ def prepare_packages(code: Path, share: Path, target: Path, report: Callable[[st
 
 
 def lock_lines(code: Path) -> list[str]:
-    """The lock's lines for this Python, hashes included; none where it was made for other requirements."""
+    """The lock's lines for this Python, hashes included; none where it is left aside."""
+    return [] if lock_left_aside(code) else [line for line in _lines(code / LOCK) if _is_for_this_python(line)]
+
+
+def lock_left_aside(code: Path) -> str | None:
+    """Why the lock cannot be used here, and what to do about it; None where it can."""
     lock, requirements = code / LOCK, code / REQUIREMENTS
-    if not lock.is_file() or not requirements.is_file():
-        return []
-    text = lock.read_text("utf-8")
-    if f"requirements.txt {hashlib.sha256(requirements.read_bytes()).hexdigest()}" not in text:
-        return []
-    version = f"python {sys.version_info.major}.{sys.version_info.minor} "
-    if platform.system() != "Linux" or platform.machine() != "x86_64" or version not in text:
-        return []
-    return [line for line in _lines(lock) if _is_for_this_python(line)]
+    if not lock.is_file():
+        return "that file is not there. What requirements.txt leaves open was chosen at the first start."
+    head = "\n".join(line for line in lock.read_text("utf-8").splitlines() if line.startswith("#"))
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements.is_file() else "none"
+    if f"requirements.txt {digest}" not in head:
+        return "requirements.txt was changed since. Make the lock anew (scripts/lock-inference), or put the file back."
+    here = (platform.system(), platform.machine())
+    if here != _FOR_SYSTEM:
+        return f"it is for {' '.join(_FOR_SYSTEM)}, and this is {' '.join(here)}."
+    pythons, this = _FOR_PYTHON.findall(head), f"{sys.version_info.major}.{sys.version_info.minor}"
+    if this not in pythons:
+        return f"it is for Python {', '.join(pythons)}, and this is {this}. Use an image with one of these."
+    return None
 
 
 def _is_for_this_python(line: str) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from engine.adapter_files import (
+from aitk_app.engine.adapter_files import (
     ADAPTER_CONFIG,
+    Adapter,
     ModelError,
     check_adapter,
     read_adapter,
@@ -20,7 +21,7 @@ from engine.adapter_files import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.settings import Settings
+    from aitk_app.settings import Settings
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -53,15 +54,6 @@ class BaseModel:
 
     id: str
     folder: Path
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A LoRA adapter's folder, and the id that requests use."""
-
-    id: str
-    folder: Path
-    base_name: str  # what its configuration says it was trained on
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from access import SESSION_BODY_LIMIT_BYTES, openai_error
-from pages import REFRESH_SECONDS, login_page, waiting_page
+from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error
+from aitk_app.web.pages import REFRESH_SECONDS, login_page, waiting_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from access import Access
-    from engine.readiness import Readiness
+    from aitk_app.readiness import Readiness
+    from aitk_app.web.access import Access
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

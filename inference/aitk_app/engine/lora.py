@@ -18,13 +18,19 @@ import safetensors.torch
 import torch
 from torch.nn import functional
 
-from engine.adapter_files import ADAPTER_WEIGHTS, AdapterTensor, Kind, ModelError, check_adapter, read_adapter
+from aitk_app.engine.adapter_files import (
+    ADAPTER_WEIGHTS,
+    Adapter,
+    AdapterTensor,
+    Kind,
+    ModelError,
+    check_adapter,
+    read_adapter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from engine.catalog import Adapter
 
 
 @dataclass

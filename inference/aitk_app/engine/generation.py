@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.sampling import Sampling, TokenLogprob
+    from aitk_app.engine.sampling import Sampling, TokenLogprob
 
 FinishReason = Literal["stop", "length"]
 

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.adapter_files import ModelError
-from engine.cache import Pass, Segment, SlotCache, use_slots
-from engine.lora import LoadedAdapter, Rows, load_adapter, merge, merged_bytes, wrap_layers
-from engine.memory import free_bytes
+from aitk_app.engine.adapter_files import Adapter, ModelError
+from aitk_app.engine.cache import Pass, Segment, SlotCache, use_slots
+from aitk_app.engine.lora import LoadedAdapter, Rows, load_adapter, merge, merged_bytes, wrap_layers
+from aitk_app.engine.memory import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.catalog import Adapter
-    from engine.settings import Settings
-    from engine.weight_files import Reading
+    from aitk_app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,6 @@ class Models:
         self.context_length = min(length for length in (settings.context_length, _made_for(self.config)) if length)
         self.end_tokens = _end_tokens(model, tokenizer)
         self.rows = Rows()
-        self.reading: Reading | None = None  # how the weights came from their files
         self._merge = settings.merged_copy
         self._serve_base = settings.serve_base
         self._quantized = settings.quantization != "none"

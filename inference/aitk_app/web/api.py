@@ -9,17 +9,17 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from engine.answers import Form, Limits, error_response, streamed, whole
-from engine.bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
-from engine.completions import Completions, RequestError
-from engine.openapi_page import openapi_page
+from aitk_app.web.answering import Completions, RequestError
+from aitk_app.web.openapi_page import openapi_page
+from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
+from aitk_app.web.response_bodies import Form, Limits, error_response, streamed, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.completions import ServedModel
-    from engine.generation import Generation
-    from engine.metrics import Metrics
+    from aitk_app.engine.generation import Generation
+    from aitk_app.web.answering import ServedModel
+    from aitk_app.web.metrics import Metrics
 
 _DESCRIPTION = """Every route needs the endpoint's key: Authorization: Bearer KEY (`aitk key` prints it).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import json
 import logging
 import os
 import platform
@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from engine import catalog as catalog_module
-from engine.adapter_files import ModelError
-from engine.catalog import BaseModelMissingError, find_models
-from engine.front import Front
-from engine.readiness import Readiness
-from engine.settings import SettingsError, read_settings
+from aitk_app.engine.adapter_files import ModelError
+from aitk_app.loading.catalog import BaseModelMissingError, file_sha256, find_models, weight_headers
+from aitk_app.readiness import Readiness
+from aitk_app.settings import SettingsError, read_settings
+from aitk_app.web.gate import Front
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from access import Access
-    from engine.catalog import Catalog
-    from engine.completions import Completions
-    from engine.settings import Settings
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.settings import Settings
+    from aitk_app.web.access import Access
+    from aitk_app.web.answering import Completions
 
     PageBuilder = Callable[[Completions], Any]
 
@@ -49,7 +48,8 @@ class Service:
         self._folder = folder
         self._share = share
         self._build_page = build_page
-        self._readiness = Readiness()
+        # From start.py, which ran before this process's own code.
+        self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
         self._front = Front(access, self._readiness)
         self._cleanup = AsyncExitStack()
 
@@ -100,9 +100,10 @@ class Service:
             if missing.hub is None:
                 raise
             self._readiness.report("loading weights", f"Downloading {missing.hub.id}.")
-            hub = importlib.import_module("engine.hub")  # here: few starts need it
+            from aitk_app.loading.hub import download  # noqa: PLC0415 - few starts need it
+
             try:
-                hub.download(missing.hub, self._share / "model-cache", os.environ, self._readiness)
+                download(missing.hub, self._share / "model-cache", os.environ, self._readiness)
             except ModelError as error:
                 raise ModelError(f"{error}\n{missing}") from error
             return find_models(self._share, settings)
@@ -110,19 +111,24 @@ class Service:
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.
         self._readiness.report("preparing", "Loading PyTorch and transformers.")
-        load, scheduler, prompt = (
-            importlib.import_module(f"engine.{name}") for name in ("load", "scheduler", "prompt")
-        )
-        models = load.load_models(catalog, settings, self._readiness)
-        self._readiness.report("warming", "The model says its first word.")
+        from aitk_app.engine.scheduler import Scheduler, Watcher  # noqa: PLC0415 - see above
+        from aitk_app.loading.load import load_models  # noqa: PLC0415 - see above
+        from aitk_app.web.answering import Completions  # noqa: PLC0415 - see above
+        from aitk_app.web.api import build_api  # noqa: PLC0415 - see above
+        from aitk_app.web.metrics import Metrics  # noqa: PLC0415 - see above
+        from aitk_app.web.prompt import PromptError  # noqa: PLC0415 - see above
+        from aitk_app.web.response_bodies import Limits  # noqa: PLC0415 - see above
+
+        models, reading = load_models(catalog, settings, self._readiness)
+        self._readiness.report("warming", "The model computes its first token.")
         models.warm()
-        metrics = importlib.import_module("engine.metrics").Metrics()
-        engine = scheduler.Scheduler(
+        metrics = Metrics()
+        engine = Scheduler(
             models,
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
             prompt_tokens=_PROMPT_TOKENS[models.device.type != "cpu"],
-            watcher=scheduler.Watcher(
+            watcher=Watcher(
                 ended=metrics.ended,
                 stopped=lambda why: self._readiness.report("warming", f"The engine stopped and starts again: {why}"),
                 restarted=lambda: self._readiness.report("ready"),
@@ -132,16 +138,16 @@ class Service:
         metrics.watch(engine)
         self._cleanup.callback(engine.close)
         try:
-            completions = importlib.import_module("engine.completions").Completions(catalog, models, engine, settings)
-        except prompt.PromptError as error:
+            completions = Completions(catalog, models, engine, settings)
+        except PromptError as error:
             raise ModelError(str(error)) from error
         self._readiness.report("warming", "Building the chat page.")
-        fixed = self._version(catalog) | {"weights": models.reading.as_json()}
-        inner = importlib.import_module("engine.api").build_api(
+        fixed = self._version(catalog) | {"weights": reading.as_json()}
+        inner = build_api(
             completions,
             lambda: {**fixed, "adapters": completions.loaded},
             metrics,
-            importlib.import_module("engine.answers").Limits(whole=settings.unstreamed_seconds),
+            Limits(whole=settings.unstreamed_seconds),
         )
         page = self._build_page(completions)
         return page(inner)
@@ -156,7 +162,7 @@ class Service:
     def _version(self, catalog: Catalog) -> dict[str, object]:
         """What is running, by hash: what a deploy compares."""
         code = {
-            f"inference/{file.relative_to(self._folder).as_posix()}": catalog_module.file_sha256(file)
+            f"inference/{file.relative_to(self._folder).as_posix()}": file_sha256(file)
             for file in sorted(self._folder.rglob("*"))
             if file.is_file() and "__pycache__" not in file.parts
         }
@@ -164,11 +170,12 @@ class Service:
             "base_model": {
                 "id": catalog.base.id,
                 "path": str(catalog.base.folder),
-                "files": catalog_module.weight_headers(catalog.base.folder),
+                "files": weight_headers(catalog.base.folder),
             },
             "code": code,
             "replica": os.environ.get("CONTAINER_APP_REPLICA_NAME"),
             "packages": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            "warnings": self._readiness.warnings,
         }
 
 

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import httpx
 
-from engine.adapter_files import ModelError
+from aitk_app.engine.adapter_files import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.catalog import HubModel
-    from engine.readiness import Readiness
+    from aitk_app.loading.catalog import HubModel
+    from aitk_app.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.completions import Completions, Message
-from engine.sampling import Sampling
+from aitk_app.engine.sampling import Sampling
+from aitk_app.web.answering import Completions, Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

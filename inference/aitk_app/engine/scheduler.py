@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.cache import Segment
-from engine.generation import EngineError, Generation, Piece, QueueFullError
-from engine.memory import free_bytes
-from engine.sampling import Chooser, Sampling, next_tokens
-from engine.text import TextStream
+from aitk_app.engine.cache import Segment
+from aitk_app.engine.generation import EngineError, Generation, Piece, QueueFullError
+from aitk_app.engine.memory import free_bytes
+from aitk_app.engine.sampling import Chooser, Sampling, next_tokens
+from aitk_app.engine.text import TextStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from engine.generation import FinishReason
-    from engine.lora import LoadedAdapter
-    from engine.models import Models
-    from engine.sampling import TokenLogprob
+    from aitk_app.engine.generation import FinishReason
+    from aitk_app.engine.lora import LoadedAdapter
+    from aitk_app.engine.model import Models
+    from aitk_app.engine.sampling import TokenLogprob
 
 logger = logging.getLogger(__name__)
 

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from engine.adapter_files import ModelError
-from engine.models import Models
-from engine.weight_files import bring_near, shown_progress
+from aitk_app.engine.adapter_files import ModelError
+from aitk_app.engine.model import Models
+from aitk_app.loading.weight_files import bring_near, shown_progress
 
 if TYPE_CHECKING:
-    from engine.catalog import Catalog
-    from engine.readiness import Readiness
-    from engine.settings import Settings
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.loading.weight_files import Reading
+    from aitk_app.readiness import Readiness
+    from aitk_app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> Models:
-    """Everything that `catalog` names, on the device. Raises `ModelError` for what does not fit."""
+def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> tuple[Models, Reading]:
+    """Everything that `catalog` names, on the device, and how the weights were read. Raises `ModelError`."""
     folder, trust = catalog.base.folder, settings.trust_remote_code
     device = settings.device
     if device == "auto":
@@ -57,11 +58,10 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> M
     model.eval()
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
     models = Models(model, loaded_tokenizer, settings)
-    models.reading = reading
     for number, adapter in enumerate(catalog.adapters):
         readiness.report("adapter", f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
         models.install(models.prepare(adapter), only=len(catalog.adapters) == 1)
-    return models
+    return models, reading
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:

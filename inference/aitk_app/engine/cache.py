@@ -18,7 +18,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.lora import LoadedAdapter
+    from aitk_app.engine.lora import LoadedAdapter
 
 ATTENTION = "aitk_slots"
 _GROW_TOKENS = 256

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
 
-    from engine.front import App, Receive, Scope, Send
+    from aitk_app.web.gate import App, Receive, Scope, Send
 
 _BEFORE = b"<script data-gradio-mode>"
 _OWN_ADDRESS = (

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from engine.prompt import Message
-from engine.sampling import Sampling
+from aitk_app.engine.sampling import Sampling
+from aitk_app.web.prompt import Message
 
 
 class _Strict(BaseModel):

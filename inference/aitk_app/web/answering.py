@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapter_files import ModelError, read_adapter_config
-from engine.catalog import Adapter
-from engine.generation import QueueFullError
-from engine.lora import file_stamps
-from engine.prompt import Message, PromptError, PromptTemplate
-from engine.scheduler import Scheduler
+from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
+from aitk_app.engine.generation import QueueFullError
+from aitk_app.engine.lora import file_stamps
+from aitk_app.engine.scheduler import Scheduler
+from aitk_app.web.prompt import Message, PromptError, PromptTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.catalog import Catalog
-    from engine.generation import Generation
-    from engine.models import Models
-    from engine.sampling import Sampling
-    from engine.settings import Settings
+    from aitk_app.engine.generation import Generation
+    from aitk_app.engine.model import Models
+    from aitk_app.engine.sampling import Sampling
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.settings import Settings
 
 __all__ = ["Completions", "Message", "RequestError", "ServedModel"]
 

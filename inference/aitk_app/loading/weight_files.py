@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from engine.memory import free_main_memory_bytes
+from aitk_app.engine.memory import free_main_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from engine.readiness import Readiness
+    from aitk_app.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 

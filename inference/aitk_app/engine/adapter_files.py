@@ -28,6 +28,15 @@ class ModelError(Exception):
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter's folder, and the id that requests use."""
+
+    id: str
+    folder: Path
+    base_name: str  # what its configuration says it was trained on
+
+
+@dataclass(frozen=True)
 class AdapterTensor:
     """One tensor of an adapter, and the base model's layer that it belongs to."""
 
