@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.local_cloud.plans import plan_of as planned
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
-from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 
 SUBSCRIPTION = subscription_document()["id"]
@@ -233,7 +233,7 @@ def plan_of(parameters: dict[str, Any] | None = None, resources: Any = None) -> 
         "variables": {"known": {"nested": "[parameters('given')]"}},
         "resources": resources or [],
     }
-    return make_plan(template, {}, GROUP, "test", UnknownYet())
+    return planned(template, {}, GROUP)
 
 
 def value_of(expression: str) -> Any:

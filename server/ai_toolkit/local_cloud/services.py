@@ -30,10 +30,11 @@ from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.kept_resources import kept_types
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.providers import Providers
-from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
+from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups, ResourceGroupType
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
 from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
 from ai_toolkit.local_cloud.template.deployment_routes import Deployments
@@ -73,10 +74,12 @@ class Services:
                 EnvironmentStorages(store),
                 self._apps,
                 Jobs(store),
+                ResourceGroupType(store),
+                *kept_types(store),
             ),
         )
         groups = ResourceGroups(manager)
-        self._deployments = Deployments(manager, groups)
+        self._deployments = Deployments(manager)
         self._resources = Resources(manager)
         self._files = FileService(
             shares,

@@ -19,9 +19,11 @@ REQUIRED, READ_ONLY, WRITE_ONLY = 1, 2, 4
 class Published:
     """One type of resource; a type is looked up as the index that references name."""
 
-    def __init__(self, resource_type):
-        self.types, self.resource_type = _types(resource_type), resource_type.lower()
-        name = f"{resource_type}@{VERSIONS[resource_type.partition('/')[0].lower()]}".lower()
+    def __init__(self, resource_type, version=None):
+        self.version = version or VERSIONS[resource_type.partition("/")[0].lower()]
+        self.is_newest = version is None  # what only answers hold is compared with the newest alone
+        self.types, self.resource_type = _types(resource_type, self.version), resource_type.lower()
+        name = f"{resource_type}@{self.version}".lower()
         self.resource = next(
             one for one in self.types if one["$type"] == "ResourceType" and one["name"].lower() == name
         )
@@ -50,9 +52,14 @@ class Published:
         return {word for one in kind.get("elements", []) for word in self.words(self.at(one))}
 
 
-def _types(resource_type):
-    namespace = resource_type.partition("/")[0].lower()
-    path = Path(FOLDER) / "resource-types" / namespace / VERSIONS[namespace] / "types.json"
+def versions(resource_type):
+    """Every version whose types are there."""
+    folder = Path(FOLDER) / "resource-types" / resource_type.partition("/")[0].lower()
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _types(resource_type, version):
+    path = Path(FOLDER) / "resource-types" / resource_type.partition("/")[0].lower() / version / "types.json"
     return json.loads(path.read_text())
 
 

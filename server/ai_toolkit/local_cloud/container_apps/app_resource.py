@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
-    API_VERSIONS,
     check_profile,
     environment_of,
     require_environment,
@@ -16,6 +15,7 @@ from ai_toolkit.local_cloud.container_apps.host import Ground
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
 from ai_toolkit.local_cloud.container_apps.running_app import LOCAL, RunningApp
+from ai_toolkit.local_cloud.container_apps.versions import APP_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
@@ -31,7 +31,7 @@ class ContainerApps(ResourceType):
 
     name: ClassVar[str] = "Microsoft.App/containerApps"
     body: ClassVar[Table] = APP
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
     name_rule: ClassVar[str] = (
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"

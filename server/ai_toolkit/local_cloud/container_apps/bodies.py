@@ -5,6 +5,7 @@ The notation is explained in `core/shapes.py`.
 
 from typing import Final
 
+from ai_toolkit.local_cloud.container_apps.versions import of_new_workspaces, since_2025, until_2024
 from ai_toolkit.local_cloud.core.shapes import (
     ANY_RESOURCE,
     BOOLEAN,
@@ -18,15 +19,18 @@ from ai_toolkit.local_cloud.core.shapes import (
     TURNED_ON,
     USER_ASSIGNED,
     Anything,
+    Kept,
     ListOf,
     MapOf,
+    NotEmulated,
     Table,
     answered,
+    kept,
     not_emulated,
     one_of,
 )
 
-SECRETS: Final = ListOf({"name": TEXT, "value": TEXT, **not_emulated("identity", "keyVaultUrl")})
+SECRETS: Final = ListOf({"name": TEXT, "value": TEXT, "identity": TEXT, "keyVaultUrl": TEXT})
 REGISTRIES: Final = ListOf({"server": TEXT, "username": TEXT, "passwordSecretRef": TEXT, "identity": TEXT})
 IDENTITY_SETTINGS: Final = ListOf({"identity*": TEXT, "lifecycle": one_of("Init", "Main", "None", "All")})
 HTTP_PROBE: Final[Table] = {
@@ -57,17 +61,28 @@ CONTAINER: Final[Table] = {
     "volumeMounts": ListOf({"volumeName": TEXT, "mountPath": TEXT, "subPath": TEXT}),
     "probes": ListOf(PROBE),
 }
+INIT_CONTAINER: Final[Table] = {name: shape for name, shape in CONTAINER.items() if name != "probes"}
 VOLUME: Final[Table] = {
     "name": TEXT,
     "storageType": one_of("AzureFile", "EmptyDir", "Secret", "NfsAzureFile"),
     "storageName": TEXT,
     "mountOptions": TEXT,
-    **not_emulated("secrets"),
+    "secrets": ListOf({"secretRef": TEXT, "path": TEXT}),
 }
+RULE_AUTH: Final = ListOf({"secretRef": TEXT, "triggerParameter": TEXT})
+RULE_IDENTITY: Final = since_2025(TEXT)
 SCALE_RULE: Final[Table] = {
     "name": TEXT,
-    "http": {"metadata": MapOf(TEXT), **not_emulated("auth", "identity")},
-    **not_emulated("azureQueue", "custom", "tcp"),
+    "http": {"metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
+    "azureQueue": {
+        "accountName": since_2025(TEXT),
+        "queueName": TEXT,
+        "queueLength": INTEGER,
+        "auth": RULE_AUTH,
+        "identity": RULE_IDENTITY,
+    },
+    "custom": {"type": TEXT, "metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
+    "tcp": {"metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
 }
 TEMPLATE: Final[Table] = {
     "revisionSuffix": TEXT,
@@ -76,12 +91,13 @@ TEMPLATE: Final[Table] = {
     "scale": {
         "minReplicas": INTEGER,
         "maxReplicas": INTEGER,
-        "cooldownPeriod": INTEGER,
-        "pollingInterval": INTEGER,
+        "cooldownPeriod": since_2025(INTEGER),
+        "pollingInterval": since_2025(INTEGER),
         "rules": ListOf(SCALE_RULE),
     },
     "volumes": ListOf(VOLUME),
-    **not_emulated("initContainers", "serviceBinds"),
+    "initContainers": ListOf(INIT_CONTAINER),
+    **not_emulated("serviceBinds"),
 }
 INGRESS: Final[Table] = {
     "external": BOOLEAN,
@@ -94,13 +110,27 @@ INGRESS: Final[Table] = {
         {"name*": TEXT, "description": TEXT, "ipAddressRange*": TEXT, "action*": one_of("Allow", "Deny")}
     ),
     "clientCertificateMode": one_of("ignore", "accept", "require"),
+    "customDomains": ListOf(
+        {"name*": TEXT, "bindingType": one_of("Disabled", "SniEnabled", "Auto"), "certificateId": TEXT}
+    ),
+    "corsPolicy": {
+        "allowedOrigins*": TEXTS,
+        "allowedMethods": TEXTS,
+        "allowedHeaders": TEXTS,
+        "exposeHeaders": TEXTS,
+        "maxAge": INTEGER,
+        "allowCredentials": BOOLEAN,
+    },
+    "targetPortHttpScheme": until_2024(one_of("http", "https")),
     **answered("fqdn"),
-    **not_emulated("exposedPort", "customDomains", "corsPolicy", "additionalPortMappings"),
+    **not_emulated("exposedPort", "additionalPortMappings"),
 }
 APP: Final[Table] = {
     **TRACKED,
     "identity": IDENTITY,
-    **not_emulated("extendedLocation", "managedBy", "kind"),
+    "managedBy": TEXT,
+    "kind": since_2025(Kept()),
+    **not_emulated("extendedLocation"),
     "properties": {
         "environmentId": TEXT,
         "managedEnvironmentId": TEXT,
@@ -111,8 +141,9 @@ APP: Final[Table] = {
             "secrets": SECRETS,
             "ingress": INGRESS,
             "registries": REGISTRIES,
-            "identitySettings": IDENTITY_SETTINGS,
-            **not_emulated("dapr", "runtime", "service"),
+            "identitySettings": since_2025(IDENTITY_SETTINGS),
+            "runtime": since_2025(Kept()),
+            **not_emulated("dapr", "service"),
         },
         "template": TEMPLATE,
         **answered(
@@ -134,21 +165,29 @@ ENVIRONMENT: Final[Table] = {
     "properties": {
         "appLogsConfiguration": {
             "destination": TEXT,
-            "logAnalyticsConfiguration": {"customerId": TEXT, "sharedKey": TEXT},
+            "logAnalyticsConfiguration": {
+                "customerId": TEXT,
+                "sharedKey": TEXT,
+                "dynamicJsonColumns": until_2024(BOOLEAN),
+            },
         },
         "workloadProfiles": ListOf(
             {"name*": TEXT, "workloadProfileType*": TEXT, "minimumCount": INTEGER, "maximumCount": INTEGER}
         ),
         "zoneRedundant": BOOLEAN,
-        "publicNetworkAccess": SWITCH,
+        "publicNetworkAccess": since_2025(SWITCH),
         "daprAIInstrumentationKey": TEXT,
         "daprAIConnectionString": TEXT,
         "kedaConfiguration": answered("version"),
         "daprConfiguration": answered("version"),
         "infrastructureResourceGroup": TEXT,
         "peerAuthentication": {"mtls": TURNED_ON},
-        "peerTrafficConfiguration": {"encryption": TURNED_ON},
-        **not_emulated("vnetConfiguration", "customDomainConfiguration", "ingressConfiguration"),
+        "peerTrafficConfiguration": since_2025({"encryption": TURNED_ON}),
+        "ingressConfiguration": since_2025(Kept()),
+        "appInsightsConfiguration": until_2024(Kept()),
+        "openTelemetryConfiguration": until_2024(Kept()),
+        **kept("vnetConfiguration"),
+        **not_emulated("customDomainConfiguration"),
         **answered(
             "provisioningState",
             "deploymentErrors",
@@ -167,7 +206,7 @@ STORAGE: Final[Table] = {
             "accountKey": TEXT,
             "shareName": TEXT,
             "accessMode": one_of("ReadOnly", "ReadWrite"),
-            **not_emulated("accountKeyVaultProperties"),
+            "accountKeyVaultProperties": since_2025(NotEmulated()),
         },
         **not_emulated("nfsAzureFile"),
     },
@@ -176,6 +215,7 @@ COMPLETIONS: Final[Table] = {"replicaCompletionCount": INTEGER, "parallelism": I
 JOB: Final[Table] = {
     **TRACKED,
     "identity": IDENTITY,
+    "extendedLocation": until_2024(NotEmulated()),
     "properties": {
         "environmentId": TEXT,
         "workloadProfileName": TEXT,
@@ -187,10 +227,14 @@ JOB: Final[Table] = {
             "manualTriggerConfig": COMPLETIONS,
             "scheduleTriggerConfig": {**COMPLETIONS, "cronExpression*": TEXT},
             "registries": REGISTRIES,
-            "identitySettings": IDENTITY_SETTINGS,
-            **not_emulated("eventTriggerConfig"),
+            "identitySettings": since_2025(IDENTITY_SETTINGS),
+            **kept("eventTriggerConfig"),
         },
-        "template": {"containers": ListOf(CONTAINER), "volumes": ListOf(VOLUME), **not_emulated("initContainers")},
+        "template": {
+            "containers": ListOf(CONTAINER),
+            "initContainers": ListOf(INIT_CONTAINER),
+            "volumes": ListOf(VOLUME),
+        },
         **answered("provisioningState", "outboundIpAddresses", "eventStreamEndpoint"),
     },
 }
@@ -224,7 +268,9 @@ WORKSPACE: Final[Table] = {
             **answered("unifiedSentinelBillingOnly"),
             "…": Anything(),
         },
-        **not_emulated("defaultDataCollectionRuleResourceId", "replication", "failover"),
+        "replication": of_new_workspaces(Kept()),
+        "failover": of_new_workspaces(Kept()),
+        **kept("defaultDataCollectionRuleResourceId"),
         **answered("provisioningState", "customerId", "createdDate", "modifiedDate", "privateLinkScopedResources"),
     },
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE
+from ai_toolkit.local_cloud.container_apps.versions import WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
@@ -22,9 +23,7 @@ class Workspaces(ResourceType):
 
     name: ClassVar[str] = "Microsoft.OperationalInsights/workspaces"
     body: ClassVar[Table] = WORKSPACE
-    api_versions: ClassVar[frozenset[str]] = frozenset(
-        {"2025-07-01", "2025-02-01", "2023-09-01", "2022-10-01", "2021-06-01", "2020-08-01"}
-    )
+    api_versions: ClassVar[frozenset[str]] = WORKSPACE_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
     name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
     working_state: ClassVar[str] = "Creating"

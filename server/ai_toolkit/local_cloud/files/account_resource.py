@@ -13,9 +13,9 @@ from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
+from ai_toolkit.local_cloud.files.versions import STORAGE_VERSIONS
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
-API_VERSIONS = frozenset({"2025-08-01", "2025-06-01", "2025-01-01", "2024-01-01", "2023-05-01", "2023-01-01"})
 KEYS = "localKeys"  # where the stored body holds the account's keys; never in a view
 DEFAULT_SHARE_QUOTA_GIB = 5120
 LARGEST_SHARE_QUOTA_GIB = 102400
@@ -26,7 +26,7 @@ class StorageAccounts(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
     body: ClassVar[Table] = ACCOUNT
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
     name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
@@ -138,7 +138,7 @@ class FileServices(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices"
     body: ClassVar[Table] = FILE_SERVICE
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
     is_implicit: ClassVar[bool] = True
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
@@ -156,7 +156,7 @@ class FileShares(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices/shares"
     body: ClassVar[Table] = SHARE
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME
     name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"

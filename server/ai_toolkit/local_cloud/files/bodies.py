@@ -19,11 +19,14 @@ from ai_toolkit.local_cloud.core.shapes import (
     Integer,
     ListOf,
     MapOf,
+    NotEmulated,
     Table,
     answered,
+    kept,
     not_emulated,
     one_of,
 )
+from ai_toolkit.local_cloud.files.versions import since_2025
 
 LONGEST_IMMUTABILITY_DAYS: Final = 146_000
 SKU_NAMES: Final = one_of(
@@ -43,7 +46,7 @@ NETWORK_RULES: Final[Table] = {
     "resourceAccessRules": ListOf({"tenantId": TEXT, "resourceId": TEXT}),
     "virtualNetworkRules": ListOf({"id*": TEXT, "action": one_of("Allow"), **answered("state")}),
     "ipRules": IP_RULES,
-    "ipv6Rules": IP_RULES,
+    "ipv6Rules": since_2025(IP_RULES),
     "defaultAction*": one_of("Allow", "Deny"),
 }
 ACCOUNT: Final[Table] = {
@@ -51,8 +54,8 @@ ACCOUNT: Final[Table] = {
     "kind*": one_of("Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"),
     "sku*": {"name*": SKU_NAMES, **answered("tier")},
     "identity": IDENTITY,
-    "zones": TEXTS,
-    "placement": {"zonePlacementPolicy": one_of("Any", "None")},
+    "zones": since_2025(TEXTS),
+    "placement": since_2025({"zonePlacementPolicy": one_of("Any", "None")}),
     **not_emulated("extendedLocation"),
     "properties": {
         "accessTier": one_of("Hot", "Cool", "Premium", "Cold", "Smart"),
@@ -70,18 +73,18 @@ ACCOUNT: Final[Table] = {
             "services": dict.fromkeys(SERVICES, ENCRYPTED_SERVICE),
             "keySource": one_of("Microsoft.Storage", "Microsoft.Keyvault"),
             "requireInfrastructureEncryption": BOOLEAN,
-            **not_emulated("keyvaultproperties", "identity"),
+            **kept("keyvaultproperties", "identity"),
         },
         "isSftpEnabled": BOOLEAN,
         "isLocalUserEnabled": BOOLEAN,
-        "enableExtendedGroups": BOOLEAN,
+        "enableExtendedGroups": since_2025(BOOLEAN),
         "isHnsEnabled": BOOLEAN,
         "routingPreference": {
             "routingChoice": one_of("MicrosoftRouting", "InternetRouting"),
             "publishMicrosoftEndpoints": BOOLEAN,
             "publishInternetEndpoints": BOOLEAN,
         },
-        "dualStackEndpointPreference": {"publishIpv6Endpoint": BOOLEAN},
+        "dualStackEndpointPreference": since_2025({"publishIpv6Endpoint": BOOLEAN}),
         "isNfsV3Enabled": BOOLEAN,
         "allowCrossTenantReplication": BOOLEAN,
         "defaultToOAuthAuthentication": BOOLEAN,
@@ -94,14 +97,15 @@ ACCOUNT: Final[Table] = {
             },
         },
         "dnsEndpointType": one_of("Standard", "AzureDnsZone"),
-        "geoPriorityReplicationStatus": {"isBlobEnabled": BOOLEAN},
-        "allowSharedKeyAccessForServices": dict.fromkeys(SERVICES, TURNED_ON),
-        "dataCollaborationPolicyProperties": {
+        "geoPriorityReplicationStatus": since_2025({"isBlobEnabled": BOOLEAN}),
+        "allowSharedKeyAccessForServices": since_2025(dict.fromkeys(SERVICES, TURNED_ON)),
+        "dataCollaborationPolicyProperties": since_2025({
             "allowStorageConnectors": BOOLEAN,
             "allowStorageDataShares": BOOLEAN,
             "allowCrossTenantDataSharing": BOOLEAN,
-        },
-        **not_emulated("customDomain", "azureFilesIdentityBasedAuthentication"),
+        }),
+        **kept("customDomain"),
+        "azureFilesIdentityBasedAuthentication": NotEmulated(defaults=("None",)),
         **answered(
             "provisioningState", "creationTime", "primaryEndpoints", "primaryLocation", "statusOfPrimary",
             "lastGeoFailoverTime", "secondaryLocation", "statusOfSecondary", "keyCreationTime", "secondaryEndpoints",
@@ -115,7 +119,7 @@ FILE_SERVICE: Final[Table] = {
     **answered("sku"),
     "properties": {
         "shareDeleteRetentionPolicy": {**TURNED_ON, "days": Integer(1, 365), "allowPermanentDelete": BOOLEAN},
-        **not_emulated("cors", "protocolSettings"),
+        **kept("cors", "protocolSettings"),
     },
 }
 SHARE: Final[Table] = {
@@ -126,14 +130,14 @@ SHARE: Final[Table] = {
         "enabledProtocols": one_of("SMB", "NFS"),
         "shareQuota": INTEGER,
         "metadata": MapOf(TEXT),
-        "provisionedIops": INTEGER,
-        "provisionedBandwidthMibps": INTEGER,
+        "provisionedIops": since_2025(INTEGER),
+        "provisionedBandwidthMibps": since_2025(INTEGER),
         "rootSquash": one_of("NoRootSquash", "RootSquash", "AllSquash"),
-        "fileSharePaidBursting": {
+        "fileSharePaidBursting": since_2025({
             "paidBurstingEnabled": BOOLEAN,
             "paidBurstingMaxIops": INTEGER,
             "paidBurstingMaxBandwidthMibps": INTEGER,
-        },
+        }),
         **not_emulated("signedIdentifiers"),
         **answered(
             "lastModifiedTime", "includedBurstIops", "maxBurstCreditsForIops", "nextAllowedQuotaDowngradeTime",

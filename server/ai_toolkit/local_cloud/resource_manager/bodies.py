@@ -4,13 +4,13 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.shapes import Reading, Table, problems_of
 
 
-def check_body(table: Table, body: JsonObject, *, is_whole: bool = True) -> None:
+def check_body(table: Table, body: JsonObject, api_version: str | None = None, *, is_whole: bool = True) -> None:
     """Raise ArmError `InvalidRequestContent` with every mistake of a request's body among the details.
 
     A property that Azure knows and the local cloud does not emulate is 501 instead, when nothing else is
     wrong. A PATCH is not whole: what it leaves out is there already.
     """
-    problems = list(problems_of(table, body, "", Reading(is_whole=is_whole)))
+    problems = list(problems_of(table, body, "", Reading(is_whole=is_whole, api_version=api_version)))
     problems.sort(key=lambda problem: problem.not_emulated)
     if not problems:
         return

@@ -20,6 +20,13 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Microsoft.Storage": {"storageAccounts": ("2025-08-01", "2025-01-01", "2023-05-01")},
     "Microsoft.OperationalInsights": {"workspaces": ("2025-07-01", "2025-02-01", "2023-09-01")},
+    "Microsoft.Authorization": {
+        "roleAssignments": ("2022-04-01", "2020-04-01-preview"),
+        "locks": ("2020-05-01", "2016-09-01"),
+    },
+    "Microsoft.ContainerRegistry": {"registries": ("2025-04-01", "2023-07-01")},
+    "Microsoft.Insights": {"diagnosticSettings": ("2021-05-01-preview",)},
+    "Microsoft.ManagedIdentity": {"userAssignedIdentities": ("2024-11-30", "2023-01-31")},
     "Microsoft.Resources": {
         "resourceGroups": ("2025-04-01", "2022-09-01"),
         "deployments": ("2025-04-01", "2022-09-01"),

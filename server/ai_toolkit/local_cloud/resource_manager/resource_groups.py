@@ -1,23 +1,61 @@
 """Resource groups over HTTP."""
 
 import re
+from typing import ClassVar
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.core.shapes import TEXT, TRACKED, Table, answered
 from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers
-from ai_toolkit.local_cloud.resource_manager.resource_type import merge_patch
+from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION, ResourceType, merge_patch
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
-    check_location,
     check_subscription,
     normal_location,
 )
 
-NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
+
+class ResourceGroupType(ResourceType):
+    """Microsoft.Resources/resourceGroups, which a template for a subscription makes like any resource."""
+
+    name: ClassVar[str] = GROUP_TYPE
+    body: ClassVar[Table] = {**TRACKED, "managedBy": TEXT, "properties": {**answered("provisioningState")}}
+    api_versions: ClassVar[frozenset[str]] = frozenset()
+    working_state: ClassVar[str] = "Succeeded"
+    has_system_data: ClassVar[bool] = False
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[\w().-]{0,89}[\w()-]")
+
+    def knows_version(self, api_version: str) -> bool:
+        """Every version that could be Azure's."""
+        return ANY_VERSION.fullmatch(api_version) is not None
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse names that Azure refuses, with its own code, and a group without a location."""
+        if not self.name_pattern.fullmatch(identifier.group):
+            raise ArmError(
+                "InvalidResourceGroup",
+                f"The provided resource group name '{identifier.group}' has characters that are not allowed: use "
+                "at most 90 letters, digits, '-', '_', '.' and brackets, no '.' last.",
+            )
+        super().check(identifier, body)
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent; a group cannot move."""
+        del identifier
+        location = normal_location(body["location"])
+        if existing is not None and location != normal_location(existing["location"]):
+            raise ArmError(
+                "InvalidResourceGroupLocation",
+                f"Invalid resource group location '{body['location']}'. The Resource group already exists in location "
+                f"'{existing['location']}'.",
+                status=409,
+            )
+        managed_by = {"managedBy": body["managedBy"]} if body.get("managedBy") else {}
+        return {"location": location, "tags": body.get("tags") or {}, **managed_by}
 
 
 class ResourceGroups:
@@ -39,12 +77,7 @@ class ResourceGroups:
 
     def document(self, group: StoredResource) -> JsonObject:
         """A resource group as a GET returns it."""
-        return {
-            "id": str(group.id),
-            "name": group.id.group,
-            "type": GROUP_TYPE,
-            **group.body,
-        }
+        return self._manager.view(group)
 
     async def _list(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
@@ -53,44 +86,16 @@ class ResourceGroups:
 
     async def _put(self, request: ArmRequest) -> web.Response:
         identifier = _identifier(request)
-        body = request.require_body()
-        if not NAME.fullmatch(identifier.group):
-            raise ArmError(
-                "InvalidResourceGroup",
-                f"The provided resource group name '{identifier.group}' has characters that are not allowed: use "
-                "at most 90 letters, digits, '-', '_', '.' and brackets, no '.' last.",
-            )
-        location = body.get("location")
-        if not isinstance(location, str):
-            raise ArmError(
-                "LocationRequired",
-                "The location property is required for this definition.",
-                target="location",
-            )
-        check_location(location)
-        existing = self._manager.store.get(identifier)
-        if existing is not None and normal_location(location) != normal_location(existing.body["location"]):
-            raise ArmError(
-                "InvalidResourceGroupLocation",
-                f"Invalid resource group location '{location}'. The Resource group already exists in location "
-                f"'{existing.body['location']}'.",
-                status=409,
-            )
-        stored = {
-            "location": normal_location(location),
-            "tags": body.get("tags") or {},
-            "properties": {"provisioningState": "Succeeded"},
-        }
-        group = self._manager.store.put(identifier, stored)
-        return web.json_response(self.document(group), status=201 if existing is None else 200)
+        group, is_new = self._manager.accept(identifier, request.require_body(), None)
+        return web.json_response(self.document(group), status=201 if is_new else 200)
 
     async def _patch(self, request: ArmRequest) -> web.Response:
-        group = self._manager.require_group(_identifier(request))
+        group = self._manager.group(_identifier(request))
         tags = merge_patch(group.body.get("tags"), request.require_body().get("tags", {}))
         return web.json_response(self.document(self._manager.store.put(group.id, {**group.body, "tags": tags})))
 
     async def _get(self, request: ArmRequest) -> web.Response:
-        return web.json_response(self.document(self._manager.require_group(_identifier(request))))
+        return web.json_response(self.document(self._manager.group(_identifier(request))))
 
     async def _head(self, request: ArmRequest) -> web.Response:
         exists = self._manager.store.get(_identifier(request)) is not None
@@ -106,7 +111,7 @@ class ResourceGroups:
         return web.Response(status=202, headers=location_headers(request, operation))
 
     async def _resources(self, request: ArmRequest) -> web.Response:
-        group = self._manager.require_group(_identifier(request))
+        group = self._manager.group(_identifier(request))
         value: list[JsonObject] = []
         for resource in self._manager.store.below(str(group.id)):
             if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 
+# The Resource Manager itself and small providers have had too many versions to list: what is none is refused.
+ANY_VERSION: Final = re.compile(r"20(1[4-9]|2[0-6])-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 Action = Callable[[StoredResource, JsonObject], Awaitable[JsonValue]]
 
 
@@ -25,12 +27,17 @@ class ResourceType:
     has_location: ClassVar[bool] = True
     created_status: ClassVar[int] = 201
     working_state: ClassVar[str] = "InProgress"  # provisioningState while it is being provisioned
+    has_system_data: ClassVar[bool] = True
     is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
     name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"
 
     def __init__(self, store: ResourceStore) -> None:
         self.store = store
+
+    def knows_version(self, api_version: str) -> bool:
+        """Whether Azure knows the api-version for this type."""
+        return api_version in self.api_versions
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Raise ArmError when the request is wrong whatever the state is."""

@@ -1,6 +1,6 @@
 """Values of template expressions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,15 @@ from ai_toolkit.local_cloud.template.functions.strings import STRING_FUNCTIONS
 from ai_toolkit.local_cloud.template.functions.uris import URI_FUNCTIONS
 from ai_toolkit.local_cloud.template.functions.values import FunctionError, has_half, key_of, kind, text
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
-from ai_toolkit.local_cloud.template.scope import LoopVariable, Scope, Value, check_count, invalid_template
+from ai_toolkit.local_cloud.template.scope import (
+    LoopVariable,
+    NotYetKnownError,
+    Scope,
+    Unknown,
+    Value,
+    check_count,
+    invalid_template,
+)
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member, Number, Text
 
@@ -26,6 +34,7 @@ PLAIN_FUNCTIONS: Final = {
     **ADDRESS_FUNCTIONS,
     **URI_FUNCTIONS,
 }
+EXTRACTORS: Final = frozenset({"reference", "references"})  # besides every `list…`
 DEEPEST: Final = 200  # evaluations within evaluations: variables that need each other
 
 
@@ -80,15 +89,18 @@ def is_property_copy(value: Value) -> bool:
     )
 
 
-def expand_copy(loop: JsonObject, scope: Scope, place: str) -> list[Value]:
+def expand_copy(
+    loop: JsonObject, scope: Scope, place: str, make: Callable[[Value, Scope, str], Value] | None = None
+) -> list[Value]:
     """The array that a loop of a variable, property or output makes."""
+    make = make or evaluate
     count = evaluate(loop["count"], scope, f"{place}.count")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 800:  # noqa: PLR2004
         raise invalid_template("The copy count must be an integer from 0 to 800", place)
     return [
-        evaluate(
+        make(
             loop["input"],
-            replace(scope, copy_indexes={**scope.copy_indexes, loop["name"]: index}),
+            replace(scope, copy_indexes={**scope.copy_indexes, str(loop["name"]).lower(): index}),
             f"{place}.input",
         )
         for index in range(count)
@@ -130,7 +142,7 @@ def _member(of: Value, name: str, *, safe: bool, place: str) -> Value:
         return None
     if isinstance(of, dict):
         if (key := key_of(of, name)) is not None:
-            return of[key]
+            return _known(of[key])
         if safe:
             return None
         known = ", ".join(of) or "none"
@@ -141,6 +153,13 @@ def _member(of: Value, name: str, *, safe: bool, place: str) -> Value:
     raise invalid_template(f"The property '{name}' cannot be selected of {kind(of)}", place)
 
 
+def _known(value: Value) -> Value:
+    """The value, unless only the running deployment knows it."""
+    if isinstance(value, Unknown):
+        raise NotYetKnownError(syntax.write(value.expression))
+    return value
+
+
 def _element(of: Value, index: Value, *, safe: bool, place: str) -> Value:
     if isinstance(index, str):
         return _member(of, index, safe=safe, place=place)
@@ -148,7 +167,7 @@ def _element(of: Value, index: Value, *, safe: bool, place: str) -> Value:
         return try_get(of, index)
     if isinstance(of, list) and isinstance(index, int) and not isinstance(index, bool):
         if 0 <= index < len(of):
-            return of[index]
+            return _known(of[index])
         raise invalid_template(f"The array index '{index}' is out of bounds (the array has {len(of)})", place)
     raise invalid_template(f"{kind(index)} cannot select from {kind(of)}", place)
 

@@ -2,19 +2,25 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, SUBSCRIPTION, TENANT
 from ai_toolkit.local_cloud.template.functions.dates import utc_now
 from ai_toolkit.local_cloud.template.functions.values import FunctionError, integer, text
-from ai_toolkit.local_cloud.template.scope import Scope, Value, invalid_template
+from ai_toolkit.local_cloud.template.scope import NotYetKnownError, Scope, Unknown, Value, invalid_template
+
+_GROUP_PATH: Final = f"/providers/{GROUP_TYPE}/".lower()  # what a group's id would be if it were like others'
 
 
 def _parameters(scope: Scope, values: list[Value], place: str) -> Value:
     name = text(values[0], "parameters")
     if name.lower() not in scope.parameters:
         raise invalid_template(f"The template parameter '{name}' is not found", place)
-    return scope.parameters[name.lower()]
+    value = scope.parameters[name.lower()]
+    if isinstance(value, Unknown) or (scope.hides_secure and name.lower() in scope.secure):
+        raise NotYetKnownError(name)
+    return value
 
 
 def _lambda_variables(scope: Scope, values: list[Value], place: str) -> Value:
@@ -28,9 +34,9 @@ def _copy_index(scope: Scope, values: list[Value], place: str) -> int:
     loop = values[0] if values and isinstance(values[0], str) else None
     offset = integer(values[-1], "copyIndex") if values and not isinstance(values[-1], str) else 0
     if loop is not None:
-        if loop not in scope.copy_indexes:
+        if loop.lower() not in scope.copy_indexes:
             raise invalid_template(f"There is no copy loop '{loop}' here", place)
-        return scope.copy_indexes[loop] + offset
+        return scope.copy_indexes[loop.lower()] + offset
     if scope.current_copy is None:
         raise invalid_template("The template function 'copyIndex' is not expected outside of a copy loop", place)
     return scope.current_copy + offset
@@ -73,6 +79,8 @@ def _extension_resource_id(_scope: Scope, values: list[Value], _place: str) -> s
 
 def _subscription_resource_id(scope: Scope, values: list[Value], _place: str) -> str:
     before, path = _typed("subscriptionResourceId", values, 1)
+    if path.lower().startswith(_GROUP_PATH):
+        path = f"/resourceGroups/{path[len(_GROUP_PATH) :]}"
     return f"/subscriptions/{before[0] if before else scope.subscription['subscriptionId']}{path}"
 
 

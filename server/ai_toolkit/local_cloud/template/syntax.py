@@ -3,6 +3,7 @@
 Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-expressions
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Never
 
@@ -95,6 +96,20 @@ def write(expression: Expression) -> str:
             return f"{write(of)}{'.?' if safe else '.'}{name}"
         case Element(of, index, safe):
             return f"{write(of)}{'[?' if safe else '['}{write(index)}]"
+
+
+def calls(expression: Expression) -> Iterator[Call]:
+    """Every function call in an expression, the outermost first."""
+    match expression:
+        case Call(_, arguments):
+            yield expression
+            for argument in arguments:
+                yield from calls(argument)
+        case Member(of, _, _):
+            yield from calls(of)
+        case Element(of, index, _):
+            yield from calls(of)
+            yield from calls(index)
 
 
 class _Reader:
