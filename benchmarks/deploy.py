@@ -76,10 +76,10 @@ async def serve(home: Path) -> None:
 async def synchronise(url: str, share: str, folder: Path) -> None:
     from ai_toolkit.azure.file_share import FileShare
     from ai_toolkit.azure.share_lock import share_lock
-    from ai_toolkit.local_files import local_files
-    from ai_toolkit.manifest import Origin
-    from ai_toolkit.plan_sync import plan_sync
-    from ai_toolkit.synchronise import synchronise as carry_out
+    from ai_toolkit.deploy.local_files import local_files
+    from ai_toolkit.deploy.manifest import Origin
+    from ai_toolkit.deploy.sync import synchronise as carry_out
+    from ai_toolkit.deploy.sync_plan import plan_sync
 
     loaded = time.monotonic() - _STARTED
     began = time.monotonic()

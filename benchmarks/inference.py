@@ -67,14 +67,15 @@ def load(models, clients, arrivals, mix, rate):
 
 def our_models(base, adapter):
     """Our engine's models, and how many seconds loading them took."""
-    from engine.catalog import Adapter, BaseModel, Catalog
-    from engine.load import load_models
-    from engine.readiness import Readiness
-    from engine.settings import Settings
+    from aitk_app.engine.adapter_files import Adapter
+    from aitk_app.loading.catalog import BaseModel, Catalog
+    from aitk_app.loading.load import load_models
+    from aitk_app.readiness import Readiness
+    from aitk_app.settings import Settings
 
     catalog = Catalog(base.parent, BaseModel("base", base), (Adapter("tuned", adapter, ""),), "tuned")
     begun = time.monotonic()
-    models = load_models(catalog, Settings(), Readiness())
+    models, _ = load_models(catalog, Settings(), Readiness())
     return models, time.monotonic() - begun
 
 
@@ -193,8 +194,8 @@ def measure(asked, stack):
     import torch
     import transformers
 
-    from ai_toolkit.sample.base_model import BASE_MODEL_ID, base_model
-    from ai_toolkit.sample.workspace import ADAPTER_FOLDER
+    from ai_toolkit.workspace.sample.base_model import BASE_MODEL_ID, base_model
+    from ai_toolkit.workspace.sample.workspace import ADAPTER_FOLDER
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -42,7 +42,7 @@ class Cell:
 
 class Ours:
     def __init__(self, models):
-        from engine.scheduler import Scheduler
+        from aitk_app.engine.scheduler import Scheduler
 
         self.scheduler = Scheduler(
             models, max_batch=64, max_queue=256, prompt_tokens=2048 if models.device.type == "cuda" else 128
@@ -52,7 +52,7 @@ class Ours:
         return asyncio.run(self._run(requests, limit))
 
     async def _run(self, requests, limit):
-        from engine.sampling import Sampling
+        from aitk_app.engine.sampling import Sampling
 
         cell = Cell()
         begun = time.monotonic()

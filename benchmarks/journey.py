@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
     base = Path(folder)
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "ai_toolkit.command_line", "demo", "--once", "--directory", str(base / "demo")],
+        [sys.executable, "-m", "ai_toolkit.cli.commands", "demo", "--once", "--directory", str(base / "demo")],
         env={**os.environ, "AITK_LOCAL_CLOUD_HOME": str(base / "cloud")},
         check=True,
     )

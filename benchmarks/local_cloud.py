@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.home import HomeFolder
+from ai_toolkit.local_cloud.core.home import HomeFolder
 
 RANGE_BYTES = 4 * 1024 * 1024
 SMALL_BYTES = 1000

@@ -75,8 +75,8 @@ def covered(spans: list[tuple[float, float]]) -> float:
 
 
 async def measure(what: str, workspace, answers, home: Path, watch: Watch) -> bool:
-    from ai_toolkit.local_cloud.fault_injection import FaultInjection
-    from ai_toolkit.provision import provision
+    from ai_toolkit.local_cloud.faults import FaultInjection
+    from ai_toolkit.provision.run import provision
 
     watch.requests.clear()
     person = Person()
@@ -102,9 +102,9 @@ async def measure(what: str, workspace, answers, home: Path, watch: Watch) -> bo
 async def add_job(group: str, environment: str, storage: str) -> None:
     from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
+    from ai_toolkit.azure.connect import open_cloud
     from ai_toolkit.azure.connection import APP_API_VERSION
-    from ai_toolkit.cloud import open_cloud
-    from ai_toolkit.workspace import LOCAL_SUBSCRIPTION
+    from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
     prefix = f"/subscriptions/{LOCAL_SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.App"
     mount = {"volumeName": "v", "mountPath": "/mount"}
@@ -126,10 +126,10 @@ async def add_job(group: str, environment: str, storage: str) -> None:
 
 
 async def main() -> None:
-    from ai_toolkit.choose_target import Answers
     from ai_toolkit.local_cloud import control
-    from ai_toolkit.templates import add_to_workspace
-    from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
+    from ai_toolkit.provision.choose_target import Answers
+    from ai_toolkit.workspace.template import add_to_workspace
+    from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
     watch = Watch()
     watch.install()

@@ -2,7 +2,7 @@
 
     python benchmarks/read_weights.py [--megabytes 128]
 
-Each share is a folder that answers as slowly as it is told to (the local cloud's `share-slow`), mounted anew for each
+Each share is a folder that answers as slowly as it is told to (`tests/support/slow_share.py`), mounted anew for each
 cell, so that nothing is in memory. Needs Linux and the right to mount.
 """
 
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SLOW_SHARE = ROOT / "server/ai_toolkit/local_cloud/container_apps/slow_share.py"
+SLOW_SHARE = ROOT / "tests/support/slow_share.py"
 # Name, seconds for each read, bytes in a second, whether what was read is kept.
 SHARES = (
     ("2 ms a read", "0.002", "0", "1"),
@@ -32,8 +32,8 @@ WAYS = ("mapped", "one stream", "read ahead", "chosen")
 def bring(way: str, file: Path) -> None:
     """In a process of its own: the seconds until all pages of `file` have been touched, and what was chosen."""
     sys.path.insert(0, str(ROOT / "inference"))
-    from engine import weight_files
-    from engine.readiness import Readiness
+    from aitk_app.loading import weight_files
+    from aitk_app.readiness import Readiness
 
     begun, chosen = time.monotonic(), ""
     if way == "one stream":

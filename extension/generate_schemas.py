@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit import fine_tuning, parameters
+from ai_toolkit.workspace import fine_tuning, parameter_rules
 
 HERE: Final = Path(__file__).parent
 TEMPLATE: Final = HERE.parent / "infra" / "provision" / "inference.json"
@@ -103,7 +103,7 @@ def _value(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
         value["items"] = {"type": "string", "minLength": 1}
     if name in EXAMPLES:
         value["examples"] = [EXAMPLES[name]]
-    rule = parameters.NAME_RULES.get(name)
+    rule = parameter_rules.NAME_RULES.get(name)
     if rule is not None:
         value["pattern"] = f"^(?:{rule.pattern})$"
         value["patternErrorMessage"] = f"{rule.words} are allowed."
@@ -123,7 +123,7 @@ def config_schema(keys: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def schemas() -> dict[str, str]:
     """The content of every schema by its file's name."""
     declared = json.loads(TEMPLATE.read_text(encoding="utf-8"))["parameters"]
-    inference = {name: about for name, about in declared.items() if name not in parameters.OURS}
+    inference = {name: about for name, about in declared.items() if name not in parameter_rules.OURS}
     shared = {name: declared[name] for name in fine_tuning.SHARED}
     found = {
         "inference.parameters": parameters_schema(inference, others=False),

@@ -1,6 +1,6 @@
 """The chat page. Edit it as you like: it is an ordinary Gradio page.
 
-`completions` knows the models that are served, and answers: see `engine/conversation.py`. The conversation lives
+`completions` knows the models that are served, and answers: see `aitk_app/chat/conversation.py`. The conversation lives
 in the page, not in the server (no `gr.State`, no `unload`): so Gradio holds no connection while nothing is asked, an
 idle server may end with the page open, and the page goes on with the next one.
 """
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.completions import RequestError
-from engine.conversation import Choice, Conversation
-from engine.generation import EngineError
-from engine.waking import WAKING_HEAD
+from aitk_app.chat.conversation import Choice, Conversation
+from aitk_app.chat.waking import WAKING_HEAD
+from aitk_app.engine.generation import EngineError
+from aitk_app.web.answering import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.completions import Completions
+    from aitk_app.web.answering import Completions
 
 TITLE = "Chat with your fine-tuned model"
 WELCOME = "Ask something. The fine-tuned model answers unless you choose another one above."

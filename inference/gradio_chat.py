@@ -4,7 +4,7 @@ In the container `start.py` runs it. By hand, beside `models/` and `model-cache/
 
     python3 gradio_chat.py [--base-model …] [--help]
 
-What you may want to edit: `settings.toml`, `chat_page.py`, and this file. The engine is in `engine/`.
+What you may want to edit: `settings.toml`, `chat_page.py`, and this file. The rest is in `aitk_app/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.completions import Completions
+    from aitk_app.web.answering import Completions
 
 FOLDER = Path(__file__).resolve().parent
 _LOOK_FOR_EVENTS_SECONDS = 0.05
@@ -30,8 +30,8 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
     """What puts the chat page into the app; called once the model is loaded: Gradio's import takes long."""
     import gradio  # noqa: PLC0415 - see above
 
+    from aitk_app.chat.page_address import PageAddress  # noqa: PLC0415 - it belongs to the page
     from chat_page import chat_page, look  # noqa: PLC0415 - see above
-    from engine.page_address import PageAddress  # noqa: PLC0415 - it belongs to the page
 
     page = chat_page(completions)
 
@@ -57,7 +57,7 @@ def build_page(completions: Completions) -> Callable[[Any], Any]:
 def main() -> None:
     """Listen, then load and serve."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from engine.settings import read_settings  # noqa: PLC0415 - help needs nothing else
+        from aitk_app.settings import read_settings  # noqa: PLC0415 - help needs nothing else
 
         read_settings(FOLDER / "settings.toml", sys.argv[1:], os.environ)
     listener = inherited_socket() or own_socket()
@@ -70,8 +70,8 @@ def main() -> None:
     host, port = listener.getsockname()[:2]
     logging.getLogger("gradio_chat").info("listening on http://%s:%s", host, port)
 
-    from access import Access  # noqa: PLC0415 - after the socket: the sooner it listens, the better
-    from engine.service import Service  # noqa: PLC0415 - the same
+    from aitk_app.web.access import Access  # noqa: PLC0415 - after the socket: the sooner it listens, the better
+    from aitk_app.web.service import Service  # noqa: PLC0415 - the same
 
     service = Service(FOLDER, share_folder(), Access(os.environ.get("AITK_API_KEY") or None), build_page)
     asyncio.run(service.run(listener, sys.argv[1:]))

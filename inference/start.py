@@ -4,7 +4,7 @@
 
 Standard library only. It listens before it does anything else, so that the platform sees a healthy process
 within a second; then it copies `inference/` from the share as the manifest of the last deploy says, installs
-what `requirements.txt` asks for beyond what is installed (`packages.py`), and becomes (exec) the copy's
+what `requirements.txt` asks for beyond what is installed (`aitk_app/packages.py`), and becomes (exec) the copy's
 `gradio_chat.py`, which inherits the listening socket. The share is never executed from: a deploy can replace
 files there at any moment.
 """
@@ -12,7 +12,7 @@ files there at any moment.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import signal
@@ -25,7 +25,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 ENTRY = "inference/gradio_chat.py"
-SIGN_IN = ("inference/access.py", "inference/pages.py")
+OWN = "aitk_app"
+# What signing in needs; version 0.1.0 had it beside this file, and a deploy that was cut off may have left that there.
+SIGN_IN = (
+    *(f"inference/{OWN}/{name}" for name in ("__init__.py", "web/__init__.py", "web/access.py", "web/pages.py")),
+    *("inference/access.py", "inference/pages.py"),
+)
 DEFAULT_PORT = 7860
 RETRY = {"Retry-After": "3"}
 
@@ -118,14 +123,14 @@ def _content(share: Path, name: str, wanted: str | None) -> bytes:
 
 
 def import_from(folder: Path, name: str) -> Any:  # noqa: ANN401 - a module
-    """The module `name` from its file in `folder`, which is a verified copy."""
-    found = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    if found is None or found.loader is None or not (folder / f"{name}.py").is_file():
-        return None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    found.loader.exec_module(module)
-    return module
+    """The app's own module `name` (`web.access`) from `folder`, which is a verified copy; None where it has none."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # the copy grows
+    for there in (f"{OWN}.{name}", name.rpartition(".")[2]):
+        if (folder / f"{there.replace('.', '/')}.py").is_file():
+            return importlib.import_module(there)
+    return None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -218,8 +223,8 @@ def prepare(starter: Starter) -> Path | None:
     local = target / "inference"
     # These first, so that people can sign in while the rest goes on.
     copy_code(share, target, SIGN_IN)
-    starter.pages_module = import_from(local, "pages")
-    starter.access_module = import_from(local, "access")
+    starter.pages_module = import_from(local, "web.pages")
+    starter.access_module = import_from(local, "web.access")
     if ENTRY not in copy_code(share, target):
         return None
     packages = import_from(local, "packages")

@@ -168,7 +168,7 @@ def make(folder: Path, wheel: Path, requirements: Path) -> None:
     say(step="Installing the server", percentage=95)
     run([*pip, "--no-deps", "--no-index", str(wheel)], "unknown")
     run([python, "-m", "pip", "check"], "unknown")  # a package that the list forgot
-    run([python, "-c", "import ai_toolkit.language_server"], "unknown")
+    run([python, "-c", "import ai_toolkit.editor.main"], "unknown")
     (folder / COMPLETE).write_text(sys.executable + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-// Generated from server/ai_toolkit/protocol.py: change that file, not this one.
+// Generated from server/ai_toolkit/editor/protocol.py: change that file, not this one.
 
 /** Commands that the server announces (`workspace/executeCommand`). */
 export const serverCommands = {

@@ -116,7 +116,7 @@ export class Server {
   private async connect(interpreter: string, isolation: "-I" | "-P"): Promise<LanguageClient> {
     let started = false;
     const { output } = this.display;
-    const args = [isolation, "-m", "ai_toolkit.command_line", "serve"];
+    const args = [isolation, "-m", "ai_toolkit.cli.commands", "serve"];
     const program = { command: interpreter, args, options: { env: variables() } };
     const client = new QuietClient("aiToolkit", "AI Toolkit", program, {
       documentSelector: editedFiles.map((pattern) => ({ scheme: "file", pattern })),

@@ -18,7 +18,6 @@ AiToolkitError
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
-│   ├── ShareConflict
 │   ├── DeployRunning
 │   ├── FileChanged
 │   └── PreviousMissing
@@ -38,21 +37,32 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
+from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
 
 class AiToolkitError(Exception):
-    """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`."""
+    """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`.
+
+    `details` are lines that belong to it and that a notification has no room for, such as a log's last ones.
+    """
 
     code: ClassVar[str] = "failed"
 
-    def __init__(self, message: str, advice: str = "") -> None:
+    def __init__(self, message: str, advice: str = "", details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.details = tuple(details)
+
+    @property
+    def in_brief(self) -> str:
+        """Message and advice in one line."""
+        return f"{self.message} {self.advice}".strip()
 
     def __str__(self) -> str:
-        return f"{self.message} {self.advice}".strip()
+        lines = "".join(f"\n    {line}" for line in self.details)
+        return f"{self.message}{lines}\n{self.advice}".strip() if lines else self.in_brief
 
 
 class UsageError(AiToolkitError):
@@ -158,8 +168,7 @@ class ResourceMissing(CloudError):
     def __init__(self, kind: str, name: str, where: str) -> None:
         super().__init__(
             f"The {kind} {name} does not exist in {where}.",
-            "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), "
-            "or correct the name in infra/inference.config.json.",
+            f"Run {PREFIX}{Title.PROVISION} (aitk provision), or correct the name in infra/inference.config.json.",
         )
 
 
@@ -211,16 +220,6 @@ class ShareError(AiToolkitError):
     code = "share"
 
 
-class ShareConflict(ShareError):
-    code = "share_conflict"
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        super().__init__(
-            f"The file share has other files under these names, not put there by a deploy: {', '.join(paths)}.",
-            "Rename them here or remove them from the share; nothing was changed.",
-        )
-
-
 class DeployRunning(ShareError):
     code = "deploy_running"
 
@@ -253,17 +252,18 @@ class EndpointError(AiToolkitError):
 
 
 class ReplicaFailed(EndpointError):
-    """A replica that does not start; the message carries the last lines of its log."""
+    """A replica that does not start; its details are the last lines of its log."""
 
     code = "replica_failed"
 
     def __init__(self, reason: str, log: Iterable[str]) -> None:
-        self.log = tuple(log)
-        lines = "".join(f"\n    {line}" for line in self.log)
-        tail = f" Its last log lines:{lines}\n" if lines else ""
-        cause = cause_in_log([*self.log, reason])
+        lines = tuple(log)
+        cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
-        super().__init__(f"The replica did not start: {reason}{tail}", f"{likely} The files are on the share already.")
+        follows = " The last lines of its log:" if lines else ""
+        super().__init__(
+            f"The replica did not start: {reason}{follows}", f"{likely} The files are on the share already.", lines
+        )
 
 
 class RevisionFailed(EndpointError):
@@ -325,27 +325,3 @@ class Interrupted(AiToolkitError):
 
     def __init__(self, state: str = "Cancelled on the way: what was done stays.") -> None:
         super().__init__(state, "A second run goes on from there.")
-
-
-def first_of(error: BaseException) -> BaseException:
-    """The first error of a task group, which raises those of its tasks together; any other error as it is."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def for_people(error: BaseException) -> AiToolkitError:
-    """The error as one of this tree; one that nobody foresaw becomes a short sentence that points to the log."""
-    error = first_of(error)
-    if isinstance(error, AiToolkitError):
-        return error
-    from ai_toolkit.azure.failures import as_cloud_error  # noqa: PLC0415  (azure.core is loaded when it failed)
-
-    known = as_cloud_error(error)
-    if known is not None:
-        return known
-    if isinstance(error, OSError) and error.filename is not None:
-        return WorkspaceError(f"{error.filename}: {error.strerror or error}.", "Check that it can be read and written.")
-    return AiToolkitError(
-        f"Something went wrong that was not foreseen ({type(error).__name__}).", "The log has the details."
-    )

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from arm import set_parameters
-from provisioning import Ground, make_ground
-from road import Road, environment
-from small_app import APP
+from tests.support.provisioning import Ground, make_ground
+from tests.support.resource_manager import set_parameters
+from tests.support.road import Road, environment
+from tests.support.small_app import APP
 
 from ai_toolkit.local_cloud import control
 

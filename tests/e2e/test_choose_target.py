@@ -9,7 +9,7 @@ import webbrowser
 import aiohttp
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure_account import (
+from tests.support.azure_account import (
     CLOSED,
     CONTOSO,
     FABRIKAM,
@@ -23,14 +23,14 @@ from azure_account import (
     contoso,
 )
 
-from ai_toolkit.choose_target import Answers, choose_target
-from ai_toolkit.cloud import open_cloud
+from ai_toolkit.azure.connect import open_cloud
+from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
 from ai_toolkit.errors import Dismissed, SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.sign_in_choice import SIGN_IN, SignIn
+from ai_toolkit.local_cloud.faults import FaultInjection
+from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.ui import WentBack
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
 OTHER = "11111111-2222-3333-4444-555555555555"
 BACK = object()

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from provisioning import Person
+from tests.support.provisioning import Person
 
-from ai_toolkit.deploy import Options, deploy
+from ai_toolkit.deploy.run import Options, deploy
 from ai_toolkit.errors import Interrupted
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.local_cloud.faults import FaultInjection
+from ai_toolkit.workspace.workspace import Workspace
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ async def test_cancel_says_what_there_is(small, workspace, stage, left):
     (small.folder / "inference/words.txt").write_text(f"cancelled at {stage}")
     with pytest.raises(Interrupted, match=f"Cancelled: {left}"):  # noqa: PT012  (the task must know itself)
         person = Cancelling(stage)
-        person.work = asyncio.create_task(deploy(workspace, person))
+        person.work = asyncio.create_task(deploy(workspace, person, Options()))
         await person.work
-    await deploy(workspace, Person())
+    await deploy(workspace, Person(), Options())
 
     share = next(small.home.glob("shares/*/*"))
     assert (share / "inference/words.txt").read_text() == f"cancelled at {stage}"
@@ -63,7 +63,7 @@ async def test_busy_management_plane_is_asked_again_wherever_it_is(small, worksp
         (small.folder / "inference/words.txt").write_text(f"{fault} at {number}")
         with FaultInjection(small.home) as faults:
             met = faults.add(**fault, **more, port="management", path="/subscriptions/", skip=number, count=1)
-            done = await deploy(workspace, Person())
+            done = await deploy(workspace, Person(), Options())
             assert done.action == "restart"
             if not faults.hits(met):
                 break

@@ -6,8 +6,8 @@ import socket
 import subprocess
 
 import pytest
-from road import AITK
-from small_app import APP
+from tests.support.road import AITK
+from tests.support.small_app import APP
 
 
 def test_deploy_shows_acts_and_goes_back(small):

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from language_client import editor
 from pygls.exceptions import JsonRpcException
-from road import environment
+from tests.support.language_client import editor
+from tests.support.road import environment
 
 
 @pytest.fixture

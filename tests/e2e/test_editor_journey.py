@@ -10,9 +10,9 @@ import time
 import aiohttp
 import openai
 import pytest
-from language_client import LIMIT_SECONDS, editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
+from tests.support.language_client import LIMIT_SECONDS, editor
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
 
@@ -165,7 +165,7 @@ async def test_server_ends_within_five_seconds_when_its_input_closes():
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "ai_toolkit.command_line",
+        "ai_toolkit.cli.commands",
         "serve",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -4,7 +4,7 @@ import json
 import time
 import urllib.request
 
-from arm import arm, config, set_parameters, wait_for
+from tests.support.resource_manager import arm, config, set_parameters, wait_for
 
 APP = """
 import hashlib, http.server, json, os, pathlib, time

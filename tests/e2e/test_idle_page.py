@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import browser
 import pytest
-from arm import set_parameters, wait_for
-from road import Road, environment
+from tests.support.inference import browser
+from tests.support.resource_manager import set_parameters, wait_for
+from tests.support.road import Road, environment
 
 COOLDOWN_SECONDS = 30  # the least that the template takes
 LIMIT_SECONDS = 240
@@ -33,7 +33,7 @@ def sleepy(tmp_path: Path) -> Iterator[Road]:
         road.run("init", "--sample")
         set_parameters(road, cooldownSeconds=COOLDOWN_SECONDS)
         # As long as a person's minute of silence, in less time.
-        waking = road.folder / "inference/engine/waking.py"
+        waking = road.folder / "inference/aitk_app/chat/waking.py"
         assert QUIET_IN_THE_PAGE in waking.read_text()
         waking.write_text(waking.read_text().replace(QUIET_IN_THE_PAGE, "QUIET_MS = 5000"))
         road.run("provision", "--local", "--yes")

@@ -11,7 +11,7 @@ import urllib.request
 
 import openai
 import pytest
-from road import AITK, Road, processes_of
+from tests.support.road import AITK, Road, processes_of
 
 QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
 KEYS = [

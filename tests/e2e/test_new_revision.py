@@ -5,13 +5,13 @@ import json
 import urllib.request
 
 import pytest
-from arm import arm, config, set_parameters, wait_for
-from provisioning import Person
-from small_app import APP, OF_ANOTHER_MAKE
+from tests.support.provisioning import Person
+from tests.support.resource_manager import arm, config, set_parameters, wait_for
+from tests.support.small_app import APP, OF_ANOTHER_MAKE
 
-from ai_toolkit.deploy import deploy
+from ai_toolkit.deploy.run import deploy
 from ai_toolkit.errors import Interrupted
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.workspace.workspace import Workspace
 
 ENDPOINT = "ACA_APP_ENDPOINT"
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 from small_app import THAT_LOADS
 
+from ai_toolkit.deploy.questions import agree_to_download
+from ai_toolkit.endpoint.open import open_endpoint
 from ai_toolkit.errors import Dismissed, EndpointForeign
-from ai_toolkit.open_endpoint import open_endpoint
-from ai_toolkit.replica_packages import agree_to_download
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.workspace.workspace import Workspace
 
 
 class Person:

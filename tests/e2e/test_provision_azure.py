@@ -4,18 +4,18 @@ import json
 
 import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
-from azure_account import RESEARCH, Azure
-from provisioning import Person
+from tests.support.azure_account import RESEARCH, Azure
+from tests.support.provisioning import Person
 
+from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.connection import APP_API_VERSION
-from ai_toolkit.choose_target import Answers
-from ai_toolkit.cloud import open_cloud
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.local_cloud import control
-from ai_toolkit.preview import ONLY_ME
-from ai_toolkit.provision import provision
-from ai_toolkit.templates import add_to_workspace
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Workspace
+from ai_toolkit.provision.choose_target import Answers
+from ai_toolkit.provision.preview import Answer
+from ai_toolkit.provision.run import provision
+from ai_toolkit.workspace.template import add_to_workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
 ANSWERS = Answers(RESEARCH, "models", "westus3", agreed=True)
 
@@ -69,7 +69,7 @@ async def test_agreed_to_it_is_provisioned_and_the_portal_s_link_is_said_at_once
 
 async def test_only_my_address_is_asked_for_previewed_again_and_deployed(azure, workspace):
     """Chosen in the preview: the address is typed, kept in the parameters, and in the app's rules."""
-    person = Person(ONLY_ME, "203.0.113.7", "provision")
+    person = Person(Answer.ONLY_MY_ADDRESS, "203.0.113.7", "provision")
     await provision(workspace, person, ANSWERS)
     name = json.loads(workspace.target_path.read_text())["ACA_APP_NAME"]
     async with (

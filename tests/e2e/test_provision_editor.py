@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 
-from language_client import LIMIT_SECONDS, editor
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
+from tests.support.language_client import LIMIT_SECONDS, editor
 
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION
+from ai_toolkit.local_cloud.faults import FaultInjection
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
 
 def provision(seen, folder, token):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
-from provisioning import Person
+from tests.support.provisioning import Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION
 from ai_toolkit.errors import ToolMissing

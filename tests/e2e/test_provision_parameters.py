@@ -6,14 +6,12 @@ import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
-from provisioning import GROUP_URL, Person
+from tests.support.provisioning import GROUP_URL, Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.errors import FileMalformed, ValueImpossible
-from ai_toolkit.existing_resources import Profile, choose_profile
-from ai_toolkit.only_my_address import only_my_address
-from ai_toolkit.settle_parameters import Setting, Settings
-from ai_toolkit.workspace import LOCAL_SUBSCRIPTION, Parameters
+from ai_toolkit.provision.allow_my_ip import only_my_address
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
 JOB = "finetuningjob"
 
@@ -263,37 +261,13 @@ async def test_the_new_parameters_reach_the_app(ground):
     assert ingress["stickySessions"]["affinity"] == "sticky"
 
 
-class Environment:
-    name = "env"
-    workload_profiles = (("ours", "NC24-A100"), ("Consumption", "Consumption"))
-
-
-def settings(**given):
-    found = {"workloadProfileType": "Consumption-GPU-NC24-A100", "workloadProfileName": "gpu"}
-    by_name = {name: Setting(value, "default") for name, value in found.items()}
-    by_name |= {name: Setting(value, "inference.parameters.json") for name, value in given.items()}
-    return Settings(Parameters("p"), by_name)
-
-
-def test_a_dedicated_profile_is_used_when_the_environment_has_it():
-    """By its type, or by its name."""
-    wanted = Profile("ours", "NC24-A100", missing=False)
-
-    assert choose_profile(settings(workloadProfileType="NC24-A100"), Environment()) == wanted
-    assert choose_profile(settings(workloadProfileName="ours"), Environment()) == wanted
-    with pytest.raises(ValueImpossible, match="ours is a profile of type NC24-A100"):
-        choose_profile(
-            settings(workloadProfileName="ours", workloadProfileType="Consumption-GPU-NC8as-T4"), Environment()
-        )
-
-
 async def test_only_my_address_is_typed_and_written_to_the_parameters(ground):
     """What is no address is asked for again; the rest of the file stays."""
     path = ground.workspace.provision_folder / "inference.parameters.json"
     before = json.loads(path.read_text())["parameters"]
     person = Person("everybody", "203.0.113.7")
-    given = await only_my_address(ground.workspace, person)
-    again = await only_my_address(ground.workspace, Person("203.0.113.0/24"))
+    given = await only_my_address(ground.workspace.parameters(), person)
+    again = await only_my_address(ground.workspace.parameters(), Person("203.0.113.0/24"))
 
     assert given.values["allowedIpRanges"] == ["203.0.113.7"]
     assert again.values["allowedIpRanges"] == ["203.0.113.0/24"]

@@ -5,11 +5,11 @@ import struct
 
 import pytest
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
-from provisioning import Person, make_ground
+from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
 from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
-from ai_toolkit.preview import ONLY_ME, PRICES, Preview, agree, what_is_billed
+from ai_toolkit.provision.preview import PRICES, Answer, Basis, Preview, agree, what_is_billed
 
 CHECKS = [
     "signed in",
@@ -296,7 +296,7 @@ CHANGES = [
 async def test_the_preview_is_agreed_to_once_and_shows_details_when_asked():
     """Provision, Show details, Cancel: details are said without an end of the question."""
     person = Person("details", "provision")
-    answer = await agree(person, Preview.of(CHANGES), offer_only_me=False)
+    answer = await agree(person, Preview.of(CHANGES, Basis.AZURE), offer_only_me=False)
 
     assert answer == "provision"
     assert [item.label for item in person.asked[0].items] == ["Provision", "Show details", "Cancel"]
@@ -308,17 +308,20 @@ async def test_the_preview_is_agreed_to_once_and_shows_details_when_asked():
 async def test_cancelling_the_preview_changes_nothing():
     """Dismissed, which says so."""
     with pytest.raises(Dismissed):
-        await agree(Person("cancel"), Preview.of(CHANGES), offer_only_me=False)
+        await agree(Person("cancel"), Preview.of(CHANGES, Basis.AZURE), offer_only_me=False)
 
 
 async def test_only_my_address_is_offered_where_every_address_may_come():
     """The choice comes back, so that the address is asked for."""
-    assert await agree(Person(ONLY_ME), Preview.of(CHANGES), offer_only_me=True) == ONLY_ME
+    assert (
+        await agree(Person(Answer.ONLY_MY_ADDRESS), Preview.of(CHANGES, Basis.AZURE), offer_only_me=True)
+        is Answer.ONLY_MY_ADDRESS
+    )
 
 
 def test_no_secret_is_previewed_and_what_is_not_foreseen_counts_as_a_change():
     """A property that may hold a secret is named without its value."""
-    preview = Preview.of(CHANGES)
+    preview = Preview.of(CHANGES, Basis.AZURE)
 
     assert "properties.secret: (not shown)" in "\n".join(preview.tree(details=True))
     assert {one.id.rpartition("/")[2] for one in preview.modify} == {"odd", "env"}

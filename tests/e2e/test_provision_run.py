@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
-from provisioning import Person
+from tests.support.provisioning import Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION
 from ai_toolkit.azure.deployments import Operation
 from ai_toolkit.errors import CloudUnreachable, DeploymentFailed, Interrupted
-from ai_toolkit.resource_progress import ResourceProgress
+from ai_toolkit.provision.progress import ResourceProgress
 from ai_toolkit.ui import CLOSING
 
 LIMIT_SECONDS = 30

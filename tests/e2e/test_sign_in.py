@@ -9,14 +9,14 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from azure_account import CLOSED, CONTOSO, NORTHWIND_READABLE, PARTNER, RESEARCH, USER, Azure, contoso
-from language_client import BACK, editor
 from pygls.exceptions import JsonRpcException
-from road import Road
+from tests.support.azure_account import CLOSED, CONTOSO, NORTHWIND_READABLE, PARTNER, RESEARCH, USER, Azure, contoso
+from tests.support.language_client import BACK, editor
+from tests.support.road import Road
 
 from ai_toolkit.azure.account_token import read_token
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 
 FIRST = "Where should the model run?"
 SUBSCRIPTION = "Choose a subscription"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeGuard
 
 import pytest
-from packing import INSTALL_SECONDS, ROOT, cannot_be_had, npm_packages, packed_extension, run
-from road import processes_of
+from tests.support.packing import INSTALL_SECONDS, ROOT, cannot_be_had, npm_packages, packed_extension, run
+from tests.support.road import processes_of
 
 SCENARIOS = Path(__file__).parent / "vscode"
 SCENARIO_SECONDS = 600

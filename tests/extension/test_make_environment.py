@@ -41,7 +41,7 @@ def parts(tmp_path):
     index = tmp_path / "index"
     index.mkdir()
     package = make_wheel(index, "fine", {"fine.py": "ok = True\n"})
-    server = make_wheel(tmp_path, "ai_toolkit_server", {"ai_toolkit/language_server.py": "import fine\n"})
+    server = make_wheel(tmp_path, "ai_toolkit_server", {"ai_toolkit/editor/main.py": "import fine\n"})
     requirements = tmp_path / "requirements.txt"
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     requirements.write_text(f"fine==1.0 \\\n    --hash=sha256:{digest}\n")
@@ -77,7 +77,7 @@ def test_it_makes_an_environment_that_has_the_server_and_nothing_of_ours(parts):
     said, code, steps = make(parts, PIP_FIND_LINKS=str(parts[0] / "index"), PIP_USER="1", PYTHONPATH="/nowhere")
 
     assert code == 0
-    subprocess.run([said["python"], "-I", "-c", "import ai_toolkit.language_server"], check=True)
+    subprocess.run([said["python"], "-I", "-c", "import ai_toolkit.editor.main"], check=True)
     percentages = [step["percentage"] for step in steps]
     assert percentages == sorted(percentages)
     assert any(step["step"] == "Fetching fine (1 of 1)" for step in steps)

@@ -4,7 +4,7 @@ import json
 import time
 from datetime import timedelta
 
-from access import Access
+from aitk_app.web.access import Access
 
 KEY = "sesame"
 DOOR = Access(KEY)

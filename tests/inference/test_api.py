@@ -264,9 +264,9 @@ def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
 ROUTES = """
 import gradio
 from types import SimpleNamespace
-from engine.api import build_api
+from aitk_app.web.api import build_api
 from gradio_chat import build_page
-from engine.completions import ServedModel
+from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
 fake = SimpleNamespace(served=served, default="a", context_length=64)
 app = build_page(fake)(build_api(fake, dict, None, None))

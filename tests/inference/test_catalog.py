@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
-from engine.catalog import BaseModelMissingError, HubModel, find_models
-from engine.settings import Settings, SettingsError, read_settings
+from aitk_app.engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
+from aitk_app.loading.catalog import BaseModelMissingError, HubModel, find_models
+from aitk_app.settings import Settings, SettingsError, read_settings
 
 INPUTS, OUTPUTS = 6, 4
 

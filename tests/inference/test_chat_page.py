@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import browser
 import psutil
 import pytest
 from aiohttp import web
+from tests.support.inference import browser
 
 pytestmark = pytest.mark.skipif(not browser.chromium(), reason="Chromium is not installed (apt-get install chromium)")
 

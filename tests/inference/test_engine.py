@@ -10,10 +10,10 @@ from contextlib import aclosing
 import pytest
 import torch
 
-from engine.generation import EngineError, QueueFullError
-from engine.sampling import Chooser, Sampling, next_tokens
-from engine.scheduler import Scheduler, Watcher
-from engine.text import TextStream
+from aitk_app.engine.generation import EngineError, QueueFullError
+from aitk_app.engine.sampling import Chooser, Sampling, next_tokens
+from aitk_app.engine.scheduler import Scheduler, Watcher
+from aitk_app.engine.text import TextStream
 
 VOCABULARY = 97
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 import torch
 
-from ai_toolkit.sample.workspace import place_sample
+from ai_toolkit.workspace.sample.workspace import place_sample
 
 LONG_TOKENS = 10_000
 """So long an answer that it is not whole before the engine dies."""

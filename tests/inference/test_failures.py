@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from ai_toolkit.sample.workspace import place_sample
+from ai_toolkit.workspace.sample.workspace import place_sample
 
 
 def test_a_missing_adapter_keeps_ready_red_with_its_reason(launch, tmp_path, put_code):

@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.adapter_files import ModelError
-from engine.catalog import HubModel
-from engine.hub import download
-from engine.readiness import Readiness
+from aitk_app.engine.adapter_files import ModelError
+from aitk_app.loading.catalog import HubModel
+from aitk_app.loading.hub import download
+from aitk_app.readiness import Readiness
 
 WEIGHTS = bytes(range(256)) * 40_000
 FILES = {

@@ -9,16 +9,17 @@ import threading
 import httpx
 import pytest
 
-from access import Access
-from engine.answers import Limits
-from engine.api import build_api
-from engine.catalog import Adapter, BaseModel, Catalog
-from engine.completions import Completions
-from engine.front import Front
-from engine.metrics import Metrics
-from engine.readiness import Readiness
-from engine.scheduler import Scheduler, Watcher
-from engine.settings import Settings
+from aitk_app.engine.adapter_files import Adapter
+from aitk_app.engine.scheduler import Scheduler, Watcher
+from aitk_app.loading.catalog import BaseModel, Catalog
+from aitk_app.readiness import Readiness
+from aitk_app.settings import Settings
+from aitk_app.web.access import Access
+from aitk_app.web.answering import Completions
+from aitk_app.web.api import build_api
+from aitk_app.web.gate import Front
+from aitk_app.web.metrics import Metrics
+from aitk_app.web.response_bodies import Limits
 
 ASKED = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 5, "temperature": 0}
 

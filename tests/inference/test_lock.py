@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-import packages
+from aitk_app import packages
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -140,13 +140,16 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 INSTALL = """
 import sys
 from pathlib import Path
-import packages
+from aitk_app import packages
 print(packages.prepare_packages(Path("."), Path(sys.argv[1]), Path(sys.argv[2]), print))
 """
 IMPORT = """
 import json, sys
 from importlib import metadata
-import gradio_chat, chat_page, engine.load, engine.scheduler, engine.api, engine.hub, engine.metrics
+import gradio_chat, chat_page
+from aitk_app.engine import scheduler
+from aitk_app.loading import hub, load
+from aitk_app.web import api, metrics
 print(json.dumps({each.metadata["Name"]: each.version for each in metadata.distributions(path=[sys.argv[1]])}))
 """
 

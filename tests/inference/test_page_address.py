@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from engine.page_address import PageAddress
+from aitk_app.chat.page_address import PageAddress
 
 PAGE = "<head><script data-gradio-mode></script></head>"
 

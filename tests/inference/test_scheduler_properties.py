@@ -13,8 +13,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.sampling import Sampling
-from engine.scheduler import Scheduler
+from aitk_app.engine.sampling import Sampling
+from aitk_app.engine.scheduler import Scheduler
 
 VOCABULARY = 97
 ADAPTERS = ("plain", "wide")

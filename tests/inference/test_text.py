@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from ai_toolkit.sample.workspace import place_sample
-from engine.text import TextStream
+from ai_toolkit.workspace.sample.workspace import place_sample
+from aitk_app.engine.text import TextStream
 
 STOPS = st.text(alphabet="ab é😀", min_size=1, max_size=4)
 TEXTS = st.text(alphabet=st.sampled_from("ab é😀👩🏽‍🚀日本語नि\n"), max_size=30)

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.support import slow_share
 
-from ai_toolkit.local_cloud.container_apps import slow_share
-from engine.readiness import Readiness
-from engine.weight_files import Sample, bring_near, shown_progress
+from aitk_app.loading.weight_files import Sample, bring_near, shown_progress
+from aitk_app.readiness import Readiness
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 ASK = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from engine.readiness import Readiness
-from engine.weight_files import bring_near
+from aitk_app.readiness import Readiness
+from aitk_app.loading.weight_files import bring_near
 readiness = Readiness()
 reading = bring_near(Path(sys.argv[2]), "it", readiness)
 print(json.dumps([reading.as_json(), readiness.state.progress]))

@@ -20,11 +20,12 @@ from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
+from tests.support.local_cloud import WEB_APP
 
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.local_cloud.template.deployment import evaluate_known
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
+from ai_toolkit.local_cloud.template.run import evaluate_known
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 LIMIT_SECONDS = 60.0
@@ -185,7 +186,7 @@ async def deploy(clients: Clients, group: str, template: dict[str, Any]) -> Any:
     """Deploys the test template with given parameter values; the account's share holds the web app."""
 
     async def run(name: str = "first", **values: Any) -> Deployed:
-        values.setdefault("script", f"exec python3 {Path(__file__).parent / 'web_app.py'}")
+        values.setdefault("script", f"exec python3 {WEB_APP}")
         values.setdefault("apiKey", "the-key")
         properties = {"mode": "Incremental", "template": template, "parameters": parameter_values(**values)}
         poller = await clients.deployments.deployments.begin_create_or_update(group, name, {"properties": properties})

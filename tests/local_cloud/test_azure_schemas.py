@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 import pytest
-from published import READ_ONLY, REQUIRED, VERSIONS, Published, needs_schemas, value_problems
+from tests.support.local_cloud.published import READ_ONLY, REQUIRED, VERSIONS, Published, needs_schemas, value_problems
 
-from ai_toolkit.local_cloud.arm_error import ArmError
-from ai_toolkit.local_cloud.resource_manager import shapes
-from ai_toolkit.local_cloud.resource_manager.bodies import BODIES, check_body
-from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
-from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
-from ai_toolkit.local_cloud.resource_manager.managed_environments import EnvironmentStorages, ManagedEnvironments
-from ai_toolkit.local_cloud.resource_manager.storage_accounts import FileServices, FileShares, StorageAccounts
-from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
+from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
+from ai_toolkit.local_cloud.container_apps.environment_resource import EnvironmentStorages, ManagedEnvironments
+from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
+from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
+from ai_toolkit.local_cloud.core import shapes
+from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.files.account_resource import FileServices, FileShares, StorageAccounts
+from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 
 TYPES = {
     one.name.lower(): one
@@ -80,12 +80,12 @@ def object_table_problems(published, shape, kind, path):
 
 
 @needs_schemas
-@pytest.mark.parametrize("resource_type", sorted(BODIES))
+@pytest.mark.parametrize("resource_type", sorted(TYPES))
 def test_the_tables_say_what_is_published(resource_type):
     """Every property of Azure's is there, none besides, as required, as read-only, of the same type and words."""
     published = Published(resource_type)
 
-    assert table_problems(published, BODIES[resource_type], published.body, "") == []
+    assert table_problems(published, TYPES[resource_type].body, published.body, "") == []
 
 
 PROVIDERS = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{}/providers"
@@ -146,11 +146,11 @@ async def test_every_answer_is_as_published(deployed, clients):
         problems += [] if body in listed["value"] else [f"{resource_type}: is not in its list"]
 
     assert problems == []
-    assert set(BODIES) <= {resource_type.lower() for resource_type in addresses}
+    assert set(TYPES) <= {resource_type.lower() for resource_type in addresses}
 
 
 @needs_schemas
-@pytest.mark.parametrize("resource_type", sorted(BODIES))
+@pytest.mark.parametrize("resource_type", sorted(TYPES))
 def test_names_are_as_long_as_published(resource_type):
     """A name of the least and of the greatest length is taken, one beyond either is not."""
     published = Published(resource_type)
@@ -219,7 +219,7 @@ def app(**properties):
 def test_a_wrong_body_is_refused_with_its_place(body, target):
     """InvalidRequestContent, the place as target, and every mistake among the details."""
     with pytest.raises(ArmError) as refusal:
-        check_body("Microsoft.App/containerApps", body)
+        check_body(ContainerApps.body, body)
 
     assert refusal.value.code == "InvalidRequestContent"
     assert refusal.value.target == target
@@ -230,9 +230,9 @@ def test_a_wrong_body_is_refused_with_its_place(body, target):
 def test_what_is_not_emulated_is_refused_by_name():
     """501 naming the property, unless something else is wrong, too."""
     with pytest.raises(ArmError) as refusal:
-        check_body("Microsoft.App/containerApps", app(configuration={"dapr": {"enabled": True}}))
+        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}))
     with pytest.raises(ArmError) as wrong:
-        check_body("Microsoft.App/containerApps", app(configuration={"dapr": {"enabled": True}}, colour="red"))
+        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}, colour="red"))
 
     assert (refusal.value.status, refusal.value.target) == (501, "properties.configuration.dapr")
     assert (wrong.value.status, wrong.value.target) == (400, "properties.colour")
@@ -242,11 +242,11 @@ def test_a_number_out_of_its_bounds_is_refused():
     """As Azure publishes them: a deleted share is kept for 1 to 365 days."""
     body = {"properties": {"shareDeleteRetentionPolicy": {"enabled": True, "days": 366}}}
     with pytest.raises(ArmError) as refusal:
-        check_body("Microsoft.Storage/storageAccounts/fileServices", body)
+        check_body(FileServices.body, body)
 
     assert "366 is not from 1 to 365" in refusal.value.message
 
 
 def test_what_only_answers_hold_is_ignored_in_requests():
     """A body that was read and is sent back is no mistake."""
-    check_body("Microsoft.App/containerApps", app(provisioningState="Succeeded", latestRevisionName="x"))
+    check_body(ContainerApps.body, app(provisioningState="Succeeded", latestRevisionName="x"))

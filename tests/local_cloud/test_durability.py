@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
-from ai_toolkit.local_cloud.processes import start_time
-from ai_toolkit.local_cloud.state import VERSION
+from ai_toolkit.local_cloud.core.processes import start_time
+from ai_toolkit.local_cloud.core.state import VERSION
+from ai_toolkit.local_cloud.faults import FaultInjection
 
 SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
 WORKSPACE = f"{SUBSCRIPTION}/resourceGroups/one/providers/Microsoft.OperationalInsights/workspaces/kept"

@@ -16,7 +16,7 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from ai_toolkit.local_cloud import faults as faults_module
-from ai_toolkit.local_cloud.faults import JSON_NAMES, Fault, Kind
+from ai_toolkit.local_cloud.faults.model import JSON_NAMES, Fault, Kind
 
 
 async def groups(clients):

@@ -4,21 +4,21 @@ import asyncio
 import contextlib
 import functools
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp import web
 from azure.core.exceptions import HttpResponseError
+from tests.support.local_cloud import SOCKET_APP
 
 from ai_toolkit.local_cloud.container_apps.ingress import Ingress
 from ai_toolkit.local_cloud.container_apps.revision import Scale
 from ai_toolkit.local_cloud.container_apps.scaling import Scaling
-from ai_toolkit.local_cloud.fault_routes import misbehaving
-from ai_toolkit.local_cloud.faults import Faults
+from ai_toolkit.local_cloud.faults.model import Faults, Port
+from ai_toolkit.local_cloud.faults.routes import misbehaving
 
-SCRIPT = f"exec python3 {Path(__file__).parent / 'socket_app.py'}"
+SCRIPT = f"exec python3 {SOCKET_APP}"
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def test_a_silent_answer_ends_at_the_idle_limit():
     async def lease(_affinity):
         yield replica
 
-    ingress = Ingress(lease, misbehaving(Faults(), "ingress"), idle_limit_seconds=0.4)
+    ingress = Ingress(lease, misbehaving(Faults(), Port.INGRESS), idle_limit_seconds=0.4)
     port = await ingress.open(None, "app")
     try:
         async with aiohttp.ClientSession() as session:

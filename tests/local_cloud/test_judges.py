@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.local_cloud import WEB_APP
 
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.fault_injection import FaultInjection
+from ai_toolkit.local_cloud.faults import FaultInjection
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("AITK_JUDGES_FOLDER", ROOT / ".cache" / "judges"))
@@ -86,7 +87,7 @@ def az(secure_cloud, tmp_path_factory):
 def deployed(az):
     """The outputs of the test template, deployed by the Azure CLI, which validated and previewed it before."""
     template = str(Path(__file__).parent / "template.json")
-    script = f"script=exec python3 {Path(__file__).parent / 'web_app.py'}"
+    script = f"script=exec python3 {WEB_APP}"
     words = ("--resource-group", "judged", "--name", "one", "--template-file", template)
     parameters = ("--parameters", script, "gpu=false")
     az("group", "create", "--name", "judged", "--location", "westus3")
@@ -120,7 +121,7 @@ def test_the_azure_cli_deploys_our_template(az):
 
 def test_provisioned_by_hand_as_the_readme_says(az, secure_cloud, tmp_path):
     """`az deployment group create` with our template and parameters file, the six names by hand, then aitk."""
-    aitk = (sys.executable, "-m", "ai_toolkit.command_line")
+    aitk = (sys.executable, "-m", "ai_toolkit.cli.commands")
     variables = {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(secure_cloud.home)}
     run(*aitk, "init", cwd=tmp_path, env=variables)
     provision = tmp_path / "infra" / "provision"
@@ -252,7 +253,7 @@ def test_microsofts_javascript_clients_work(az, secure_cloud, tmp_path):
         (packages / "package.json").write_text('{"private": true}\n')
         run("npm", "install", "--silent", "--no-audit", "--no-fund", *PACKAGES, cwd=packages)
     template = str(Path(__file__).parent / "template.json")
-    script = f"script=exec python3 {Path(__file__).parent / 'web_app.py'}"
+    script = f"script=exec python3 {WEB_APP}"
     az("group", "create", "--name", "node", "--location", "westus3")
     made = az("deployment", "group", "create", "--resource-group", "node", "--name", "one", "--template-file",
               template, "--parameters", script, "gpu=false")  # fmt: skip

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.processes import start_time
+from ai_toolkit.local_cloud.core.processes import start_time
 
 pytestmark = pytest.mark.usefixtures("clients")
 

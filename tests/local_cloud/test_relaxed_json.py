@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_toolkit.local_cloud.resource_manager.relaxed_json import read_json
+from ai_toolkit.local_cloud.core.relaxed_json import read_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from road import processes_of
+from tests.support.road import processes_of
 
 from ai_toolkit.local_cloud.container_apps.replica_environment import (
     ReplicaEnvironmentError,

@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 import signal
-from pathlib import Path
+import sys
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from azure.core.exceptions import HttpResponseError
+from tests.support import slow_share
+from tests.support.local_cloud import WEB_APP
 
-from ai_toolkit.local_cloud.processes import start_time
+from ai_toolkit.local_cloud.core.processes import start_time
 
 QUICK = {"periodSeconds": 1, "httpGet": {"path": "/health", "port": 7860}}
 STARTUP = {**QUICK, "type": "Startup", "failureThreshold": 10}
@@ -211,10 +213,11 @@ async def test_a_replica_that_is_slow_is_waited_for(deploy, faults):
 async def test_a_share_can_be_slow_for_a_replica(clients, deploy, faults, until):
     """Each read of the mounted share takes the time that was asked for; on the next start it is quick again."""
     timed = "import time; begun = time.monotonic(); open('$AITK_SHARE/page').read(); print(time.monotonic() - begun)"
-    script = f'export TOOK=$(python3 -c "{timed}" || echo 0); exec python3 {Path(__file__).parent}/web_app.py'
+    script = f'export TOOK=$(python3 -c "{timed}" || echo 0); exec python3 {WEB_APP}'
     app = await deploy(gpu=False, script=script)
     (clients.status.home / "shares" / app.account / "models" / "page").write_text("x")
-    fault = faults.add("share-slow", seconds=1.5)
+    slowed = [sys.executable, "-I", "-S", slow_share.__file__, "{share}", "1.5", "0", "1", "--"]
+    fault = faults.add("replica-wrapped", command=slowed)
 
     async def told():
         status, body = await answer_of(app, "/about")
@@ -244,7 +247,7 @@ async def test_a_replica_that_crashes_at_start_fails_the_deployment(deploy, faul
 
 async def test_a_killed_container_leaves_nothing_and_is_started_again(deploy, look, until):
     """kill -9 of the app's own process ends its whole group, children included."""
-    script = f"sleep 600 & exec python3 {Path(__file__).parent}/web_app.py"
+    script = f"sleep 600 & exec python3 {WEB_APP}"
     app = await deploy(gpu=False, script=script)
     before = int(json.loads((await answer_of(app, "/about"))[1])["pid"])
     group = os.getpgid(before)

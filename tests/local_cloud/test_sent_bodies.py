@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from aiohttp import web
-from published import Published, needs_schemas, value_problems
-from road import Road, environment
+from tests.support.local_cloud.published import Published, needs_schemas, value_problems
+from tests.support.road import Road, environment
 
-from ai_toolkit.add_secret import add_secret
+from ai_toolkit.endpoint.add_secret import add_secret
 from ai_toolkit.local_cloud import control
-from ai_toolkit.local_cloud.home import HomeFolder
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
-from ai_toolkit.local_cloud.template.deployment import evaluate_known
+from ai_toolkit.local_cloud.core.home import HomeFolder
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
-from ai_toolkit.workspace import Workspace
+from ai_toolkit.local_cloud.template.run import evaluate_known
+from ai_toolkit.workspace.workspace import Workspace
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/ai-toolkit-local"
 ENVIRONMENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/existing"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.parameters import shown_parameters

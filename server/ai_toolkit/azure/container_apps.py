@@ -39,7 +39,6 @@ class ContainerApp:
     max_replicas: int
     environment_id: str
     workload_profile: str
-    event_stream: str
     location: str
     tags: Mapping[str, str]
     template: Mapping[str, Any]
@@ -96,7 +95,6 @@ class ContainerApps:
             max_replicas=int(value_at(body, "template", "scale", "maxReplicas") or 1),
             environment_id=value_at(body, "environmentId") or value_at(body, "managedEnvironmentId") or "",
             workload_profile=value_at(body, "workloadProfileName") or "",
-            event_stream=value_at(body, "eventStreamEndpoint") or "",
             location=str(whole.get("location")),
             tags=whole.get("tags") or {},
             template=template,

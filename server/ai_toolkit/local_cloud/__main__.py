@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ai_toolkit.local_cloud.home import HomeFolder
+from ai_toolkit.local_cloud.core.home import HomeFolder
 
 FIRST_INHERITED, LAST_INHERITED = 3, 256  # descriptors that a careless parent may have left open
 
@@ -43,8 +43,8 @@ def main() -> int:
     gc.disable()  # nothing that an import makes is garbage: `serve` turns it on again
     os.closerange(FIRST_INHERITED, LAST_INHERITED)
     with _no_authorities():
+        from ai_toolkit.local_cloud.core.state import StateVersionError  # noqa: PLC0415
         from ai_toolkit.local_cloud.server import AlreadyServedError, serve  # noqa: PLC0415  # costly, see there
-        from ai_toolkit.local_cloud.state import StateVersionError  # noqa: PLC0415
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(serve(HomeFolder(arguments.home.absolute()), tls=arguments.tls))

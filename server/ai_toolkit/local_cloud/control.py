@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ai_toolkit.local_cloud.home import Address, HomeFolder
-from ai_toolkit.local_cloud.processes import is_alive, kill_group, kill_recorded_groups, reap, start_time
+from ai_toolkit.local_cloud.core.home import Address, HomeFolder
+from ai_toolkit.local_cloud.core.processes import is_alive, kill_group, kill_recorded_groups, reap, start_time
 
 START_LIMIT = timedelta(seconds=30)
 STOP_LIMIT = timedelta(seconds=15)

@@ -15,16 +15,18 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud import fault_routes, identity
-from ai_toolkit.local_cloud.access import resource_manager_access, same_token
-from ai_toolkit.local_cloud.directory import CALLER, Directory, access_by_tenant
-from ai_toolkit.local_cloud.fault_routes import misbehaving
-from ai_toolkit.local_cloud.faults import Faults
+from ai_toolkit.local_cloud.core.access import resource_manager_access, same_token
+from ai_toolkit.local_cloud.core.home import Address, HomeFolder
+from ai_toolkit.local_cloud.core.processes import kill_recorded_groups, start_time
+from ai_toolkit.local_cloud.core.state import ResourceStore
+from ai_toolkit.local_cloud.faults import routes as fault_routes
+from ai_toolkit.local_cloud.faults.model import Faults, Port
+from ai_toolkit.local_cloud.faults.routes import management_refusal, misbehaving
 from ai_toolkit.local_cloud.files.side_data import SideData
-from ai_toolkit.local_cloud.home import Address, HomeFolder
-from ai_toolkit.local_cloud.processes import kill_recorded_groups, start_time
-from ai_toolkit.local_cloud.state import ResourceStore
-from ai_toolkit.local_cloud.tokens import issue_token, read_token
+from ai_toolkit.local_cloud.files.storage_error import injected_refusal
+from ai_toolkit.local_cloud.identity import routes as identity_routes
+from ai_toolkit.local_cloud.identity.directory import CALLER, Directory, access_by_tenant
+from ai_toolkit.local_cloud.identity.tokens import issue_token, read_token
 
 if TYPE_CHECKING:
     from ai_toolkit.local_cloud.services import Services
@@ -62,17 +64,19 @@ class LocalCloud:
         kill_recorded_groups(self._home.replicas)
         management = web.Application(
             middlewares=[
-                misbehaving(self._faults, "management"),
-                resource_manager_access(self._is_good_token, identity.is_public),
+                misbehaving(self._faults, Port.MANAGEMENT, management_refusal),
+                resource_manager_access(self._is_good_token, identity_routes.is_public),
                 access_by_tenant(self._directory, self._home.token),
             ],
             client_max_size=LARGEST_BODY_BYTES,
         )
         management.router.add_get("/local-cloud", self._about)
         fault_routes.add_routes(management.router, self._faults)
-        identity.add_routes(management.router, self._home.token, self._directory)
+        identity_routes.add_routes(management.router, self._home.token, self._directory)
         management.router.add_route("*", "/{path:.*}", self._answer_management)
-        files = web.Application(client_max_size=0, middlewares=[misbehaving(self._faults, "files")])
+        files = web.Application(
+            client_max_size=0, middlewares=[misbehaving(self._faults, Port.FILES, injected_refusal)]
+        )
         files.router.add_route("*", "/{path:.*}", self._answer_files)
         before = self._home.address()
         context = await asyncio.to_thread(_server_context, self._home) if self._tls else None

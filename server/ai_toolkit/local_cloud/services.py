@@ -6,37 +6,37 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.container_apps.ground import Ground
-from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
-from ai_toolkit.local_cloud.faults import Faults
-from ai_toolkit.local_cloud.files.service import FileService
-from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
-from ai_toolkit.local_cloud.files.side_data import SideData
-from ai_toolkit.local_cloud.home import Address, HomeFolder
-from ai_toolkit.local_cloud.resource_manager import subscriptions
-from ai_toolkit.local_cloud.resource_manager.api_versions import check_api_version
-from ai_toolkit.local_cloud.resource_manager.container_apps import ContainerApps
-from ai_toolkit.local_cloud.resource_manager.deployments import Deployments
-from ai_toolkit.local_cloud.resource_manager.jobs import Jobs
-from ai_toolkit.local_cloud.resource_manager.managed_environments import (
+from ai_toolkit.local_cloud.api_versions import check_api_version
+from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
+from ai_toolkit.local_cloud.container_apps.environment_resource import (
     EnvironmentStorages,
     ManagedEnvironments,
 )
-from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import Operations
-from ai_toolkit.local_cloud.resource_manager.providers import Providers
-from ai_toolkit.local_cloud.resource_manager.quotas import Quotas
-from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
-from ai_toolkit.local_cloud.resource_manager.resources import Resources
-from ai_toolkit.local_cloud.resource_manager.revisions import Revisions
-from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
-from ai_toolkit.local_cloud.resource_manager.storage_accounts import (
+from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
+from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
+from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
+from ai_toolkit.local_cloud.container_apps.revision_routes import Revisions
+from ai_toolkit.local_cloud.core.home import Address, HomeFolder
+from ai_toolkit.local_cloud.core.state import ResourceStore
+from ai_toolkit.local_cloud.faults.model import Faults
+from ai_toolkit.local_cloud.files.account_resource import (
     FileServices,
     FileShares,
     StorageAccounts,
 )
-from ai_toolkit.local_cloud.resource_manager.workspaces import Workspaces
-from ai_toolkit.local_cloud.state import ResourceStore
+from ai_toolkit.local_cloud.files.service import FileService
+from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
+from ai_toolkit.local_cloud.files.side_data import SideData
+from ai_toolkit.local_cloud.quotas import Quotas
+from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.providers import Providers
+from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
+from ai_toolkit.local_cloud.resource_manager.resources import Resources
+from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
+from ai_toolkit.local_cloud.template.deployment_routes import Deployments
 
 
 class Services:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from ai_toolkit.local_cloud.home import write_private
+from ai_toolkit.local_cloud.core.home import write_private
 
 LIFE: Final = timedelta(days=800)
 RENEW_BEFORE: Final = timedelta(days=30)

@@ -35,7 +35,7 @@ const directory = {
 };
 
 async function aitk(...args: readonly string[]): Promise<void> {
-  await run(python, ["-m", "ai_toolkit.command_line", ...args]);
+  await run(python, ["-m", "ai_toolkit.cli.commands", ...args]);
 }
 
 describe("provisioning on Azure with the editor's own account", () => {
@@ -160,7 +160,7 @@ describe("provisioning on Azure with the editor's own account", () => {
 
   test("the local cloud stops and starts by command", async () => {
     const answers = async (): Promise<boolean> => {
-      const { stdout } = await run(python, ["-m", "ai_toolkit.command_line", "local-cloud", "status", "--json"]);
+      const { stdout } = await run(python, ["-m", "ai_toolkit.cli.commands", "local-cloud", "status", "--json"]);
       return (JSON.parse(stdout) as { readonly running: boolean }).running;
     };
     await editor.command("AI Toolkit: Stop local cloud");

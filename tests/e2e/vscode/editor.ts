@@ -295,7 +295,7 @@ async function serversOf(profile: string): Promise<number> {
   let found = 0;
   for (const name of await readdir("/proc")) {
     const read = (file: string): Promise<string> => readFile(join("/proc", name, file), "utf8").catch(() => "");
-    if (/^\d+$/.test(name) && (await read("cmdline")).includes("ai_toolkit.command_line")) {
+    if (/^\d+$/.test(name) && (await read("cmdline")).includes("ai_toolkit.cli.commands")) {
       found += (await read("environ")).includes(profile) ? 1 : 0;
     }
   }

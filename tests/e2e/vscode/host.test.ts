@@ -13,7 +13,7 @@ const python = process.env["AITK_PYTHON"] ?? "python3";
 test("the tests inside the extension host pass", async () => {
   const root = await mkdtemp(join(tmpdir(), "aitk-host-"));
   const workspace = join(root, "project");
-  await promisify(execFile)(python, ["-m", "ai_toolkit.command_line", "init", workspace]);
+  await promisify(execFile)(python, ["-m", "ai_toolkit.cli.commands", "init", workspace]);
   await using editor = await Editor.open({
     workspace,
     settings: { "aiToolkit.server.environment": python },

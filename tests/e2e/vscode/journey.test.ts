@@ -15,7 +15,7 @@ const provision = "AI Toolkit: Provision Azure Container Apps for inference";
 const deploy = "AI Toolkit: Deploy for inference";
 
 async function aitk(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run(python, ["-m", "ai_toolkit.command_line", ...args]);
+  const { stdout } = await run(python, ["-m", "ai_toolkit.cli.commands", ...args]);
   return stdout;
 }
 
@@ -118,7 +118,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
   test("a server that is killed during Deploy is started again, and the person is told the state", async () => {
     await editor.command(deploy);
     await editor.notification("Deploy for inference").waitFor();
-    const servers = (await processes(editor.profile)).filter((one) => one.commandLine.includes("command_line serve"));
+    const servers = (await processes(editor.profile)).filter((one) => one.commandLine.includes("cli.commands serve"));
     assert.equal(servers.length, 1);
     process.kill(servers[0]?.pid ?? 0, "SIGKILL");
 

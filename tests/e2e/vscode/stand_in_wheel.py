@@ -13,8 +13,8 @@ NAME = "ai_toolkit_server-1.0-py3-none-any.whl"
 ABOUT = "ai_toolkit_server-1.0.dist-info"
 FILES = {
     "ai_toolkit/__init__.py": "",
-    "ai_toolkit/language_server.py": "",
-    "ai_toolkit/command_line.py": f"import sys\nsys.argv[1:1] = [{RECORD!r}]\nexec(open({str(SERVER)!r}).read())\n",
+    "ai_toolkit/editor/main.py": "",
+    "ai_toolkit/cli/commands.py": f"import sys\nsys.argv[1:1] = [{RECORD!r}]\nexec(open({str(SERVER)!r}).read())\n",
     f"{ABOUT}/METADATA": "Metadata-Version: 2.1\nName: ai-toolkit-server\nVersion: 1.0\n",
     f"{ABOUT}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
 }

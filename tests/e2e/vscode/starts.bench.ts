@@ -14,7 +14,7 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
 /** Milliseconds from the start of the process to its answer to `initialize`. */
 async function alone(interpreter: string): Promise<number> {
   const began = performance.now();
-  const server = spawn(interpreter, ["-I", "-m", "ai_toolkit.command_line", "serve"], { stdio: ["pipe", "pipe", "ignore"] });
+  const server = spawn(interpreter, ["-I", "-m", "ai_toolkit.cli.commands", "serve"], { stdio: ["pipe", "pipe", "ignore"] });
   const body = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":null,"capabilities":{}}}';
   server.stdin.write(`Content-Length: ${body.length}\r\n\r\n${body}`);
   await once(server.stdout, "data");

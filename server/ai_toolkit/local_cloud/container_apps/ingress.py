@@ -15,9 +15,9 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from multidict import CIMultiDict
 
-from ai_toolkit.local_cloud.arm_error import ArmError
 from ai_toolkit.local_cloud.container_apps.ingress_rules import AFFINITY_COOKIE, IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Self
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 AFFINITY_COOKIE = "acaAffinity"
 

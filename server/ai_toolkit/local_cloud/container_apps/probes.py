@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import aiohttp
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 Kind = Literal["startup", "liveness", "readiness"]
 # Of each property the fewest, the most, and the default.

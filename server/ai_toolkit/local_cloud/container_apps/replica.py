@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from typing import Final
 
 import aiohttp
 
-from ai_toolkit.local_cloud.container_apps import slow_share
 from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
 from ai_toolkit.local_cloud.container_apps.probes import Probe
 from ai_toolkit.local_cloud.container_apps.replica_environment import (
@@ -27,8 +25,8 @@ from ai_toolkit.local_cloud.container_apps.replica_environment import (
 )
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, read_lines
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlan, ReplicaPlanError
-from ai_toolkit.local_cloud.faults import Fault, Faults, Kind
-from ai_toolkit.local_cloud.processes import kill_group, start_time
+from ai_toolkit.local_cloud.core.processes import kill_group, start_time
+from ai_toolkit.local_cloud.faults.model import Fault, Faults, Kind
 
 log = logging.getLogger(__name__)
 
@@ -232,12 +230,10 @@ def _struck(plan: ReplicaPlan, fault: Fault | None) -> ReplicaPlan:
     """The plan with a command that misbehaves as it was asked for."""
     if fault is None:
         return plan
-    if fault.kind is Kind.SHARE_SLOW:
-        for folder in plan.shares:
-            numbers = (str(fault.seconds), str(fault.bytes), "1")
-            slowed = (sys.executable, "-I", "-S", slow_share.__file__, str(folder), *numbers, "--", *plan.command)
-            plan = replace(plan, command=slowed)
-        return plan
+    if fault.kind is Kind.REPLICA_WRAPPED:
+        share = str(plan.shares[0]) if plan.shares else ""
+        wrapper = tuple(share if part == "{share}" else part for part in fault.command)
+        return replace(plan, command=(*wrapper, *plan.command))
     script = {
         Kind.REPLICA_CRASHES: f"sleep {fault.seconds}; echo '{CRASH_WORDS}'; exit 1",
         Kind.REPLICA_HANGS: "exec sleep 2147483647",

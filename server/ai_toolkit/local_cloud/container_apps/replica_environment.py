@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
 from ai_toolkit.local_cloud.container_apps.replica_log import read_lines
-from ai_toolkit.local_cloud.processes import kill_group
+from ai_toolkit.local_cloud.core.processes import kill_group
 
 log = logging.getLogger(__name__)
 

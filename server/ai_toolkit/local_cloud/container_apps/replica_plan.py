@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
 from ai_toolkit.local_cloud.container_apps.probes import Kind, Probe, read_probes
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
 
 DEFAULT_TARGET_PORT: Final = 80
 DEFAULT_GRACE_SECONDS: Final = 30

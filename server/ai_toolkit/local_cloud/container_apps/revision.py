@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
 from ai_toolkit.local_cloud.container_apps.changes import Changes
 from ai_toolkit.local_cloud.container_apps.replica import Replica
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.access import is_own_host
+from ai_toolkit.local_cloud.core.access import is_own_host
 from ai_toolkit.local_cloud.files import directories, files, leases, ranges, shares
 from ai_toolkit.local_cloud.files.file_request import FileRequest
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, ShareRecords, Shares

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ai_toolkit.local_cloud.state import check_version
+from ai_toolkit.local_cloud.core.state import check_version
 
 VERSION = 1
 

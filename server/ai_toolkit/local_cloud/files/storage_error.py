@@ -5,6 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud.faults.model import Fault, Kind
+
 # Of each code the status and the message.
 ERRORS: Final = {
     "AuthenticationFailed": (
@@ -61,6 +63,9 @@ ERRORS: Final = {
 }
 
 
+THROTTLED, UNAVAILABLE, NOT_FOUND = 429, 503, 404
+
+
 class StorageError(Exception):
     """A refusal in Azure Files' words."""
 
@@ -82,3 +87,16 @@ class StorageError(Exception):
             text="" if method == "HEAD" else body,
             content_type="application/xml",
         )
+
+
+def injected_refusal(fault: Fault, request: web.Request) -> web.Response:
+    """The answer to a request that a fault strikes, in the file service's shape."""
+    if fault.kind is Kind.EXPIRED_TOKEN:
+        return StorageError("AuthenticationFailed", fault.message).response(request.method)
+    if fault.kind is Kind.SHARE_FULL:
+        return StorageError("ShareSizeLimitReached").response(request.method)
+    refusal = StorageError("InternalError", fault.message)
+    refusal.status = NOT_FOUND if fault.kind is Kind.NOT_FOUND else fault.status
+    defaults = {THROTTLED: "ServerBusy", UNAVAILABLE: "ServerBusy", NOT_FOUND: "ResourceNotFound"}
+    refusal.code = fault.code or defaults.get(refusal.status, "InternalError")
+    return refusal.response(request.method)

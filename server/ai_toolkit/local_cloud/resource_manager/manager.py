@@ -5,21 +5,21 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from ai_toolkit.local_cloud.arm_error import (
+from ai_toolkit.local_cloud.core.arm_error import (
     ArmError,
     JsonObject,
     JsonValue,
     group_not_found,
     resource_not_found,
 )
-from ai_toolkit.local_cloud.faults import Faults, Kind
+from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.faults.model import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.registration import check_registered
-from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
-from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class ResourceManager:
         self._check_policy(identifier, body)
         if resource_type.has_location and "location" not in body:
             resource_type.check(identifier, body)  # which has Azure's own code for this
-        check_body(identifier.type, _as_sent(body))
+        check_body(resource_type.body, _as_sent(body))
         resource_type.check(identifier, body)
         if resource_type.has_location:
             check_location(body["location"])
@@ -152,7 +152,7 @@ class ResourceManager:
     def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
-        check_body(identifier.type, patch, is_whole=False)
+        check_body(self.type_of(identifier, None).body, patch, is_whole=False)
         merged = merge_patch(existing.body, patch)
         resource, _created = self.accept(identifier, merged, None)
         return resource

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import ResourceStore
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, refuse_unknown
-from ai_toolkit.local_cloud.state import ResourceStore
 
 log = logging.getLogger(__name__)
 

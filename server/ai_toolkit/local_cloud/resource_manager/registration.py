@@ -1,9 +1,9 @@
 """What the Resource Manager asks before it takes a write: is the provider registered, may the caller write."""
 
-from ai_toolkit.local_cloud.arm_error import ArmError
-from ai_toolkit.local_cloud.faults import Faults
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
-from ai_toolkit.local_cloud.state import ResourceStore
+from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import ResourceStore
+from ai_toolkit.local_cloud.faults.model import Faults
 
 
 def check_registered(store: ResourceStore, subscription: str, namespace: str) -> None:

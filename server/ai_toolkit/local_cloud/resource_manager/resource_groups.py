@@ -4,10 +4,11 @@ import re
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, group_not_found
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found
+from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers
-from ai_toolkit.local_cloud.resource_manager.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.resource_type import merge_patch
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
@@ -15,7 +16,6 @@ from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_subscription,
     normal_location,
 )
-from ai_toolkit.local_cloud.state import StoredResource
 
 NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
 

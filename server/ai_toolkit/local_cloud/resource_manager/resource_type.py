@@ -4,9 +4,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, JsonValue
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
-from ai_toolkit.local_cloud.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 
 Action = Callable[[StoredResource, JsonObject], Awaitable[JsonValue]]
 
@@ -20,6 +21,7 @@ class ResourceType:
 
     name: ClassVar[str]
     api_versions: ClassVar[frozenset[str]]
+    body: ClassVar[Table]  # what a request may hold, in the notation of `core/shapes.py`
     has_location: ClassVar[bool] = True
     created_status: ClassVar[int] = 201
     working_state: ClassVar[str] = "InProgress"  # provisioningState while it is being provisioned

@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers, status_headers
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, paged, refuse_unknown
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
 

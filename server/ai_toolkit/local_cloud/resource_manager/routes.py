@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject, not_emulated
-from ai_toolkit.local_cloud.resource_manager.relaxed_json import read_json
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, not_emulated
+from ai_toolkit.local_cloud.core.relaxed_json import read_json
 
 PAGE_LENGTH = 100
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.directory import CALLER, THIS_COMPUTER, Subscription
-from ai_toolkit.local_cloud.resource_manager.resource_id import SUBSCRIPTION
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import SUBSCRIPTION
+from ai_toolkit.local_cloud.identity.directory import CALLER, THIS_COMPUTER, Subscription
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 
 LOCATIONS = {

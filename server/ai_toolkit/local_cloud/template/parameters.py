@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.template.evaluation import evaluate
+from ai_toolkit.local_cloud.template.functions.values import equals, kind
 from ai_toolkit.local_cloud.template.scope import Scope, invalid_template
-from ai_toolkit.local_cloud.template.text_functions import kind
-from ai_toolkit.local_cloud.template.value_functions import equals
 
 Value = Any  # a JSON value
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.resource_manager.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.evaluation import evaluate, evaluate_expression, is_known_function, parse
@@ -254,7 +254,7 @@ def _identifier(body: JsonObject, scope: Scope, place: str, parents: tuple[str, 
             f"Template resource '{name}' of type '{body['type']}' has incorrect segment lengths", place
         )
     subscription = evaluate(body.get("subscriptionId", scope.subscription["subscriptionId"]), scope, place)
-    named_group = evaluate(body.get("resourceGroup", scope.group["name"]), scope, place)
+    named_group = evaluate(body.get("resourceGroup", (scope.group or {}).get("name")), scope, place)
     return ResourceId(str(subscription), str(named_group), namespace, tuple(kinds), names)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ai_toolkit.local_cloud.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 Value = Any  # a JSON value
 
@@ -43,7 +43,7 @@ class Scope:
     parameters: Mapping[str, Value]
     variables: Mapping[str, Value]  # raw: evaluated when asked for
     functions: Mapping[str, JsonObject]
-    group: JsonObject
+    group: JsonObject | None  # None for a deployment to a subscription
     subscription: JsonObject
     deployment: JsonObject
     surroundings: Surroundings

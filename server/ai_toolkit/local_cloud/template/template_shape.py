@@ -5,8 +5,8 @@ Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/synta
 
 from typing import Final
 
-from ai_toolkit.local_cloud.arm_error import JsonObject
-from ai_toolkit.local_cloud.resource_manager.shapes import (
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.core.shapes import (
     BOOLEAN,
     INTEGER,
     TEXT,

@@ -1,0 +1,56 @@
+"""Lets the chat page work behind a prefix, as in a remote editor that forwards the port as `/proxy/7860/`.
+
+Gradio's page asks its server at the address that the server thinks it has. A proxy that takes its prefix away
+leaves that wrong, so the page is told to ask where it came from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import Any
+
+    from aitk_app.web.gate import App, Receive, Scope, Send
+
+_BEFORE = b"<script data-gradio-mode>"
+_OWN_ADDRESS = (
+    b"<script>if (window.gradio_config) "
+    b'window.gradio_config.root = location.origin + location.pathname.replace(/\\/$/, "");</script>'
+)
+
+
+class PageAddress:
+    """An ASGI middleware around Gradio that adds one script to the page at `/`."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; the page is collected and sent with the script."""
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
+            await self._app(scope, receive, send)
+            return
+        # Uncompressed, or the script's place would not be found.
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]
+        start: MutableMapping[str, Any] = {}
+        body = b""
+
+        async def collect(message: MutableMapping[str, Any]) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                start = message
+            elif message["type"] == "http.response.body":
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    await finish()
+
+        async def finish() -> None:
+            page = body.replace(_BEFORE, _OWN_ADDRESS + _BEFORE, 1)
+            kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+            length = (b"content-length", str(len(page)).encode())
+            await send({**start, "headers": [*kept, length]})
+            await send({"type": "http.response.body", "body": page})
+
+        await self._app({**scope, "headers": headers}, receive, collect)

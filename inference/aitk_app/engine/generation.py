@@ -1,0 +1,91 @@
+"""One request's answer, handed from the engine's thread to whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aitk_app.engine.sampling import Sampling, TokenLogprob
+
+FinishReason = Literal["stop", "length"]
+
+
+class QueueFullError(Exception):
+    """As many requests wait as may; try again later."""
+
+
+class EngineError(Exception):
+    """The engine could not go on with this request; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one step adds to an answer; the last piece has a finish reason."""
+
+    text: str
+    answer_tokens: int  # so far
+    finish_reason: FinishReason | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the tokens whose text is certain
+
+
+class Generation:
+    """One request's answer: iterate it for its pieces; leaving early needs `cancel`."""
+
+    def __init__(self, prompt: list[int], sampling: Sampling, adapter: str | None) -> None:
+        self.prompt = prompt
+        self.sampling = sampling
+        self.adapter = adapter
+        self.cancelled = False
+        self.begun = time.monotonic()
+        self.first_token: float | None = None  # when they came, as time.monotonic() says
+        self.last_token: float | None = None
+        self.tokens = 0
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[Piece | EngineError] = asyncio.Queue()
+
+    def cancel(self) -> None:
+        """Free its slot at the next step; harmless when it has ended."""
+        self.cancelled = True
+
+    def token_at(self, now: float) -> None:
+        """Note that a token came."""
+        self.first_token = self.first_token or now
+        self.last_token = now
+        self.tokens += 1
+
+    def deliver(self, piece: Piece | EngineError) -> None:
+        """Hand a piece over from the engine's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+        except RuntimeError:  # the loop has closed: nobody listens
+            self.cancelled = True
+
+    async def next_piece(self, limit_seconds: float | None = None) -> Piece | None:
+        """The next piece; None when none came in time. Raises `EngineError`."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                piece = await self._pieces.get()
+        except TimeoutError:
+            return None
+        if isinstance(piece, EngineError):
+            raise piece
+        return piece
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """The pieces as they come, one per token. Raises `EngineError`."""
+        try:
+            while (piece := await self.next_piece()) is not None:
+                yield piece
+                if piece.finish_reason is not None:
+                    return
+        finally:
+            self.cancel()

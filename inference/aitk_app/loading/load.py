@@ -1,0 +1,88 @@
+"""Brings a base model from its files to the device, tokenizer and weights side by side."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from aitk_app.engine.adapter_files import ModelError
+from aitk_app.engine.model import Models
+from aitk_app.loading.weight_files import bring_near, shown_progress
+
+if TYPE_CHECKING:
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.loading.weight_files import Reading
+    from aitk_app.readiness import Readiness
+    from aitk_app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> tuple[Models, Reading]:
+    """Everything that `catalog` names, on the device, and how the weights were read. Raises `ModelError`."""
+    folder, trust = catalog.base.folder, settings.trust_remote_code
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = _dtype(settings.dtype, device)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped there
+    begun = time.monotonic()
+    try:
+        with ThreadPoolExecutor(1, "tokenizer") as beside:
+            tokenizer = beside.submit(
+                transformers.AutoTokenizer.from_pretrained,
+                str(folder),
+                trust_remote_code=trust,
+                local_files_only=True,
+            )
+            reading = bring_near(folder, catalog.base.id, readiness)
+            with shown_progress(catalog.base.id, reading.bytes, device, readiness):
+                model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                    str(folder),
+                    dtype=dtype,
+                    device_map=device,
+                    trust_remote_code=trust,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    **_quantized(settings.quantization, dtype),
+                )
+            loaded_tokenizer = tokenizer.result()
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise ModelError(f"The base model {catalog.base.id} could not be loaded: {error}") from error
+    model.eval()
+    logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
+    models = Models(model, loaded_tokenizer, settings)
+    for number, adapter in enumerate(catalog.adapters):
+        readiness.report("adapter", f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
+        models.install(models.prepare(adapter), only=len(catalog.adapters) == 1)
+    return models, reading
+
+
+def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:
+    if quantization == "none":
+        return {}
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            "quantization = nf4 needs the package bitsandbytes, which is not installed. "
+            "Add it to requirements.txt, or write quantization = none in settings.toml."
+        )
+    return {
+        "quantization_config": transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call] # untyped there
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+        )
+    }
+
+
+def _dtype(name: str, device: str) -> torch.dtype:
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    if not device.startswith("cuda"):
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -1,0 +1,208 @@
+"""What API and chat page both use: a conversation and a model's id in, an answer's pieces out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
+from aitk_app.engine.generation import QueueFullError
+from aitk_app.engine.lora import file_stamps
+from aitk_app.engine.scheduler import Scheduler
+from aitk_app.web.prompt import Message, PromptError, PromptTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aitk_app.engine.generation import Generation
+    from aitk_app.engine.model import Models
+    from aitk_app.engine.sampling import Sampling
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.settings import Settings
+
+__all__ = ["Completions", "Message", "RequestError", "ServedModel"]
+
+logger = logging.getLogger(__name__)
+
+
+class RequestError(Exception):
+    """A request cannot be answered; `status` is HTTP's, `param` names the parameter at fault."""
+
+    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that requests can name; an adapter has its base model as `parent`."""
+
+    id: str
+    parent: str | None
+    default: bool
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.id} (fine-tuned)" if self.parent else f"{self.id} (base model)"
+
+
+class Completions:
+    """The models being served, and the way to an answer."""
+
+    def __init__(self, catalog: Catalog, models: Models, scheduler: Scheduler, settings: Settings) -> None:
+        self._catalog = catalog
+        self._models = models
+        self._scheduler = scheduler
+        self._template = PromptTemplate(models.tokenizer, settings.prompt_template)
+        self._changing = asyncio.Lock()
+        self._serve_base = settings.serve_base or not catalog.adapters
+        self.max_new_tokens = settings.max_new_tokens
+        self.context_length = models.context_length
+        self.default = catalog.default
+        self.adapters: dict[str, Adapter] = {each.id: each for each in catalog.adapters}
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The adapters, then the base model."""
+        base = self._catalog.base.id
+        found = [ServedModel(name, base, name == self.default) for name in self._models.adapters]
+        if self._serve_base:
+            found.append(ServedModel(base, None, base == self.default))
+        return tuple(found)
+
+    @property
+    def loaded(self) -> list[dict[str, object]]:
+        """The adapters as `/version` tells them, with the SHA-256 of the files that were loaded.
+
+        `changed`: its files are others now, as a new fine-tuning leaves them. `replaceable`: without a restart.
+        """
+        return [
+            {
+                "id": name,
+                "path": self.path_of(folder := self.adapters[name].folder),
+                "files": dict(loaded.files),
+                "changed": file_stamps(folder) != loaded.stamps,
+                "replaceable": self._models.can_remove(name),
+            }
+            for name, loaded in self._models.adapters.items()
+            if name in self.adapters
+        ]
+
+    def path_of(self, folder: Path) -> str:
+        """Relative to the share where it lies there."""
+        share = self._catalog.share
+        return folder.relative_to(share).as_posix() if folder.is_relative_to(share) else str(folder)
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model that a request names; the default for none. Raises `RequestError`."""
+        wanted, served = name or self.default, self.served
+        for each in served:
+            if each.id == wanted:
+                return each
+        raise RequestError(
+            404,
+            f"The model {wanted!r} is not served here. Served: {', '.join(each.id for each in served) or 'none'}.",
+            code="model_not_found",
+            param="model",
+        )
+
+    def begin(self, model: ServedModel, messages: list[Message], sampling: Sampling) -> Generation:
+        """An answer to a conversation, under way. Raises `RequestError`."""
+        try:
+            prompt = self._template.tokens(messages)
+        except PromptError as error:
+            raise RequestError(400, str(error), param="messages") from error
+        return self._submit(model, prompt, sampling, "messages")
+
+    def continue_text(self, model: ServedModel, text: str | list[int], sampling: Sampling) -> Generation:
+        """A text (or token ids) continued, under way. Raises `RequestError`."""
+        prompt = list(self._models.tokenizer(text).input_ids) if isinstance(text, str) else text
+        limit = self._models.config.vocab_size
+        if any(not 0 <= token < limit for token in prompt):
+            raise RequestError(400, f"Token ids are 0 to {limit - 1}.", param="prompt")
+        return self._submit(model, prompt, sampling, "prompt")
+
+    def written(self, token: int) -> str:
+        """A token as text."""
+        return str(self._models.tokenizer.backend_tokenizer.decode([token], skip_special_tokens=False))
+
+    def _submit(self, model: ServedModel, prompt: list[int], sampling: Sampling, param: str) -> Generation:
+        if not prompt or len(prompt) >= self.context_length:
+            raise RequestError(
+                400,
+                f"{param} has {len(prompt)} tokens; with the answer they may be {self.context_length} together, "
+                "and there must be one at least.",
+                code="context_length_exceeded",
+                param=param,
+            )
+        try:
+            return self._scheduler.submit(prompt, sampling, model.id if model.parent else None)
+        except QueueFullError as error:
+            raise RequestError(429, "Too many requests wait. Try again.", code="rate_limit_exceeded") from error
+
+    async def load_adapter(self, name: str, path: str) -> dict[str, object]:
+        """Serve the adapter at `path` below models/ as `name`; what is under way goes on with what it has.
+
+        Raises `RequestError`.
+        """
+        folder = self._folder(path)
+        if name == self._catalog.base.id:
+            raise RequestError(400, f"{name} is the base model's name.", param="lora_name")
+        async with self._changing:
+            replaced = name in self._models.adapters
+            try:
+                config = await asyncio.to_thread(read_adapter_config, folder, name)
+                adapter = Adapter(name, folder, str(config.get("base_model_name_or_path") or ""))
+                loaded = await asyncio.to_thread(self._models.prepare, adapter)
+            except ModelError as error:
+                raise RequestError(400, str(error), code="adapter_refused", param="lora_path") from error
+
+            def install() -> None:
+                self._models.install(loaded)
+                self.adapters = {**self.adapters, name: adapter}
+
+            await self._between_steps(install)
+        logger.info("%s the adapter %s", "replaced" if replaced else "loaded", name)
+        return {"id": name, "path": self.path_of(folder), "replaced": replaced, "files": loaded.files}
+
+    async def unload_adapter(self, name: str) -> dict[str, object]:
+        """Serve `name` no longer; what is under way goes on. Raises `RequestError`."""
+        async with self._changing:
+            if name not in self._models.adapters:
+                raise RequestError(
+                    404, f"The adapter {name!r} is not loaded.", code="model_not_found", param="lora_name"
+                )
+            if not self._models.can_remove(name):
+                raise RequestError(
+                    400,
+                    f"{name} is merged into the base model (serve_base = false): it cannot be unloaded.",
+                    param="lora_name",
+                )
+            await self._between_steps(lambda: self._models.remove(name))
+        logger.info("unloaded the adapter %s", name)
+        return {"id": name, "unloaded": True}
+
+    async def _between_steps(self, action: Callable[[], None]) -> None:
+        done: Future[None] = Future()
+        self._scheduler.between_steps(action, done)
+        await asyncio.wrap_future(done)
+
+    def _folder(self, path: str) -> Path:
+        """The folder that `path` names, which must lie below models/, links followed."""
+        models = (self._catalog.share / "models").resolve()
+        try:
+            folder = (models / path).resolve()
+        except (OSError, ValueError) as error:
+            raise RequestError(400, f"{path!r} is not a path.", param="lora_path") from error
+        if not folder.is_relative_to(models) or folder == models:
+            raise RequestError(
+                400, f"{path!r} is not below models/: adapters are loaded from there.", param="lora_path"
+            )
+        return folder

@@ -1,0 +1,115 @@
+"""The OpenAI-compatible API: its routes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+
+from aitk_app.web.answering import Completions, RequestError
+from aitk_app.web.openapi_page import openapi_page
+from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
+from aitk_app.web.response_bodies import Form, Limits, error_response, streamed, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aitk_app.engine.generation import Generation
+    from aitk_app.web.answering import ServedModel
+    from aitk_app.web.metrics import Metrics
+
+_DESCRIPTION = """Every route needs the endpoint's key: Authorization: Bearer KEY (`aitk key` prints it).
+
+curl ENDPOINT/v1/chat/completions -H "Authorization: Bearer KEY" -H "Content-Type: application/json" \\
+  -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'"""
+
+
+def build_api(  # noqa: C901 - one short function per route
+    completions: Completions, version: Callable[[], dict[str, object]], metrics: Metrics, limits: Limits
+) -> FastAPI:
+    """The routes below `/v1`, `/version`, `/metrics`, and `/openapi.json` (the page is below `/docs`)."""
+    # The pages of FastAPI take their script from elsewhere: the chat page links the description itself.
+    app = FastAPI(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    begun = int(time.time())
+
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, error: RequestError) -> Response:
+        return error_response(error.status, str(error), code=error.code, param=error.param)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        named = [str(part) for part in first["loc"] if part != "body"]
+        # A union's branches have names of their own; the parameter is what stands first.
+        param = named[0] if named else None
+        unknown = first["type"] == "extra_forbidden"
+        message = (
+            f"The parameter {'.'.join(named)} is not supported." if unknown else f"{param or 'body'}: {first['msg']}"
+        )
+        return error_response(400, message, param=param)
+
+    async def answer(
+        generation: Generation, form: Form, asked: ChatRequest | CompletionRequest, request: Request
+    ) -> Response:
+        if not asked.stream:
+            return await whole(generation, form, limits, request)
+        usage = bool(asked.stream_options and asked.stream_options.include_usage)
+        return streamed(generation, form, limits, include_usage=usage)
+
+    @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
+    async def models() -> dict[str, object]:
+        return {"object": "list", "data": [_model_json(each, begun) for each in completions.served]}
+
+    @app.get("/v1/models/{name:path}", summary="One model")
+    async def model(name: str) -> dict[str, object]:
+        return _model_json(completions.model(name), begun)
+
+    @app.post("/v1/chat/completions", response_model=None, summary="Answer a conversation")
+    async def chat(asked: ChatRequest, request: Request) -> Response:
+        served = completions.model(asked.model)
+        messages = [each.plain() for each in asked.messages]
+        generation = completions.begin(served, messages, asked.sampling(completions.max_new_tokens))
+        return await answer(generation, Form(served.id, completions.written, chat=True), asked, request)
+
+    @app.post("/v1/completions", response_model=None, summary="Continue a text")
+    async def complete(asked: CompletionRequest, request: Request) -> Response:
+        served = completions.model(asked.model)
+        generation = completions.continue_text(served, asked.plain(), asked.sampling())
+        return await answer(generation, Form(served.id, completions.written, chat=False), asked, request)
+
+    @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
+    async def load_adapter(asked: LoadAdapter) -> dict[str, object]:
+        return await completions.load_adapter(asked.lora_name, asked.lora_path)
+
+    @app.post("/v1/unload_lora_adapter", summary="Serve an adapter no longer")
+    async def unload_adapter(asked: UnloadAdapter) -> dict[str, object]:
+        return await completions.unload_adapter(asked.lora_name)
+
+    @app.get("/version", summary="What is running, by hash")
+    def versions() -> dict[str, object]:  # in a thread: it looks at the share
+        return version()
+
+    @app.get("/metrics", response_model=None, summary="Counters for Prometheus")
+    async def measured() -> Response:
+        body, kind = metrics.text()
+        return Response(body, media_type=kind)
+
+    @app.get("/docs", response_model=None, summary="This description as a page")
+    async def described() -> Response:
+        return Response(openapi_page(app.openapi()), media_type="text/html")
+
+    return app
+
+
+def _model_json(model: ServedModel, created: int) -> dict[str, object]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": created,
+        "owned_by": "ai-toolkit",
+        "root": model.id,
+        "parent": model.parent,
+    }

@@ -1,0 +1,192 @@
+"""Starts everything in order: the door first, then models, engine, API and chat page behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import shutil
+import threading
+from contextlib import AsyncExitStack
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from aitk_app.engine.adapter_files import ModelError
+from aitk_app.loading.catalog import BaseModelMissingError, file_sha256, find_models, weight_headers
+from aitk_app.readiness import Readiness
+from aitk_app.settings import SettingsError, read_settings
+from aitk_app.web.gate import Front
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from aitk_app.loading.catalog import Catalog
+    from aitk_app.settings import Settings
+    from aitk_app.web.access import Access
+    from aitk_app.web.answering import Completions
+
+    PageBuilder = Callable[[Completions], Any]
+
+logger = logging.getLogger(__name__)
+
+_STREAMS_MAY_END_SECONDS = 3
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gradio", "fastapi", "uvicorn")
+# Read in one pass beside the answers that are under way: on a processor every token costs the others time.
+_PROMPT_TOKENS = {False: 128, True: 2048}
+
+
+class Service:
+    """The running app."""
+
+    def __init__(self, folder: Path, share: Path, access: Access, build_page: PageBuilder) -> None:
+        self._folder = folder
+        self._share = share
+        self._build_page = build_page
+        # From start.py, which ran before this process's own code.
+        self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
+        self._front = Front(access, self._readiness)
+        self._cleanup = AsyncExitStack()
+
+    async def run(self, listener: socket.socket, arguments: Sequence[str]) -> None:
+        """Serve on `listener` until a signal; load meanwhile."""
+        config = uvicorn.Config(
+            self._front,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips="*",
+            timeout_graceful_shutdown=_STREAMS_MAY_END_SECONDS,
+        )
+        loop = asyncio.get_running_loop()
+        # A thread of our own, not an executor's: what is still loading must not hold up the process's end.
+        threading.Thread(target=self._load, args=(arguments, loop), name="loading", daemon=True).start()
+        await _Server(config, self._stopped).serve(sockets=[listener])
+
+    async def _stopped(self) -> None:
+        try:
+            await self._cleanup.aclose()
+        finally:
+            if copy := os.environ.get("AITK_LOCAL_COPY"):
+                shutil.rmtree(copy, ignore_errors=True)
+
+    def _load(self, arguments: Sequence[str], loop: asyncio.AbstractEventLoop) -> None:
+        """Runs in a thread: every step that takes long, and its failure in words on /ready."""
+        try:
+            settings = read_settings(self._folder / "settings.toml", arguments, os.environ)
+            catalog = self._find_models(settings)
+            logger.info("base model %s, adapters %s", catalog.base.id, [each.id for each in catalog.adapters])
+            inner = self._build(catalog, settings)
+            asyncio.run_coroutine_threadsafe(self._open(inner), loop).result()
+        except (ModelError, SettingsError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - words for a person; there is no bug to trace
+            self._readiness.fail(str(error))
+        except Exception as error:  # the edge: whatever it is, the page says it
+            logger.exception("The start failed")
+            self._readiness.fail(f"{type(error).__name__}: {error}")
+
+    def _find_models(self, settings: Settings) -> Catalog:
+        """The models; a base model that is not there is fetched from the hub that has it."""
+        try:
+            return find_models(self._share, settings)
+        except BaseModelMissingError as missing:
+            if missing.hub is None:
+                raise
+            self._readiness.report("loading weights", f"Downloading {missing.hub.id}.")
+            from aitk_app.loading.hub import download  # noqa: PLC0415 - few starts need it
+
+            try:
+                download(missing.hub, self._share / "model-cache", os.environ, self._readiness)
+            except ModelError as error:
+                raise ModelError(f"{error}\n{missing}") from error
+            return find_models(self._share, settings)
+
+    def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
+        # Imported here: together they take many seconds, and the door is open meanwhile.
+        self._readiness.report("preparing", "Loading PyTorch and transformers.")
+        from aitk_app.engine.scheduler import Scheduler, Watcher  # noqa: PLC0415 - see above
+        from aitk_app.loading.load import load_models  # noqa: PLC0415 - see above
+        from aitk_app.web.answering import Completions  # noqa: PLC0415 - see above
+        from aitk_app.web.api import build_api  # noqa: PLC0415 - see above
+        from aitk_app.web.metrics import Metrics  # noqa: PLC0415 - see above
+        from aitk_app.web.prompt import PromptError  # noqa: PLC0415 - see above
+        from aitk_app.web.response_bodies import Limits  # noqa: PLC0415 - see above
+
+        models, reading = load_models(catalog, settings, self._readiness)
+        self._readiness.report("warming", "The model computes its first token.")
+        models.warm()
+        metrics = Metrics()
+        engine = Scheduler(
+            models,
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            prompt_tokens=_PROMPT_TOKENS[models.device.type != "cpu"],
+            watcher=Watcher(
+                ended=metrics.ended,
+                stopped=lambda why: self._readiness.report("warming", f"The engine stopped and starts again: {why}"),
+                restarted=lambda: self._readiness.report("ready"),
+                failed=self._readiness.fail,
+            ),
+        )
+        metrics.watch(engine)
+        self._cleanup.callback(engine.close)
+        try:
+            completions = Completions(catalog, models, engine, settings)
+        except PromptError as error:
+            raise ModelError(str(error)) from error
+        self._readiness.report("warming", "Building the chat page.")
+        fixed = self._version(catalog) | {"weights": reading.as_json()}
+        inner = build_api(
+            completions,
+            lambda: {**fixed, "adapters": completions.loaded},
+            metrics,
+            Limits(whole=settings.unstreamed_seconds),
+        )
+        page = self._build_page(completions)
+        return page(inner)
+
+    async def _open(self, inner: Any) -> None:  # noqa: ANN401 - of FastAPI
+        """Run the start-up of the app proper (Gradio's queue), and let requests in."""
+        await self._cleanup.enter_async_context(inner.router.lifespan_context(inner))
+        self._front.inner = inner
+        self._readiness.report("ready")
+        logger.info("ready")
+
+    def _version(self, catalog: Catalog) -> dict[str, object]:
+        """What is running, by hash: what a deploy compares."""
+        code = {
+            f"inference/{file.relative_to(self._folder).as_posix()}": file_sha256(file)
+            for file in sorted(self._folder.rglob("*"))
+            if file.is_file() and "__pycache__" not in file.parts
+        }
+        return {
+            "base_model": {
+                "id": catalog.base.id,
+                "path": str(catalog.base.folder),
+                "files": weight_headers(catalog.base.folder),
+            },
+            "code": code,
+            "replica": os.environ.get("CONTAINER_APP_REPLICA_NAME"),
+            "packages": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            "warnings": self._readiness.warnings,
+        }
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with our own end before it gives the signal back (which ends the process)."""
+
+    def __init__(self, config: uvicorn.Config, stopped: Callable[[], Any]) -> None:
+        super().__init__(config)
+        self._stopped = stopped
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let streams end, then everything else."""
+        await super().shutdown(sockets)
+        await self._stopped()

@@ -1,0 +1,352 @@
+"""`aitk`: the use-cases without an editor."""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+
+from ai_toolkit import __version__
+from ai_toolkit.azure.explain import for_people
+from ai_toolkit.azure.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
+from ai_toolkit.cli.dialogs import TerminalUi
+from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+from ai_toolkit.local_cloud import control
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
+
+log = logging.getLogger(__name__)
+
+FAILED: Final = 1
+WRONG_COMMAND_LINE: Final = 2
+CANCELLED: Final = 130
+
+
+def _as_workspace(_context: click.Context, _option: click.Parameter, folder: Path) -> Workspace:
+    return Workspace(folder.absolute())
+
+
+_workspace_option = click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    callback=_as_workspace,
+    show_default="the current folder",
+    help="The folder with infra/ and inference/.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+_credential_option = click.option(
+    "--credential",
+    type=click.Choice([name for name in CREDENTIALS if name != "vscode"]),
+    default="auto",
+    envvar="AITK_CREDENTIAL",
+    show_default=True,
+    show_envvar=True,
+    expose_value=False,
+    callback=lambda _context, _option, chosen: SIGN_IN.set(SignIn(partial(_same, chosen))),
+    help="Whose Azure account: that of the Azure CLI, of azd, of the environment, or of a browser sign-in.",
+)
+_yes_option = click.option("--yes", is_flag=True, help="Agree to what is shown instead of being asked.")
+
+_Command: TypeAlias = Callable[..., Any]
+
+
+def _common(command: _Command) -> _Command:
+    return _workspace_option(_credential_option(_json_option(command)))
+
+
+async def _same(chosen: str) -> str:
+    return chosen
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aitk")
+def main() -> None:
+    """Take a fine-tuned language model to an inference endpoint, on Azure or on this computer."""
+
+
+@main.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
+@_common
+def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json: bool) -> None:
+    """Add the infra and inference folders to a workspace."""
+    target = directory.absolute() if directory else workspace.folder
+
+    async def work(ui: TerminalUi) -> dict[str, Any]:
+        from ai_toolkit.workspace.create import create_project  # noqa: PLC0415  (keeps --help quick)
+
+        return {"directory": str(target), "added": await create_project(target, ui, sample=sample)}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription.")
+@click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
+@click.option("--location", metavar="NAME", help="Where a new resource group is created.")
+@click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
+@_yes_option
+@_common
+def provision(  # noqa: PLR0913  (click passes each option)
+    *,
+    local: bool,
+    subscription: str | None,
+    resource_group: str | None,
+    location: str | None,
+    what_if: bool,
+    yes: bool,
+    workspace: Workspace,
+    as_json: bool,
+) -> None:
+    """Create the Azure resources of the endpoint, or those of the local cloud."""
+    if local and subscription not in {None, LOCAL_SUBSCRIPTION}:
+        raise click.UsageError("--local and --subscription exclude each other.")
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
+        from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
+
+        answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        if what_if:
+            return (await preview(workspace, ui, answers)).as_json()
+        return await use_case(workspace, ui, answers)
+
+    _run(work, as_json=as_json, agreed=yes)
+
+
+@main.command()
+@_yes_option
+@click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
+@click.option("--previous", is_flag=True, help="Bring the code of the deploy before back, from the share.")
+@click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
+@click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
+@click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
+@click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
+@click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
+@_common
+def deploy(  # noqa: PLR0913  (click passes each option)
+    *,
+    yes: bool,
+    dry_run: bool,
+    previous: bool,
+    restart: bool,
+    wake: bool,
+    conflicts: str | None,
+    base_models: str | None,
+    key: str | None,
+    workspace: Workspace,
+    as_json: bool,
+) -> None:
+    """Synchronise the newest files with the endpoint and take the cheapest action that is enough."""
+    if dry_run and previous:
+        raise click.UsageError("--dry-run and --previous exclude each other.")
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.deploy.action import Options  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
+        from ai_toolkit.deploy.run import preview  # noqa: PLC0415
+
+        options = Options(previous, restart, wake, conflicts, base_models, key)
+        return await (preview if dry_run else use_case)(workspace, ui, options)
+
+    _run(work, as_json=as_json, agreed=yes)
+
+
+@main.command()
+@_common
+def status(*, workspace: Workspace, as_json: bool) -> None:
+    """Tell what is provisioned and whether it is ready; wakes nothing."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.deploy.status import look  # noqa: PLC0415  (keeps --help quick)
+
+        found = await look(workspace)
+        ui.announce(found.in_words())
+        return found.as_json()
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.argument("message")
+@click.option("--model", metavar="NAME", help="A name that /v1/models lists; default: the fine-tuned model.")
+@_common
+def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool) -> None:
+    """Print the model's answer to one message."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.endpoint.open import ask  # noqa: PLC0415  (keeps --help quick)
+
+        answer = await ask(workspace, message, model, ui)
+        ui.announce(answer)
+        return {"answer": answer}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--follow", is_flag=True, help="Go on until Ctrl+C, also with the replica that comes next.")
+@_common
+def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
+    """Print the replica's log; wakes nothing."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.endpoint.logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
+
+        if follow:
+            with suppress(asyncio.CancelledError):  # Ctrl+C is how it ends
+                await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
+            return {"lines": []}
+        lines = await last_lines(workspace)
+        ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
+        return {"lines": lines}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@_common
+def key(*, workspace: Workspace, as_json: bool) -> None:
+    """Print the endpoint's key and nothing else."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.endpoint.address import endpoint_key  # noqa: PLC0415  (keeps --help quick)
+
+        found = await endpoint_key(workspace)
+        ui.announce(found)
+        return {"key": found}
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@_common
+def link(*, workspace: Workspace, as_json: bool) -> None:
+    """Print a link that opens the endpoint signed in; it is valid for five minutes."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.endpoint.address import endpoint_key, own_endpoint  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.endpoint.client import signed_link  # noqa: PLC0415  (keeps --help quick)
+
+        endpoint, _key = await own_endpoint(workspace)
+        url = signed_link(endpoint, await endpoint_key(workspace))
+        ui.announce(url)
+        return {"link": url}
+
+    _run(work, as_json=as_json)
+
+
+@main.command("local-cloud")
+@click.argument("action", type=click.Choice(["start", "stop", "status", "reset"]))
+@click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
+@_common
+def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
+    """Start, stop, look at or empty the local cloud.
+
+    It stands in for Azure on this computer. For tests it misbehaves on demand: POST a fault, a JSON object, to
+    /local-cloud/faults at its address with its token; `python -m pydoc ai_toolkit.local_cloud.faults` lists them.
+    """
+    del workspace
+
+    async def work(ui: TerminalUi) -> object:
+        home = control.home()
+        if action == "start":
+            await control.start(home, tls=tls)
+        elif action == "stop":
+            ui.announce("Stopped." if await control.stop(home) else "The local cloud was not running.")
+        elif action == "reset":
+            await control.reset(home)
+            ui.announce("The local cloud is stopped and empty.")
+        found = await control.status(home)
+        if action in {"start", "status"}:
+            ui.announce(f"Running: {found.resource_manager}" if found.running else "Not running.")
+        return {
+            "running": found.running,
+            "resourceManager": found.resource_manager,
+            "files": found.files,
+            "home": str(found.home),
+            "tokenFile": str(found.token_file),
+        }
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The sample workspace.")
+@click.option("--once", is_flag=True, help="Stop everything at the end.")
+@click.option("--no-browser", is_flag=True, help="Do not open the chat page.")
+@_common
+def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Workspace, as_json: bool) -> None:
+    """Walk the whole road on this computer: provision, deploy, and ask the base and the fine-tuned model."""
+    del workspace
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.cli.demo import demo as use_case  # noqa: PLC0415  (keeps --help quick)
+
+        return await use_case(ui, directory, once=once, browser=not no_browser)
+
+    _run(work, as_json=as_json, agreed=True)
+
+
+@main.command()
+@click.option("--stdio", is_flag=True, hidden=True, help="As editors add it; there is no other transport.")
+def serve(*, stdio: bool) -> None:
+    """Run the language server on stdin and stdout, for an editor."""
+    del stdio
+    from ai_toolkit.editor.main import run  # noqa: PLC0415  (keeps the other commands quick)
+
+    run()
+
+
+def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False) -> None:
+    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`."""
+    try:
+        with TerminalUi(quiet=as_json, agreed=agreed) as ui:
+            result = asyncio.run(_until_interrupted(work(ui)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _fail(Interrupted(), as_json=as_json, exit_code=CANCELLED)
+    except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
+        log.debug("The command failed", exc_info=error)
+        told = for_people(error)
+        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
+        _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
+    else:
+        if as_json:
+            plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
+            click.echo(json.dumps(plain))
+
+
+async def _until_interrupted(work: Awaitable[object]) -> object:
+    """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
+    if as_json:
+        told = {"code": error.code, "message": error.message, "advice": error.advice, "details": list(error.details)}
+        click.echo(json.dumps({"error": told}))
+    else:
+        click.secho(error.message, fg="red", err=True)
+        for line in error.details:
+            click.echo(f"    {line}", err=True)
+        if error.advice:
+            click.echo(error.advice, err=True)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

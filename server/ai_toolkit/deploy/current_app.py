@@ -1,0 +1,107 @@
+"""What runs before a deploy, and what a new revision of it should have besides."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
+from ai_toolkit.endpoint.address import OwnApp
+from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, UsageError
+from ai_toolkit.ui import Choice, Pick, Ui
+from ai_toolkit.workspace.workspace import CODE
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
+
+KEY_VARIABLE: Final = "AITK_API_KEY"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The app before the deploy, its replicas' names, and when the first of them was made.
+
+    `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
+    runs. `properties` is what a new revision should have that the serving one lacks; empty where it lacks nothing.
+    `differs` when the parameters want that, and not only a key.
+    """
+
+    app: "ContainerApp"
+    endpoint: str
+    key: str | None
+    replicas: tuple[str, ...]
+    created: datetime | None
+    loaded: Mapping[str, Any] | None
+    properties: Mapping[str, Any]
+    differs: bool
+
+
+async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
+    """The app as it is now. A sleeping one is not asked, so that looking wakes nothing.
+
+    Raises EndpointForeign, RevisionFailed when no replica can start at all.
+    """
+    apps, app, url = own.apps, own.app, own.endpoint  # the key is for this host alone
+    template = changed_template(wanted, app)
+    properties = {} if template is None else {"template": template}
+    replicas = await apps.replicas(app.name, app.active_revision)
+    names = tuple(replica.name for replica in replicas)
+    created = min((replica.created for replica in replicas if replica.created), default=None)
+    state, problem = await apps.revision(app.name, app.active_revision)
+    if problem and not names and not properties:
+        raise RevisionFailed(app.active_revision, state, problem)
+    key = await own.key()
+    if not names:
+        return Running(app, url, key, names, created, None, properties, bool(properties))
+    async with Endpoint.open(url, key) as endpoint:
+        try:
+            loaded = await endpoint.version()
+        except EndpointRefused:
+            loaded = {}
+    return Running(app, url, key, names, created, loaded, properties, bool(properties))
+
+
+async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:
+    """Says that an app without a key answers anyone, and offers one. Raises Dismissed.
+
+    `answer` is `add` or `none`; where nobody can be asked, the app stays as it is.
+    """
+    if running.key is not None:
+        return running
+    ui.announce(f"{running.app.name} has no key: its endpoint answers anyone who knows the address.")
+    items = (
+        Choice("add", "Add a key", "as a secret of the app; programs then send it, and the page asks for it"),
+        Choice("none", "Leave it open", "anyone who knows the address uses the GPU that you pay"),
+        Choice("cancel", "Cancel"),
+    )
+    question = Pick(Title.DEPLOY, f"{running.app.name} has no key", items, option="--key add|none")
+    try:
+        chosen = answer or await ui.pick(question)
+    except UsageError:
+        ui.announce("--key add gives it one.")
+        return running
+    if chosen == "cancel":
+        raise Dismissed
+    if chosen == "none":
+        return running
+    if not _asks_for_key(folder / CODE):
+        ui.announce(f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: take ours over.")
+    return await _with_key(apps, running)
+
+
+async def _with_key(apps: "ContainerApps", running: Running) -> Running:
+    from ai_toolkit.azure.container_apps import KEY_SECRET  # noqa: PLC0415  (loads the Azure SDK)
+
+    key = secrets.token_urlsafe(32)
+    template = running.properties.get("template") or {}
+    wanted = replace(running.app, template={**running.app.template, **template})
+    added = await apps.with_secret(wanted, KEY_SECRET, key, KEY_VARIABLE)
+    return replace(running, key=key, properties={**added, "template": {**template, **added["template"]}})
+
+
+def _asks_for_key(code: Path) -> bool:
+    return any(KEY_VARIABLE in source.read_text("utf-8", "replace") for source in code.rglob("*.py"))

@@ -1,0 +1,100 @@
+"""What a deploy asks before it changes something that cannot be undone, or that takes long."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.local_files import LocalFile
+from ai_toolkit.deploy.sync_plan import Plan
+from ai_toolkit.errors import Dismissed
+from ai_toolkit.local_cloud import control
+from ai_toolkit.ui import Choice, Pick, Ui, confirm
+from ai_toolkit.workspace.workspace import BASE_MODELS, Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.file_share import FileShare
+
+_PACKAGES_SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
+"""An estimate from the sizes of torch 2.13's packages; another version or package index may differ.
+
+It stays one, and is said as one: only pip knows which packages it would choose, and pip downloads them whole even for
+`--dry-run --report` (Source: github.com/pypa/pip/issues/12603), so asking it would cost the very download.
+"""
+_LARGE_BYTES: Final = 1 << 30
+_SHOWN: Final = 10
+
+
+async def choose_base_models(
+    ui: Ui, share: "FileShare", files: Mapping[str, LocalFile], answer: str | None
+) -> Mapping[str, LocalFile]:
+    """The files without the base models above 1 GiB that the replica shall download itself; asked once per model."""
+    sizes: dict[PurePosixPath, int] = {}
+    for path, file in files.items():
+        if path.startswith(f"{BASE_MODELS}/"):
+            folder = PurePosixPath(path).parent
+            sizes[folder] = sizes.get(folder, 0) + file.entry.size
+    left_out = []
+    for folder, size in sizes.items():
+        if size <= _LARGE_BYTES or await share.list_directory(folder):
+            continue
+        items = (
+            Choice("upload", "Upload it", f"{size / 1e9:.1f} GB from here"),
+            Choice("download", "Let the replica download it", "at its first start, from the model's hub"),
+        )
+        question = f"The base model {folder} has {size / 1e9:.1f} GB and is not on the share yet."
+        chosen = answer or await ui.pick(Pick(Title.DEPLOY, question, items, option="--base-models upload|download"))
+        if chosen == "download":
+            left_out.append(f"{folder}/")
+    return {path: file for path, file in files.items() if not path.startswith(tuple(left_out))}
+
+
+async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
+    """The plan that the person agrees to. Raises Dismissed; without a terminal, UsageError.
+
+    A conflict, a file that somebody else put on the share, is never overwritten without being shown and asked for.
+    """
+    if plan.removes_most:
+        shown = "\n".join(plan.removed[:_SHOWN])
+        question = f"{len(plan.removed)} of {len(plan.before.files)} deployed files would be removed:\n{shown}"
+        await confirm(ui, question, "Remove them", detail="they are kept under .aitk/replaced on the share")
+    if not plan.conflicting:
+        return plan
+    items = (
+        Choice("keep", "Keep the share's files", "they are used as they are"),
+        Choice(
+            "replace", "Replace them", "the share's are kept under .aitk/replaced where their content could be read"
+        ),
+        Choice("cancel", "Cancel"),
+    )
+    shown = "\n".join(plan.conflicting[:_SHOWN])
+    question = f"{len(plan.conflicting)} files on the share are others, not put there by a deploy:\n{shown}"
+    chosen = conflicts or await ui.pick(Pick(Title.DEPLOY, question, items, option="--conflicts keep|replace"))
+    if chosen == "cancel":
+        raise Dismissed
+    if chosen == "keep":
+        return replace(plan, conflicting=())
+    return plan.replacing_conflicts()
+
+
+async def agree_to_download(workspace: Workspace, ui: Ui) -> None:
+    """Returns when the replica's packages are there, or may be downloaded. Raises Dismissed."""
+    target = workspace.target()
+    requirements = workspace.folder / "inference" / "requirements.txt"
+    if not target.local or not requirements.exists() or control.has_replica_packages(control.home(), requirements):
+        return
+    title = "The model needs PyTorch on this computer"
+    detail = "once, into the local cloud's folder; none of your own environments is touched"
+    items = (
+        Choice("yes", f"Download about {_PACKAGES_SIZE}", detail),
+        Choice(
+            "no", "Cancel", "or name a Python that has PyTorch in the setting aiToolkit.localCloud.replicaInterpreter"
+        ),
+    )
+    if (
+        await ui.pick(Pick(title, "Download the packages of inference/requirements.txt?", items, option="--yes"))
+        != "yes"
+    ):
+        raise Dismissed

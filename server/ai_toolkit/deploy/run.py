@@ -1,0 +1,205 @@
+"""Use-case: AI Toolkit: Deploy for inference."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ai_toolkit import __version__
+from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.action import (
+    Action,
+    LoadedAdapter,
+    Options,
+    cheapest_action,
+    files_are,
+    stale_adapters,
+)
+from ai_toolkit.deploy.current_app import Running, offer_key, what_runs
+from ai_toolkit.deploy.git import head_commit
+from ai_toolkit.deploy.local_files import LocalFile, local_files
+from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
+from ai_toolkit.deploy.parameter_changes import wanted_by_parameters
+from ai_toolkit.deploy.questions import agree_to, choose_base_models
+from ai_toolkit.deploy.sync import bring_back_previous, synchronise
+from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
+from ai_toolkit.deploy.upload_progress import TransferRate
+from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
+from ai_toolkit.endpoint.address import open_app
+from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.endpoint.revisions import new_revision
+from ai_toolkit.errors import FileMissing, Interrupted
+from ai_toolkit.polling import poll
+from ai_toolkit.ui import CLOSING, Ui
+from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.container_apps import ContainerApps
+    from ai_toolkit.azure.file_share import FileShare
+    from ai_toolkit.azure.share_lock import Holder
+
+_LOAD_AGAIN: Final = timedelta(seconds=2)
+_LOAD_LIMIT: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a deploy would do (`--dry-run`)."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    conflicting: tuple[str, ...]
+    unchanged: int
+    bytes: int
+    action: Action
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deploy did: files and bytes sent, and the action."""
+
+    endpoint: str
+    uploaded: int
+    bytes: int
+    action: Action
+
+
+async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
+    """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
+    with _what_a_cancel_leaves() as left:
+        named = workspace.named_target()
+        files, origin = await _read(workspace.folder, ui)
+
+        async with open_app(workspace) as own:
+            if own.target != named:
+                workspace.write_target(own.target)  # which named no endpoint
+            running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+            running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
+            async with own.cloud.file_share(own.target) as share:
+                left.append("what a replica loads is as it was; what was sent already is not sent again.")
+                if options.previous:
+                    manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
+                    action = cheapest_action(None, running, options)
+                else:
+                    plan, manifest = await _synchronise(share, files, origin, options, ui)
+                    sent, size = len(plan.uploads), plan.bytes
+                    action = cheapest_action(plan, running, options)
+            left.append("the files are on the share, and a replica that starts loads them.")
+            await _act(own.apps, running, action, manifest, ui)
+    ui.announce(f"Inference endpoint: {running.endpoint}")
+    return Deployed(running.endpoint, sent, size, action)
+
+
+async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
+    """What `deploy` would send and do; changes nothing."""
+    files = await asyncio.to_thread(local_files, workspace.folder)
+    async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
+        running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+        plan = await plan_sync(share, files)
+    return _planned(plan, cheapest_action(plan, running, options), ui)
+
+
+async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
+    """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
+    if not (folder / CODE).is_dir():
+        raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
+    ui.report("reading the workspace", 0)
+    files = await asyncio.to_thread(local_files, folder)
+    return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder))
+
+
+@contextmanager
+def _what_a_cancel_leaves() -> Iterator[list[str]]:
+    """Turns a cancellation into Interrupted with the last sentence of the list, which says what there is now."""
+    left = ["nothing was changed."]
+    try:
+        yield left
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(f"Cancelled: {left[-1]}") from reason
+
+
+async def _synchronise(
+    share: "FileShare", files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
+) -> tuple[Plan, Manifest]:
+    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
+
+    async with share_lock(share, _lock_broken(ui)):
+        ui.report("comparing with the share", 2)
+        files = await choose_base_models(ui, share, files, options.base_models)
+        plan = await plan_sync(share, files)
+        ui.announce(in_words(plan))
+        if plan.up_to_date and not plan.conflicting:
+            return plan, plan.manifest
+        plan = await agree_to(ui, plan, options.conflicts)
+        return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
+
+
+async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
+    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
+
+    async with share_lock(share, _lock_broken(ui)):
+        now = Manifest.parse(await share.read(MANIFEST_PATH))
+        manifest = await bring_back_previous(share, now, origin)
+    when = now.origin.deployed if now.origin else "the last deploy"
+    ui.announce(f"The code of before {when} is back on the share; the workspace here is as it was.")
+    return manifest
+
+
+def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
+    def told(holder: "Holder") -> None:
+        ui.announce(f"The deploy of {holder.owner} since {holder.since} has died; its lock was broken.")
+
+    return told
+
+
+async def _act(apps: "ContainerApps", running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
+    app, name = running.app, running.app.name
+    start = Start(app, (), manifest)
+    if action is Action.LATER:
+        ui.announce("No replica runs, so no GPU is billed. The next request starts one, which loads these files.")
+        return
+    async with Endpoint.open(running.endpoint, running.key) as endpoint:
+        if action is Action.NEW_REVISION:
+            why = "its parameters ask for" if running.differs else "a key needs"
+            ui.announce(f"{name} gets a new revision: {app.active_revision} has not what {why}.")
+            async with new_revision(apps, app, running.properties, ui) as changed:
+                await follow_start(apps, endpoint, replace(start, app=changed), ui)
+            return
+        if action is Action.RESTART:
+            ui.report("restarting the replica", 62)
+            await apps.restart(name, app.active_revision)
+            start = replace(start, replicas_before=running.replicas)
+        if action is Action.LOAD_ADAPTERS:
+            for adapter in stale_adapters(running.loaded or {}, manifest):
+                ui.report(f"loading the adapter {adapter.id}", 62)
+                await _load_adapter(endpoint, adapter, manifest)
+        if action is Action.WAKE:
+            ui.report("waking the replica", 62)
+            await endpoint.readiness()
+        await follow_start(apps, endpoint, start, ui)
+
+
+async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
+    """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
+
+    async def load() -> bool | None:
+        files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
+        return files_are(files, adapter, manifest) or None
+
+    with suppress(TimeoutError):  # what is loaded then is looked at and said
+        await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
+
+
+def _planned(plan: Plan, action: Action, ui: Ui) -> Planned:
+    marks = (("+", plan.added), ("~", plan.changed), ("-", plan.removed), ("!", plan.conflicting))
+    for mark, paths in marks:
+        for path in paths:
+            ui.announce(f"{mark} {path}")
+    ui.announce(f"{in_words(plan)} Then: {action}. This was a dry run: nothing was done.")
+    return Planned(plan.added, plan.changed, plan.removed, plan.conflicting, plan.unchanged, plan.bytes, action)

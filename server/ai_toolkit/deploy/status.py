@@ -1,0 +1,247 @@
+"""What is live and what is newer here, in one look: from the workspace's files, the management plane and the share.
+
+Nothing is woken in order to look: the app is asked only while a replica runs.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_toolkit.azure.connect import raise_if_stopped
+from ai_toolkit.azure.explain import for_people
+from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
+from ai_toolkit.deploy.sync_plan import newer_files
+from ai_toolkit.endpoint.address import OwnApp, open_app
+from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing, SignInNeeded
+from ai_toolkit.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.file_share import FileShare
+
+_MOST_NAMES: Final = 5
+_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_MARKS: Final = {"models": "adapter_config.json", "model-cache": "config.json"}
+"""The folders, and the file that makes an adapter or a base model of a folder below."""
+_DEEPEST: Final = 8
+"""Folders below those two that are looked into: a share can be large, and each folder is a request."""
+
+
+class State(StrEnum):
+    """How far a workspace's inference is; the value is what people read."""
+
+    NOT_PROVISIONED = "not provisioned"
+    PROVISIONED = "provisioned"
+    DEPLOYING = "deploying"
+    LIVE = "live"
+    NEWER_FILES = "newer files here"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a running replica answers: `detail` says what it does, or why it is not ready."""
+
+    ready: bool
+    detail: str
+    base_model: str | None = None
+    adapters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is deployed and runs. `loaded` is None while no replica runs, and where the app was not asked.
+
+    `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
+    of its models; None where the models were not looked for.
+    """
+
+    revision: str
+    replicas: tuple[str, ...]
+    failure: str
+    deployed: str | None
+    commit: str | None
+    newer: tuple[str, ...]
+    has_files: bool
+    on_share: frozenset[str] | None
+    loaded: Loaded | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A workspace's inference: its state, a sentence about it, and `live` where that could be read."""
+
+    state: State
+    detail: str
+    local: bool = False
+    endpoint: str | None = None
+    live: Live | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a replica that was asked answers; False also while the model sleeps."""
+        return self.live is not None and self.live.loaded is not None and self.live.loaded.ready
+
+    def as_json(self) -> dict[str, Any]:
+        """The four facts that are always known, and `live`, what is deployed and runs, where that could be read."""
+        facts = {
+            "provisioned": self.state is not State.NOT_PROVISIONED,
+            "local": self.local,
+            "endpoint": self.endpoint,
+            "ready": self.ready,
+        }
+        if self.live is None:
+            return facts
+        loaded = self.live.loaded
+        live = {
+            "detail": self._doing(self.live),
+            "revision": self.live.revision,
+            "replicas": list(self.live.replicas),
+            "deployed": self.live.deployed,
+            "commit": self.live.commit,
+            "baseModel": loaded.base_model if loaded else None,
+            "adapters": list(loaded.adapters) if loaded else [],
+            "newer": list(self.live.newer),
+        }
+        return {**facts, "live": live}
+
+    def in_words(self) -> str:
+        """Some lines for a terminal."""
+        if self.state is State.NOT_PROVISIONED:
+            return "Nothing is provisioned yet: run aitk provision."
+        where = "on this computer" if self.local else "on Azure"
+        if self.live is None:
+            return f"{self.endpoint} {where}: {self.detail}"
+        live, loaded = self.live, self.live.loaded
+        commit = f" from commit {live.commit}" if live.commit else ""
+        lines = (
+            f"{self.endpoint} {where}: {'ready' if self.ready else self._doing(live)}",
+            f"deployed: {live.deployed}{commit}" if live.deployed else "",
+            f"revision: {live.revision}, replicas: {', '.join(live.replicas) or 'none'}",
+            f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
+            *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
+            *(f"newer here: {path}" for path in live.newer),
+        )
+        return "\n".join(line for line in lines if line)
+
+    @staticmethod
+    def _doing(live: Live) -> str:
+        if live.loaded is not None:
+            return live.loaded.detail
+        if live.replicas:
+            return "a replica runs"
+        return live.failure or "asleep, no GPU is billed; the next request starts a replica"
+
+
+async def look(
+    workspace: Workspace, *, at_cloud: bool = True, ask_app: bool = True, find_models: bool = False
+) -> Status:
+    """The status. Without `at_cloud` only the files are read; with `find_models` the share's models are looked for.
+
+    Raises an AiToolkitError for files that cannot be read and for what only a person can mend.
+    """
+    target = workspace.target_or_none()
+    if target is None:
+        return Status(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
+    here = Status(State.PROVISIONED, f"Provisioned: {target.endpoint}", target.local, target.endpoint)
+    if not at_cloud:
+        return here
+    try:
+        await raise_if_stopped(target)
+        async with open_app(workspace) as own:
+            live = await _live(own, workspace, ask_app=ask_app, find_models=find_models)
+    except (LocalCloudFailed, ResourceMissing) as error:
+        return Status(State.PROVISIONED, str(error), target.local, target.endpoint)
+    return Status(*_state(live, target.endpoint), target.local, target.endpoint, live)
+
+
+async def look_quietly(workspace: Workspace, *, at_cloud: bool) -> Status:
+    """The status for a place that shows it all the time: an error becomes a state, and the app is not asked."""
+    try:
+        return await look(workspace, at_cloud=at_cloud, ask_app=False, find_models=True)
+    except SignInNeeded as error:
+        return Status(State.PROVISIONED, str(error))
+    except AiToolkitError as error:
+        return Status(State.FAILED, str(error))
+    except Exception as error:  # noqa: BLE001  (a look must not end in an error)
+        return Status(State.FAILED, str(for_people(error)))
+
+
+def _state(live: Live, endpoint: str) -> tuple[State, str]:
+    """The state and the sentence about it."""
+    if not live.has_files:
+        return State.PROVISIONED, f"{endpoint}: nothing is deployed yet."
+    if live.failure:
+        return State.FAILED, live.failure
+    if live.newer:
+        more = " …" if len(live.newer) > _MOST_NAMES else ""
+        return State.NEWER_FILES, f"Not deployed yet: {', '.join(live.newer[:_MOST_NAMES])}{more}"
+    doing = "a replica runs" if live.replicas else "asleep, no GPU is billed; the next request wakes it"
+    return State.LIVE, f"{endpoint}: {doing}."
+
+
+async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models: bool) -> Live:
+    app, endpoint = own.app, own.endpoint
+    replicas = await own.apps.replicas(app.name, app.active_revision)
+    state, reason = await own.apps.revision(app.name, app.active_revision)
+    failure = ""
+    if state in _FAILED_STATES:
+        failure = reason or next((one.reason for one in replicas if one.reason), f"The revision is {state}.")
+    async with own.cloud.file_share(own.target) as share:
+        manifest = Manifest.parse(await share.read(MANIFEST_PATH))
+        models = await models_on_share(share) if find_models else None
+    origin = manifest.origin
+    return Live(
+        revision=app.active_revision,
+        replicas=tuple(replica.name for replica in replicas),
+        failure=failure,
+        deployed=origin.deployed if origin else None,
+        commit=origin.commit if origin else None,
+        newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
+        has_files=bool(manifest.files),
+        on_share=None if models is None else models | frozenset(manifest.files),
+        loaded=await _loaded(endpoint, await own.key()) if ask_app and replicas else None,
+    )
+
+
+async def _loaded(url: str, key: str | None) -> Loaded:
+    from ai_toolkit.endpoint.client import Endpoint  # noqa: PLC0415  (aiohttp: the editor's server starts without it)
+
+    async with Endpoint.open(url, key) as endpoint:
+        try:
+            readiness = await endpoint.readiness()
+            version = await endpoint.version() if readiness.ready and not readiness.foreign else None
+        except EndpointRefused as error:
+            return Loaded(ready=False, detail=error.message)
+    detail = readiness.reason or readiness.detail or readiness.said
+    if version is None:
+        return Loaded(readiness.ready, detail)
+    base = (version.get("base_model") or {}).get("id")
+    adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
+    return Loaded(ready=True, detail=detail, base_model=base, adapters=adapters)
+
+
+def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
+    """Its name and the first characters of the hash of its weights: enough to tell which training it is."""
+    files: Mapping[str, str] = adapter.get("files") or {}
+    weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), "")
+    return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"
+
+
+async def models_on_share(share: "FileShare") -> frozenset[str]:
+    """The paths of the files that mark an adapter or a base model, whoever put them there: fine-tuning does too."""
+    found = await asyncio.gather(*(_below(share, PurePosixPath(folder), _MARKS[folder]) for folder in _MARKS))
+    return frozenset().union(*found)
+
+
+async def _below(share: "FileShare", folder: PurePosixPath, mark: str) -> frozenset[str]:
+    entries = await share.list_directory(folder)
+    if mark in entries:
+        return frozenset({str(folder / mark)})
+    if len(folder.parts) > _DEEPEST:
+        return frozenset()
+    folders = [folder / name for name, file in entries.items() if file is None]
+    found = await asyncio.gather(*(_below(share, one, mark) for one in folders))
+    return frozenset().union(*found)

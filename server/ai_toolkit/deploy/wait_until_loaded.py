@@ -1,0 +1,125 @@
+"""Follows a replica from its start to the proof of what it loaded."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from ai_toolkit.deploy.action import loaded_is
+from ai_toolkit.deploy.manifest import Manifest
+from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage
+from ai_toolkit.errors import EndpointNotReady, EndpointRefused, ReplicaFailed
+from ai_toolkit.polling import poll
+from ai_toolkit.ui import Ui
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps, Replica
+
+START_LIMIT: Final = timedelta(minutes=30)
+_LOOK_AGAIN: Final = timedelta(seconds=0.5)
+_ASK_PLATFORM_SECONDS: Final = 3.0
+_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start to follow: the replicas of before do not count, and the manifest says what must be loaded."""
+
+    app: "ContainerApp"
+    replicas_before: Collection[str]
+    manifest: Manifest
+
+
+async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, ui: Ui) -> None:
+    """Returns when every replica that runs has answered with what the manifest names.
+
+    An app that is not ours cannot be asked what it loaded, which is said. Raises ReplicaFailed with the replica's last
+    log lines, EndpointRefused for a key that is not the app's, or EndpointNotReady after half an hour.
+    """
+    said, readiness = "", NO_ANSWER
+    proven: set[str] = set()
+    platform = _Platform(apps, start)
+
+    async def look() -> bool | None:
+        nonlocal readiness, said
+        replicas = await _new_replicas(apps, start)
+        readiness = await endpoint.readiness() if replicas else NO_ANSWER
+        for replica in replicas:
+            await _raise_if_failed(apps, start, replica, readiness)
+        if readiness is NO_ANSWER:
+            readiness = replace(readiness, detail=await platform.detail(replicas))
+        stage = readiness.in_words()
+        if stage != said:
+            ui.report(stage)
+            said = stage
+        running = {replica.name for replica in replicas}
+        return (readiness.ready and await _is_proven(endpoint, start, proven, running, ui)) or None
+
+    try:
+        await poll(look, every=_LOOK_AGAIN, limit=START_LIMIT)
+    except TimeoutError as error:
+        raise EndpointNotReady(start.app.name, readiness.said, START_LIMIT) from error
+
+
+class _Platform:
+    """What the management plane knows while the app does not answer; asked a few times per minute."""
+
+    def __init__(self, apps: "ContainerApps", start: Start) -> None:
+        self._apps = apps
+        self._start = start
+        self._asked = -_ASK_PLATFORM_SECONDS
+        self._detail = ""
+
+    async def detail(self, replicas: "list[Replica]") -> str:
+        """The revision's state, until there is a replica; then the last line of the replica's log."""
+        now = time.monotonic()
+        if now - self._asked >= _ASK_PLATFORM_SECONDS:
+            self._asked = now
+            if replicas:
+                lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
+                self._detail = lines[-1].strip() if lines else replicas[0].reason
+            else:
+                state, _error = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
+                self._detail = f"revision {self._start.app.active_revision} is {state.lower()}"
+        return self._detail
+
+
+async def _is_proven(endpoint: Endpoint, start: Start, proven: set[str], running: set[str], ui: Ui) -> bool:
+    """Asks once; whichever replica answered joins `proven` when it loaded what the manifest names."""
+    try:
+        version = await endpoint.version()
+    except EndpointRefused as error:
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            raise
+        return False  # another replica than the one that was ready, and not ready itself
+    if version is None:
+        ui.announce(f"{start.app.name} has no page /version, so what it loaded could not be proved.")
+        return True
+    if not loaded_is(version, start.manifest):
+        return False
+    proven.add(str(version.get("replica")))
+    if running <= proven or version.get("replica") is None:
+        return True
+    ui.report(f"{len(running & proven)} of {len(running)} replicas have loaded it")
+    return False
+
+
+async def _new_replicas(apps: "ContainerApps", start: Start) -> "list[Replica]":
+    replicas = await apps.replicas(start.app.name, start.app.active_revision)
+    return [replica for replica in replicas if replica.name not in start.replicas_before]
+
+
+async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replica", readiness: Readiness) -> None:
+    reason = ""
+    if readiness.failed:
+        reason = readiness.reason or readiness.detail or "the app gave no reason."
+    elif replica.restarts > 0 and not readiness.ready:
+        reason = replica.reason or "its process ended."
+    elif readiness.stage is Stage.NO_ANSWER:
+        state, error = await apps.revision(start.app.name, start.app.active_revision)
+        if state in _FAILED_STATES:
+            reason = error or replica.reason or f"the revision is {state}."
+    if reason:
+        raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))

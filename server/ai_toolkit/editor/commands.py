@@ -1,0 +1,324 @@
+"""The editor's commands: each asks a use-case for the work, and offers what comes next."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
+
+from ai_toolkit.command_titles import Title
+from ai_toolkit.editor import protocol
+from ai_toolkit.editor.dialogs import path_of
+from ai_toolkit.errors import FolderNotTrusted, NoFolderOpen, WorkspaceError
+from ai_toolkit.ui import Choice, Pick
+from ai_toolkit.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.deploy.run import Deployed
+    from ai_toolkit.editor.dialogs import EditorUi
+    from ai_toolkit.editor.server import Server
+    from ai_toolkit.endpoint.add_secret import SecretAdded
+    from ai_toolkit.endpoint.open import Opened
+    from ai_toolkit.provision.run import Provisioned
+
+# Use-cases are imported when a command first needs them: they load the Azure SDKs, and initialize is answered before.
+# ruff: noqa: PLC0415
+
+_Token = types.ProgressToken | None
+_Command = Callable[["Server", Workspace, protocol.Answers, _Token], Awaitable[Any]]
+
+
+async def _provision(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> "Provisioned":
+    async def work(ui: "EditorUi") -> "Provisioned":
+        from ai_toolkit.provision.choose_target import Answers
+        from ai_toolkit.provision.run import provision as use_case
+
+        return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, given.location))
+
+    try:
+        result = await server.run_command(workspace.uri, token, Title.PROVISION, work)
+    finally:
+        server.status.look(workspace)
+    message = f"Provisioned for inference: {result.endpoint}"
+    server.in_background(_offer(server, workspace, message, {Title.DEPLOY: "deployInference"}))
+    return result
+
+
+async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
+    async def work(ui: "EditorUi") -> "Deployed":
+        from ai_toolkit.deploy.action import Options
+        from ai_toolkit.deploy.questions import agree_to_download
+        from ai_toolkit.deploy.run import deploy as use_case
+
+        await agree_to_download(workspace, ui)
+        return await use_case(workspace, ui, Options())
+
+    server.status.working(workspace)
+    try:
+        result = await server.run_command(workspace.uri, token, Title.DEPLOY, work)
+    finally:
+        server.status.done(workspace)
+    message = f"The model is deployed: {result.endpoint}"
+    server.in_background(
+        _offer(server, workspace, message, {Title.GO_TO_ENDPOINT: "openEndpoint", "Show logs": "showLogs"})
+    )
+    return result
+
+
+async def _open_endpoint(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(ui: "EditorUi") -> "Opened":
+        from ai_toolkit.endpoint.open import open_endpoint as use_case
+
+        opened = await use_case(workspace, ui)
+        ui.announce(f"Opening {opened.endpoint}")
+        return opened
+
+    opened = await server.run_command(workspace.uri, token, Title.GO_TO_ENDPOINT, work)
+    await server.window_show_document_async(types.ShowDocumentParams(uri=opened.page, external=True))
+    server.status.look(workspace)
+
+
+async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(_ui: "EditorUi") -> None:
+        from ai_toolkit.endpoint.address import endpoint_key
+
+        await _copy(server, await endpoint_key(workspace), "The inference API key is in the clipboard.")
+
+    await server.run_command(workspace.uri, token, Title.COPY_KEY, work)
+
+
+async def _copy_example(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(ui: "EditorUi") -> None:
+        from ai_toolkit.endpoint.api_examples import EXAMPLES, KEY_VARIABLE, example
+
+        endpoint = workspace.target().endpoint
+        items = tuple(Choice(language, language) for language in EXAMPLES)
+        language = await ui.pick(Pick(Title.COPY_EXAMPLE, "In which language?", items))
+        said = f"The {language} example is in the clipboard. It reads the key from {KEY_VARIABLE}."
+        await _copy(server, example(language, endpoint), said)
+
+    await server.run_command(workspace.uri, token, Title.COPY_EXAMPLE, work)
+
+
+async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.Answers, _token: _Token) -> None:
+    def write(lines: list[str], *, show: bool = False) -> None:
+        params = protocol.ReplicaLogParams(tuple(lines), show)
+        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["replicaLog"], protocol.plain(params))
+
+    async def follow() -> None:
+        from ai_toolkit.azure.explain import for_people
+        from ai_toolkit.endpoint.logs import follow_logs
+
+        try:
+            await follow_logs(workspace, write)
+        except Exception as error:  # noqa: BLE001  (the person reads the log: it belongs there)
+            write([f"--- {for_people(error)}"])
+
+    workspace.target()
+    write([], show=True)
+    running = server.following.get(workspace)
+    if running is None or running.done():
+        server.following[workspace] = asyncio.ensure_future(follow())
+        server.in_background(server.following[workspace])
+    elif await server.offer("The logs are being shown.", ("Stop",)) == "Stop":
+        running.cancel()
+        write(["--- stopped"])
+
+
+async def _show_status(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    message = ""
+    following: dict[str, str] = {}
+
+    async def work(ui: "EditorUi") -> None:
+        nonlocal message, following
+        from ai_toolkit.deploy.status import State, look
+
+        found = await look(workspace, at_cloud=server.status.at_cloud, find_models=True)
+        server.status.show(workspace, found)
+        message = f"Inference: {found.state}. {found.detail}"
+        ui.announce(message)
+        if found.live is not None:
+            ui.announce(found.in_words())
+        all_following: dict[State, dict[str, str]] = {
+            State.NOT_PROVISIONED: {Title.PROVISION: "provisionInference"},
+            State.PROVISIONED: {Title.DEPLOY: "deployInference"},
+            State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint"},
+            State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
+            State.FAILED: {Title.SHOW_LOGS: "showLogs"},
+        }
+        following = all_following.get(found.state, {})
+
+    await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
+    server.in_background(_offer(server, workspace, message, following))
+
+
+async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "SecretAdded":
+    async def work(ui: "EditorUi") -> "SecretAdded":
+        from ai_toolkit.endpoint.add_secret import add_secret as use_case
+
+        return await use_case(workspace, ui)
+
+    result = await server.run_command(workspace.uri, token, Title.ADD_SECRET, work)
+    said = f"The app has the secret {result.secret} as the environment variable {result.variable}."
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+    server.status.look(workspace)
+    return result
+
+
+async def _create_project(
+    server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token
+) -> dict[str, list[str]]:
+    async def work(ui: "EditorUi") -> list[str]:
+        from ai_toolkit.workspace.create import create_project as use_case
+
+        return await use_case(workspace.folder, ui, sample=False)
+
+    added = await server.run_command(workspace.uri, token, Title.CREATE_PROJECT, work)
+    said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
+    server.in_background(_offer(server, workspace, said, {Title.PROVISION: "provisionInference"}))
+    server.status.look(workspace)
+    return {"added": added}
+
+
+async def _start_local_cloud(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    await _local_cloud(server, workspace, token, start=True)
+
+
+async def _stop_local_cloud(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    await _local_cloud(server, workspace, token, start=False)
+
+
+async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *, start: bool) -> None:
+    said = ""
+
+    async def work(ui: "EditorUi") -> None:
+        nonlocal said
+        from ai_toolkit.errors import LocalCloudFailed
+        from ai_toolkit.local_cloud import control
+
+        home = control.home()
+        try:
+            if start:
+                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+            else:
+                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
+        except control.LocalCloudError as error:
+            raise LocalCloudFailed(error.message, error.advice) from error
+        ui.announce(said)
+
+    await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+    server.status.look(workspace)
+
+
+async def _choose_action(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> None:
+    """What a click on the status bar's item offers."""
+
+    async def work(ui: "EditorUi") -> Title:
+        provisioned = workspace.target_path.exists()
+        items = tuple(
+            Choice(title, title)
+            for title in _ACTIONS
+            if provisioned or title in {Title.PROVISION, Title.CREATE_PROJECT}
+        )
+        return Title(await ui.pick(Pick("AI Toolkit", "What next?", items)))
+
+    chosen = await server.run_command(workspace.uri, None, "AI Toolkit", work)
+    await _ACTIONS[chosen](server, workspace, given, token)
+
+
+_ACTIONS: Final[dict[Title, _Command]] = {
+    Title.DEPLOY: _deploy,
+    Title.GO_TO_ENDPOINT: _open_endpoint,
+    Title.COPY_KEY: _copy_key,
+    Title.COPY_EXAMPLE: _copy_example,
+    Title.SHOW_STATUS: _show_status,
+    Title.SHOW_LOGS: _show_logs,
+    Title.ADD_SECRET: _add_secret,
+    Title.PROVISION: _provision,
+    Title.CREATE_PROJECT: _create_project,
+}
+COMMANDS: Final[dict[str, _Command]] = {
+    "provisionInference": _provision,
+    "deployInference": _deploy,
+    "openEndpoint": _open_endpoint,
+    "copyKey": _copy_key,
+    "copyExample": _copy_example,
+    "showLogs": _show_logs,
+    "showStatus": _show_status,
+    "addSecret": _add_secret,
+    "createProject": _create_project,
+    "startLocalCloud": _start_local_cloud,
+    "stopLocalCloud": _stop_local_cloud,
+    "chooseAction": _choose_action,
+}
+_HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
+"""Commands that run nothing from the folder, and so work in one that is not trusted."""
+
+
+def register(server: "Server") -> None:
+    """Announces every command."""
+    for name, command in COMMANDS.items():
+        _register(server, name, command)
+
+
+def _register(server: "Server", name: str, command: _Command) -> None:
+    @server.command(protocol.COMMANDS[name])
+    async def run(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
+        given = _argument(params)
+        workspace = Workspace(path_of(given.workspace_folder)) if given else await _chosen_folder(server)
+        if name not in _HARMLESS and not server.status.at_cloud:
+            await server.run_command(workspace.uri, None, "AI Toolkit", _refuse)
+        answers = (given and given.answers) or protocol.Answers()
+        result = await command(server, workspace, answers, params.work_done_token)
+        is_value = dataclasses.is_dataclass(result) and not isinstance(result, type)
+        return dataclasses.asdict(result) if is_value else result
+
+
+async def _chosen_folder(server: "Server") -> Workspace:
+    """The open folder, asked for when there are several. Raises as `run_command` does."""
+    folders = server.folders()
+
+    async def work(ui: "EditorUi") -> None:
+        if not folders:
+            raise NoFolderOpen
+        items = tuple(Choice(one.uri, one.folder.name, str(one.folder)) for one in folders)
+        chosen = await ui.pick(Pick("AI Toolkit", "Which folder holds the inference project?", items))
+        folders[:] = [one for one in folders if one.uri == chosen]
+
+    if len(folders) != 1:
+        await server.run_command(None, None, "AI Toolkit", work)
+    return folders[0]
+
+
+async def _refuse(_ui: "EditorUi") -> None:
+    raise FolderNotTrusted
+
+
+async def _offer(server: "Server", workspace: Workspace, message: str, following: dict[str, str]) -> None:
+    """Tells the person, with buttons that run the commands: the editor does so, as if they came from its palette."""
+    chosen = await server.offer(message, tuple(following))
+    if chosen is not None:
+        action = protocol.Action(chosen, f"aiToolkit.{following[chosen]}", workspace.uri)
+        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["run"], protocol.plain(action))
+
+
+async def _copy(server: "Server", text: str, said: str) -> None:
+    params = protocol.plain(protocol.CopyParams(text))
+    await server.protocol.send_request_async(protocol.EDITOR_REQUESTS["copy"], params)
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+
+
+def _argument(params: types.ExecuteCommandParams) -> protocol.CommandArgument | None:
+    arguments = params.arguments or ()
+    if len(arguments) > 1:
+        raise JsonRpcInvalidParams("At most one argument is expected: {workspaceFolder, answers?}.")
+    try:
+        argument = protocol.parse(arguments[0], protocol.CommandArgument) if arguments else None
+        if argument is not None:
+            path_of(argument.workspace_folder)
+    except (ValueError, WorkspaceError) as error:
+        raise JsonRpcInvalidParams(f"The argument does not fit: {error}") from None
+    return argument

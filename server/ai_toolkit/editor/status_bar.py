@@ -1,0 +1,75 @@
+"""Keeps the editor's status bar right, from outside: nothing is woken in order to look."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from ai_toolkit.deploy.status import State, Status, look_quietly
+from ai_toolkit.editor import protocol
+from ai_toolkit.workspace.workspace import Workspace
+
+_SETTLE_SECONDS: Final = 1.0
+_ICONS: Final = {
+    State.NOT_PROVISIONED: "circle-outline",
+    State.PROVISIONED: "circle-large-outline",
+    State.DEPLOYING: "sync~spin",
+    State.LIVE: "pass",
+    State.NEWER_FILES: "cloud-upload",
+    State.FAILED: "error",
+}
+
+
+class StatusBar:
+    """One item per folder; looks come one at a time, and the last one asked for is the last one shown."""
+
+    def __init__(
+        self, show: Callable[[protocol.StatusParams], None], in_background: Callable[[Awaitable[Any]], None]
+    ) -> None:
+        self._show = show
+        self._in_background = in_background
+        self._busy: set[Workspace] = set()
+        self._looking: dict[Workspace, asyncio.Task[None]] = {}
+        self.at_cloud = True
+        """False in a folder that is not trusted: then only its files are read."""
+        self._on_share: dict[Workspace, frozenset[str]] = {}
+        self.share_seen: Callable[[Workspace], None] = lambda _workspace: None
+        """Called when a look saw something else on the share than the one before it."""
+
+    def on_share(self, workspace: Workspace) -> frozenset[str] | None:
+        """The files and models that were on the share when it was last seen; None when it never was."""
+        return self._on_share.get(workspace)
+
+    def look(self, workspace: Workspace, *, settle: bool = False) -> None:
+        """Looks anew; with `settle` a moment later, when files may change several at a time."""
+        before = self._looking.pop(workspace, None)
+        if before is not None:
+            before.cancel()
+        task = asyncio.ensure_future(self._look(workspace, settle=settle))
+        self._looking[workspace] = task
+        self._in_background(task)
+
+    def working(self, workspace: Workspace) -> None:
+        """A deploy began; `done` ends it."""
+        self._busy.add(workspace)
+        self.show(workspace, Status(State.DEPLOYING, "Deploying now."))
+
+    def done(self, workspace: Workspace) -> None:
+        self._busy.discard(workspace)
+        self.look(workspace)
+
+    def show(self, workspace: Workspace, state: Status) -> None:
+        text = f"$({_ICONS[state.state]}) Inference: {state.state}"
+        spoken = f"Inference: {state.state}. {state.detail}"
+        params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
+        self._show(params)
+
+    async def _look(self, workspace: Workspace, *, settle: bool) -> None:
+        if settle:
+            await asyncio.sleep(_SETTLE_SECONDS)
+        state = await look_quietly(workspace, at_cloud=self.at_cloud)
+        seen = state.live.on_share if state.live is not None else None
+        if seen is not None and seen != self._on_share.get(workspace):
+            self._on_share[workspace] = seen
+            self.share_seen(workspace)
+        if workspace not in self._busy:
+            self.show(workspace, state)

@@ -1,0 +1,82 @@
+"""The provisioned app as the management plane knows it: the only host that may hear the key.
+
+`inference.config.json` comes with a folder, and a folder may come from anywhere.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ai_toolkit.azure.connect import Cloud, open_cloud
+from ai_toolkit.errors import EndpointForeign, ResourceMissing
+from ai_toolkit.workspace.workspace import Target, Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
+
+
+@dataclass(frozen=True)
+class OwnApp:
+    """The provisioned app and its cloud, while `open_app` lasts.
+
+    `target` is what the config file at `config_path` names; where that names no endpoint, it is the app's own.
+    """
+
+    cloud: Cloud
+    apps: "ContainerApps"
+    app: "ContainerApp"
+    target: Target
+    config_path: "Path"
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's URL. Raises EndpointForeign when the config file names another host than the app's own."""
+        own = _url(self.cloud, self.app)
+        given, expected = urlsplit(self.target.endpoint), urlsplit(own)
+        if (given.scheme, given.netloc.lower()) != (expected.scheme, expected.netloc.lower()):
+            raise EndpointForeign(self.config_path, self.target.endpoint, own)
+        return self.target.endpoint
+
+    async def key(self) -> str | None:
+        """The endpoint's key, from the management plane; None when the app has none."""
+        return await self.apps.key(self.app.name)
+
+
+@asynccontextmanager
+async def open_app(workspace: Workspace) -> AsyncIterator[OwnApp]:
+    """The app that `inference.config.json` names; a local cloud that does not run is started. Writes nothing.
+
+    Raises FileMissing, ValueImpossible, ResourceMissing, SignInNeeded.
+    """
+    target = workspace.named_target()
+    async with (
+        open_cloud(target.subscription) as cloud,
+        cloud.container_apps(target.subscription, target.resource_group) as apps,
+    ):
+        app = await apps.app(target.app)
+        if not target.endpoint:
+            target = replace(target, endpoint=_url(cloud, app))
+        yield OwnApp(cloud, apps, app, target, workspace.target_path)
+
+
+async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:
+    """The endpoint's URL, and its key if it has one. Raises EndpointForeign when the config file names another host."""
+    async with open_app(workspace) as own:
+        return own.endpoint, await own.key()
+
+
+async def endpoint_key(workspace: Workspace) -> str:
+    """The endpoint's key. Raises ResourceMissing where the app has none."""
+    async with open_app(workspace) as own:
+        found = await own.key()
+    if found is None:
+        raise ResourceMissing("key secret (api-key) of container app", own.target.app, own.target.resource_group)
+    return found
+
+
+def _url(cloud: Cloud, app: "ContainerApp") -> str:
+    return f"{cloud.endpoint_scheme}://{app.host}"

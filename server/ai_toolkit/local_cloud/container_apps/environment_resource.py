@@ -1,0 +1,268 @@
+"""Managed environments, their storage definitions and workload profiles."""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from ai_toolkit.local_cloud.container_apps.bodies import ENVIRONMENT, STORAGE
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+
+API_VERSIONS = frozenset(
+    {"2026-07-01", "2026-01-01", "2025-07-01", "2025-01-01", "2024-03-01", "2023-11-02-preview", "2023-05-01"}
+)
+APP_TYPE = "Microsoft.App/containerApps"
+GPUS_PER_ENVIRONMENT = 1
+REGIONS_WITHOUT_GPU = frozenset({"northeurope", "norwayeast"})
+CONSUMPTION = {"name": "Consumption", "workloadProfileType": "Consumption"}
+PROFILE_TYPES = {
+    "Consumption": ("Consumption", 4, 8, 0, "Consumption"),
+    "Consumption-GPU-NC8as-T4": ("Consumption GPU NC8as T4", 8, 56, 1, "GPU"),
+    "Consumption-GPU-NC24-A100": ("Consumption GPU NC24 A100", 24, 220, 1, "GPU"),
+    "NC24-A100": ("Dedicated GPU NC24 A100", 24, 220, 1, "GPU-NC-A100"),
+    "D4": ("General purpose D4", 4, 16, 0, "GeneralPurpose"),
+    "E4": ("Memory optimized E4", 4, 32, 0, "MemoryOptimized"),
+}
+
+
+class ManagedEnvironments(ResourceType):
+    """Microsoft.App/managedEnvironments."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments"
+    body: ClassVar[Table] = ENVIRONMENT
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
+    name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
+    working_state: ClassVar[str] = "InfrastructureSetupInProgress"
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse profiles that do not exist, and counts on serverless ones."""
+        super().check(identifier, body)
+        for profile in properties(body).get("workloadProfiles") or []:
+            kind = profile.get("workloadProfileType")
+            if kind not in PROFILE_TYPES:
+                raise ArmError(
+                    "WorkloadProfileTypeNotSupported",
+                    f"The workload profile type '{kind}' is not supported.",
+                    target="properties.workloadProfiles",
+                )
+            if kind.startswith("Consumption") and ({"minimumCount", "maximumCount"} & set(profile)):
+                raise ArmError(
+                    "WorkloadProfilePropertyNotSupported",
+                    f"The properties 'minimumCount' and 'maximumCount' are not supported for the workload profile "
+                    f"'{profile.get('name')}' of type '{kind}'.",
+                    target="properties.workloadProfiles",
+                )
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent with Azure's defaults: what a PUT does not say is gone."""
+        del identifier, existing
+        given = properties(body)
+        profiles = given.get("workloadProfiles")
+        defaults: JsonObject = {"zoneRedundant": False, "publicNetworkAccess": "Enabled"}
+        if profiles is not None and not any(profile.get("name") == "Consumption" for profile in profiles):
+            profiles = [*profiles, CONSUMPTION]
+        return {
+            **body,
+            "properties": {
+                **defaults,
+                **given,
+                **({"workloadProfiles": profiles} if profiles is not None else {}),
+            },
+        }
+
+    async def remove(self, resource: StoredResource) -> None:
+        """Refuse while container apps are in it, as Azure does."""
+        apps = [
+            app.id.name
+            for app in self.store.below("/subscriptions", APP_TYPE)
+            if environment_of(app.body) == resource.id.key and app.id.group_id.key == resource.id.group_id.key
+        ]
+        if apps:
+            raise ArmError(
+                "ManagedEnvironmentNotEmpty",
+                f"The environment '{resource.id.name}' still holds the container apps {', '.join(apps)}.",
+                status=409,
+            )
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The environment without the key of its logs."""
+        body = super().view(resource)
+        shown = dict(body["properties"])
+        logs = shown.get("appLogsConfiguration")
+        if isinstance(logs, dict) and isinstance(logs.get("logAnalyticsConfiguration"), dict):
+            analytics = {key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"}
+            shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
+        for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
+            shown.pop(secret, None)
+        shown["defaultDomain"] = dns_suffix(resource.id)
+        shown["staticIp"] = "127.0.0.1"
+        shown["eventStreamEndpoint"] = ""
+        return {**body, "properties": shown}
+
+    def actions(self) -> Mapping[str, Action]:
+        """Environments have no POST that this product uses."""
+        return {}
+
+    def workload_profile_states(self, environment: StoredResource) -> list[JsonObject]:
+        """How many nodes each profile has now."""
+        return [
+            {
+                "id": f"{environment.id}/workloadProfileStates/{profile['name']}",
+                "name": profile["name"],
+                "type": f"{self.name}/workloadProfileStates",
+                "properties": {
+                    "minimumCount": profile.get("minimumCount", 0),
+                    "maximumCount": profile.get("maximumCount", 1),
+                    "currentCount": 0,
+                },
+            }
+            for profile in properties(environment.body).get("workloadProfiles") or []
+        ]
+
+
+class EnvironmentStorages(ResourceType):
+    """Microsoft.App/managedEnvironments/storages: a file share that apps may mount."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/storages"
+    body: ClassVar[Table] = STORAGE
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    has_location: ClassVar[bool] = False
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9.-]{0,61}[a-z0-9]|[a-z0-9]")
+    name_rule: ClassVar[str] = "1 to 63 lower-case letters, digits, '.' and '-'"
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse anything but an Azure file share with its key."""
+        super().check(identifier, body)
+        share = properties(body).get("azureFile")
+        if not isinstance(share, dict):
+            raise ArmError(
+                "InvalidRequestContent",
+                "The local cloud emulates storages of type 'azureFile' only.",
+                target="properties.azureFile",
+            )
+        for name in ("accountName", "shareName", "accountKey"):
+            if not isinstance(share.get(name), str) or not share[name]:
+                raise ArmError(
+                    "StorageAzureFilePropertyMissing",
+                    f"The property 'azureFile.{name}' is required.",
+                    target=f"properties.azureFile.{name}",
+                )
+        if share.get("accessMode", "ReadOnly") not in {"ReadOnly", "ReadWrite"}:
+            raise ArmError(
+                "InvalidRequestContent",
+                "The property 'azureFile.accessMode' is 'ReadOnly' or 'ReadWrite'.",
+                target="properties.azureFile.accessMode",
+            )
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The storage without its account's key."""
+        body = super().view(resource)
+        shown = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
+        shown["azureFile"] = {key: value for key, value in shown["azureFile"].items() if key != "accountKey"}
+        return {**body, "properties": shown}
+
+
+def environment_of(app_body: JsonObject) -> str:
+    """The key of an app's managed environment."""
+    found = properties(app_body)
+    named = found.get("environmentId") or found.get("managedEnvironmentId") or ""
+    return ResourceId.parse(named).key if isinstance(named, str) and named else ""
+
+
+def require_environment(store: ResourceStore, environment_id: JsonValue, what: str) -> StoredResource:
+    """The managed environment of that id, or ArmError 404 saying what needs it."""
+    environment = store.get(ResourceId.parse(str(environment_id))) if environment_id else None
+    if environment is None:
+        raise ArmError(
+            "ManagedEnvironmentNotFound",
+            f"The managed environment '{environment_id}' of the {what} does not exist.",
+            status=404,
+            target="properties.environmentId",
+        )
+    return environment
+
+
+def dns_suffix(environment: ResourceId) -> str:
+    """A domain that cannot exist: apps of the local cloud are reached by port, not by name."""
+    return f"{environment.name}.local.invalid"
+
+
+def uses_gpu(store: ResourceStore, app_body: JsonObject) -> bool:
+    """Whether the app's workload profile gives each replica a GPU."""
+    key = environment_of(app_body)
+    environment = store.get(ResourceId.parse(key)) if key else None
+    if environment is None:
+        return False
+    wanted = properties(app_body).get("workloadProfileName") or "Consumption"
+    for profile in properties(environment.body).get("workloadProfiles") or []:
+        if profile.get("name") == wanted:
+            return bool(PROFILE_TYPES[profile["workloadProfileType"]][3])
+    return False
+
+
+def check_profile(environment: StoredResource, name: JsonValue) -> None:
+    """Raise ArmError when the environment has no workload profile of that name."""
+    names = [profile.get("name") for profile in properties(environment.body).get("workloadProfiles") or []]
+    if name is not None and name not in (names or ["Consumption"]):
+        raise ArmError(
+            "WorkloadProfileNotFound",
+            f"The workload profile '{name}' is not defined in the managed environment '{environment.id.name}'; "
+            f"it has {', '.join(map(str, names)) or 'Consumption only'}.",
+            target="properties.workloadProfileName",
+        )
+
+
+def available_profile_types(subscription: str, location: str) -> list[JsonObject]:
+    """The kinds of workload profile that a region offers."""
+    without_gpu = location.replace(" ", "").lower() in REGIONS_WITHOUT_GPU
+    return [
+        {
+            "id": f"/subscriptions/{subscription}/providers/Microsoft.App/locations/{location}"
+            f"/availableManagedEnvironmentsWorkloadProfileTypes/{kind}",
+            "name": kind,
+            "type": "Microsoft.App/locations/availableManagedEnvironmentsWorkloadProfileTypes",
+            "location": location,
+            "properties": {
+                "applicability": "LocationDefault",
+                "category": category,
+                "cores": cores,
+                "memoryGiB": memory_gib,
+                "gpus": gpus,
+                "displayName": display,
+            },
+        }
+        for kind, (display, cores, memory_gib, gpus, category) in PROFILE_TYPES.items()
+        if not (gpus and without_gpu)
+    ]
+
+
+def usage_documents(gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
+    """What is used of each quota."""
+    rows = [
+        (
+            "ManagedEnvironmentConsumptionNCA100Gpus",
+            "Managed Environment Consumption NCA100 Gpus",
+            gpus_in_use,
+            gpu_limit,
+        ),
+        (
+            "ManagedEnvironmentConsumptionT4Gpus",
+            "Managed Environment Consumption T4 Gpus",
+            gpus_in_use,
+            gpu_limit,
+        ),
+        ("ManagedEnvironmentConsumptionCores", "Managed Environment Consumption Cores", 0, 100),
+    ]
+    return [
+        {
+            "unit": "Count",
+            "currentValue": used,
+            "limit": limit,
+            "name": {"value": name, "localizedValue": display},
+        }
+        for name, display, used, limit in rows
+    ]

@@ -1,0 +1,55 @@
+"""Jobs of Container Apps: fine-tuning made them, and this product only reads them."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from ai_toolkit.local_cloud.container_apps.bodies import JOB
+from ai_toolkit.local_cloud.container_apps.environment_resource import API_VERSIONS, require_environment
+from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+
+
+class Jobs(ResourceType):
+    """Microsoft.App/jobs: kept and read; nothing runs."""
+
+    name: ClassVar[str] = "Microsoft.App/jobs"
+    body: ClassVar[Table] = JOB
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent; ArmError 404 when its managed environment does not exist."""
+        del existing
+        given = properties(body)
+        environment = require_environment(self.store, given.get("environmentId"), f"job '{identifier.name}'")
+        profile = given.get("workloadProfileName") or "Consumption"
+        return {
+            **body,
+            "properties": {**given, "environmentId": str(environment.id), "workloadProfileName": profile},
+        }
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The job without its secrets' values."""
+        body = super().view(resource)
+        configuration = dict(body["properties"].get("configuration") or {})
+        if "secrets" in configuration:
+            configuration["secrets"] = [{"name": secret.get("name")} for secret in configuration["secrets"] or []]
+        return {**body, "properties": {**body["properties"], "configuration": configuration}}
+
+    def actions(self) -> Mapping[str, Action]:
+        """Reading the secrets; starting and stopping is not emulated."""
+        return {"listsecrets": self._list_secrets}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """`listSecrets()` of templates."""
+        return {"listsecrets": _secret_values}
+
+    async def _list_secrets(self, job: StoredResource, _body: JsonObject) -> JsonValue:
+        return _secret_values(job)
+
+
+def _secret_values(job: StoredResource) -> JsonObject:
+    secrets = (properties(job.body).get("configuration") or {}).get("secrets") or []
+    return {"value": [{"name": secret["name"], "value": secret.get("value")} for secret in secrets]}

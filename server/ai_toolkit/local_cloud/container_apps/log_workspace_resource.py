@@ -1,0 +1,73 @@
+"""Log Analytics workspaces: they exist and have keys; nothing is sent to them."""
+
+import base64
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE
+from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+
+KEYS = "localKeys"  # where the stored body holds the shared keys; never in a view
+
+
+class Workspaces(ResourceType):
+    """Microsoft.OperationalInsights/workspaces."""
+
+    name: ClassVar[str] = "Microsoft.OperationalInsights/workspaces"
+    body: ClassVar[Table] = WORKSPACE
+    api_versions: ClassVar[frozenset[str]] = frozenset(
+        {"2025-07-01", "2025-02-01", "2023-09-01", "2022-10-01", "2021-06-01", "2020-08-01"}
+    )
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
+    name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
+    working_state: ClassVar[str] = "Creating"
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent with Azure's defaults; keys and customer id of an existing one stay."""
+        del identifier
+        before = properties(existing) if existing else {}
+        keys = (
+            existing[KEYS]
+            if existing
+            else {
+                "primarySharedKey": base64.b64encode(secrets.token_bytes(64)).decode(),
+                "secondarySharedKey": base64.b64encode(secrets.token_bytes(64)).decode(),
+            }
+        )
+        defaults = {
+            "sku": {"name": "PerGB2018"},
+            "retentionInDays": 30,
+            "publicNetworkAccessForIngestion": "Enabled",
+            "publicNetworkAccessForQuery": "Enabled",
+            "workspaceCapping": {"dailyQuotaGb": -1.0, "dataIngestionStatus": "RespectQuota"},
+        }
+        customer = before.get("customerId", str(uuid.uuid4()))
+        return {
+            **body,
+            KEYS: keys,
+            "properties": {**defaults, **properties(body), "customerId": customer},
+        }
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The workspace without its keys."""
+        body = super().view(resource)
+        del body[KEYS]
+        return body
+
+    def actions(self) -> Mapping[str, Action]:
+        """Reading the shared keys."""
+        return {"sharedkeys": self._shared_keys, "listkeys": self._shared_keys}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """`listKeys()` of templates."""
+        return {"listkeys": lambda workspace: dict(workspace.body[KEYS])}
+
+    async def _shared_keys(self, workspace: StoredResource, _body: JsonObject) -> JsonValue:
+        return workspace.body[KEYS]

@@ -1,0 +1,221 @@
+"""Revisions, replicas, log streams, and starting and stopping an app, over HTTP."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
+from ai_toolkit.local_cloud.container_apps.replica import Replica
+from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, written_line
+from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
+from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import location_headers
+from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
+from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
+
+MOST_TAIL_LINES = 300
+
+
+class Revisions:
+    """Answers what is asked below a container app."""
+
+    def __init__(self, manager: ResourceManager, apps: ContainerApps) -> None:
+        self._manager = manager
+        self._apps = apps
+
+    def add_routes(self, routes: Routes) -> None:
+        """Add the routes below a container app."""
+        group = "/subscriptions/{subscription}/resourcegroups/{group}"
+        app = f"{group}/providers/Microsoft.App/containerApps/{{app}}"
+        revision = f"{app}/revisions/{{revision}}"
+        routes.add("POST", f"{app}/start", self._start)
+        routes.add("POST", f"{app}/stop", self._stop)
+        routes.add("GET", f"{app}/revisions", self._list)
+        routes.add("GET", revision, self._get)
+        routes.add("POST", f"{revision}/restart", self._restart)
+        routes.add("POST", f"{revision}/activate", self._activate)
+        routes.add("POST", f"{revision}/deactivate", self._deactivate)
+        routes.add("GET", f"{revision}/replicas", self._list_replicas)
+        routes.add("GET", f"{revision}/replicas/{{replica}}", self._get_replica)
+        stream = f"{group}/containerApps/{{app}}"
+        routes.add("GET", f"{stream}/eventstream", self._event_stream)
+        routes.add(
+            "GET", f"{stream}/revisions/{{revision}}/replicas/{{replica}}/containers/{{container}}/logstream",
+            self._log_stream,
+        )  # fmt: skip
+
+    def _app(self, request: ArmRequest) -> tuple[StoredResource, RunningApp]:
+        names = request.names
+        check_subscription(names["subscription"])
+        identifier = ResourceId(
+            names["subscription"], names["group"], "Microsoft.App", ("containerApps",), (names["app"],)
+        )
+        resource = self._manager.require(identifier)
+        return resource, self._apps.running(resource.id)
+
+    async def _start(self, request: ArmRequest) -> web.Response:
+        resource, app = self._app(request)
+        return self._long_running(request, resource, app.start)
+
+    async def _stop(self, request: ArmRequest) -> web.Response:
+        resource, app = self._app(request)
+        return self._long_running(request, resource, app.stop)
+
+    def _long_running(
+        self, request: ArmRequest, resource: StoredResource, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> web.Response:
+        operation = self._manager.operations.start(
+            "Microsoft.App",
+            "westus3",
+            resource.id.subscription,
+            work(),
+            resource.id,
+        )
+        return web.Response(status=202, headers=location_headers(request, operation))
+
+    async def _list(self, request: ArmRequest) -> web.Response:
+        _resource, app = self._app(request)
+        documents = [_revision_document(app, record) for record in app.revision_records()]
+        return web.json_response({"value": documents})
+
+    async def _get(self, request: ArmRequest) -> web.Response:
+        _resource, app = self._app(request)
+        return web.json_response(_revision_document(app, app.record(request.names["revision"])))
+
+    async def _restart(self, request: ArmRequest) -> web.Response:
+        _resource, app = self._app(request)
+        await app.restart_revision(app.record(request.names["revision"]).id.name)
+        return web.json_response("Restarted")
+
+    async def _activate(self, request: ArmRequest) -> web.Response:
+        _resource, app = self._app(request)
+        await app.activate_revision(app.record(request.names["revision"]).id.name)
+        return web.json_response("Activated")
+
+    async def _deactivate(self, request: ArmRequest) -> web.Response:
+        _resource, app = self._app(request)
+        await app.deactivate_revision(app.record(request.names["revision"]).id.name)
+        return web.json_response("Deactivated")
+
+    async def _list_replicas(self, request: ArmRequest) -> web.Response:
+        resource, app = self._app(request)
+        name = app.record(request.names["revision"]).id.name
+        revision = app.revisions.get(name)
+        replicas = revision.replicas if revision else []
+        value = [self._replica_document(request, resource, name, replica) for replica in replicas]
+        return web.json_response({"value": value})
+
+    async def _get_replica(self, request: ArmRequest) -> web.Response:
+        resource, app = self._app(request)
+        name = app.record(request.names["revision"]).id.name
+        replica = _find_replica(app, name, request.names["replica"])
+        return web.json_response(self._replica_document(request, resource, name, replica))
+
+    def _replica_document(
+        self, request: ArmRequest, resource: StoredResource, revision: str, replica: Replica
+    ) -> JsonObject:
+        container = replica.plan.container if replica.plan else "container"
+        stream = (
+            f"{request.origin}{resource.id.group_id}/containerApps/{resource.id.name}/revisions/{revision}"
+            f"/replicas/{replica.name}/containers/{container}"
+        )
+        state = "Running" if replica.running else "Terminated" if replica.exit_code is not None else "Waiting"
+        if replica.running:
+            details = "" if replica.ready else "The container runs and is not ready."
+        else:
+            details = replica.failure or "The container is being created."
+        return {
+            "id": f"{resource.id}/revisions/{revision}/replicas/{replica.name}",
+            "name": replica.name,
+            "type": "Microsoft.App/containerApps/revisions/replicas",
+            "properties": {
+                "createdTime": replica.created.isoformat(),
+                "runningState": "Running" if replica.ready else "NotRunning",
+                "runningStateDetails": details,
+                "initContainers": [],
+                "containers": [
+                    {
+                        "name": container,
+                        "containerId": f"process://{replica.name}",
+                        "ready": replica.ready,
+                        "started": replica.started,
+                        "restartCount": replica.restart_count,
+                        "runningState": state,
+                        "runningStateDetails": details,
+                        "logStreamEndpoint": f"{stream}/logstream",
+                        "execEndpoint": f"{stream}/exec",
+                    }
+                ],
+            },
+        }
+
+    async def _event_stream(self, request: ArmRequest) -> web.StreamResponse:
+        _resource, app = self._app(request)
+        return await _stream(request, app.events, is_events=True)
+
+    async def _log_stream(self, request: ArmRequest) -> web.StreamResponse:
+        _resource, app = self._app(request)
+        name = app.record(request.names["revision"]).id.name
+        return await _stream(request, _find_replica(app, name, request.names["replica"]).output, is_events=False)
+
+
+async def _stream(request: ArmRequest, log: LineLog, *, is_events: bool) -> web.StreamResponse:
+    """The log's last lines; with `follow=true` also what is added, until either side ends."""
+    asked = request.query.get("taillines", "20")
+    if not asked.isdigit() or int(asked) > MOST_TAIL_LINES:
+        raise ArmError("InvalidQueryParameter", f"tailLines is 0 to {MOST_TAIL_LINES}.", target="tailLines")
+    form = request.query.get("output", "json").lower()
+    response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+    await response.prepare(request.http)
+    if request.query.get("follow", "false").lower() == "true":
+        async for moment, text in log.follow(int(asked)):
+            await response.write(f"{text}\n".encode() if is_events else written_line(moment, text, form))
+    else:
+        for moment, text in log.tail(int(asked)):
+            await response.write(f"{text}\n".encode() if is_events else written_line(moment, text, form))
+    await response.write_eof()
+    return response
+
+
+def _find_replica(app: RunningApp, revision: str, name: str) -> Replica:
+    running = app.revisions.get(revision)
+    for replica in running.replicas if running else []:
+        if replica.name.lower() == name.lower():
+            return replica
+    raise ArmError("ReplicaNotFound", f"The replica '{name}' was not found.", status=404, target=name)
+
+
+def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
+    body = record.body
+    revision: RunningRevision | None = app.revisions.get(record.id.name)
+    active = bool(body["active"]) and app.running_status() == "Running"
+    state = revision.running_state(active=active) if revision else ("ScaledToZero" if active else "Stopped")
+    problem = body.get("provisioningError")
+    if active and app.ingress_error is not None:
+        state, problem = "Failed", app.ingress_error
+    health = "Unhealthy" if state in {"Failed", "Degraded"} else "Healthy" if state.startswith("Running") else "None"
+    latest = app.local.get("latestReadyRevision") or app.local.get("latestRevision")
+    document: JsonObject = {
+        "createdTime": body["createdTime"],
+        "fqdn": app.fqdn or "",
+        "template": body["template"],
+        "active": bool(body["active"]),
+        "replicas": len(revision.replicas) if revision else 0,
+        "trafficWeight": 100 if record.id.name == latest and body["active"] else 0,
+        "healthState": health,
+        "provisioningState": body["provisioningState"],
+        "runningState": state,
+    }
+    if problem:
+        document["provisioningError"] = problem
+    return {
+        "id": str(record.id),
+        "name": record.id.name,
+        "type": "Microsoft.App/containerApps/revisions",
+        "properties": document,
+    }

@@ -1,0 +1,186 @@
+"""The shapes of JSON that the tables of resource bodies and templates are made of, and their check.
+
+In a table a name ends in `*` when it is required, in `=` when only answers hold it (in a request it is
+ignored, as on Azure); the name `…` stands for any other. The tables of resource bodies name all of the
+properties that Azure publishes; those that the local cloud does not emulate are refused, and named, rather
+than ignored.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+Value = Any  # a JSON value
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string."""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some words, in any case."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number, within bounds where there are any."""
+
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A value of a JSON type."""
+
+    name: str
+    types: tuple[type, ...]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """An array."""
+
+    item: "Shape"
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """An object with names of the caller's choice."""
+
+    item: "Shape"
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Whatever it is: it is not looked at."""
+
+
+@dataclass(frozen=True)
+class NotEmulated:
+    """A property that Azure knows and the local cloud does not emulate: refused, and named, where it is sent."""
+
+
+Shape = Text | OneOf | Integer | Kind | ListOf | MapOf | Anything | NotEmulated | Mapping[str, "Shape"]
+Table = Mapping[str, Shape]
+
+TEXT: Final = Text()
+TEXTS: Final = ListOf(TEXT)
+INTEGER: Final = Integer()
+NUMBER: Final = Kind("number", (int, float))
+BOOLEAN: Final = Kind("boolean", (bool,))
+SWITCH: Final = OneOf(("Enabled", "Disabled"))
+TURNED_ON: Final[Table] = {"enabled": BOOLEAN}
+
+
+def one_of(*words: str) -> OneOf:
+    """One of the words."""
+    return OneOf(words)
+
+
+def answered(*names: str) -> dict[str, Shape]:
+    """Properties that only answers hold."""
+    return {f"{name}=": Anything() for name in names}
+
+
+def not_emulated(*names: str) -> dict[str, Shape]:
+    """Properties that are refused by name."""
+    return {name: NotEmulated() for name in names}
+
+
+ANY_RESOURCE: Final[Table] = answered("id", "name", "type", "systemData")
+TRACKED: Final[Table] = {**ANY_RESOURCE, "location*": TEXT, "tags": MapOf(TEXT)}
+USER_ASSIGNED: Final = MapOf(answered("principalId", "clientId"))
+IDENTITY: Final[Table] = {
+    "type*": one_of("None", "SystemAssigned", "UserAssigned", "SystemAssigned,UserAssigned"),
+    "userAssignedIdentities": USER_ASSIGNED,
+    **answered("principalId", "tenantId"),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a body, and where."""
+
+    target: str
+    message: str
+    not_emulated: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a value is read: as a whole or a PATCH; as it stands, or with expressions that are evaluated later."""
+
+    is_whole: bool = True
+    is_literal: bool = False
+
+
+def problems_of(shape: Shape, value: Value, path: str, reading: Reading) -> Iterator[Problem]:
+    """What is wrong with a value; a name in a table is written as this module says."""
+    if value is None or (_is_expression(value) and not reading.is_literal):
+        return  # null is not given, and what only the deployment can evaluate is checked then
+    if isinstance(shape, NotEmulated):
+        yield Problem(path, f"The local cloud does not emulate the property '{path}'.", not_emulated=True)
+    elif isinstance(shape, ListOf | MapOf):
+        yield from _item_problems(shape, value, path, reading)
+    elif isinstance(shape, Mapping):
+        yield from _object_problems(shape, value, path, reading)
+    elif not isinstance(shape, Anything) and (message := _value_problem(shape, value)):
+        yield Problem(path, message)
+
+
+def _item_problems(shape: ListOf | MapOf, value: Value, path: str, reading: Reading) -> Iterator[Problem]:
+    if isinstance(shape, ListOf):
+        items = {f"{path}[{index}]": item for index, item in enumerate(value)} if isinstance(value, list) else None
+    else:
+        items = {f"{path}.{name}": item for name, item in value.items()} if isinstance(value, dict) else None
+    if items is None:
+        yield Problem(path, "An array is expected." if isinstance(shape, ListOf) else "An object is expected.")
+        return
+    for here, item in items.items():
+        if item is None and (isinstance(shape, ListOf) or reading.is_literal) and not isinstance(shape.item, Anything):
+            yield Problem(here, "A value is expected, not null.")
+        yield from problems_of(shape.item, item, here, replace(reading, is_whole=True))
+
+
+def _value_problem(shape: Text | OneOf | Integer | Kind, value: Value) -> str | None:
+    if isinstance(shape, Kind):
+        is_number_and_not = isinstance(value, bool) and bool not in shape.types
+        fits = isinstance(value, shape.types) and not is_number_and_not
+        return None if fits else f"A value of type {shape.name} is expected."
+    if isinstance(shape, Integer):
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "A value of type integer is expected."
+        too_small = shape.least is not None and value < shape.least
+        too_large = shape.most is not None and value > shape.most
+        return f"{value} is not from {shape.least} to {shape.most}." if too_small or too_large else None
+    if not isinstance(value, str):
+        return "A string is expected."
+    if isinstance(shape, OneOf) and value.replace(" ", "").lower() not in {word.lower() for word in shape.words}:
+        return f"'{value}' is none of {', '.join(shape.words)}."
+    return None
+
+
+def _object_problems(shape: Table, value: Value, path: str, reading: Reading) -> Iterator[Problem]:
+    if not isinstance(value, dict):
+        yield Problem(path, "An object is expected.")
+        return
+    by_name = {written.rstrip("*="): (written, inner) for written, inner in shape.items()}
+    for name, item in value.items():
+        here = f"{path}.{name}" if path else name
+        if name not in by_name:
+            if "…" not in by_name:
+                yield Problem(here, f"Could not find member '{name}' on an object of this type.")
+        elif not by_name[name][0].endswith("="):
+            yield from problems_of(by_name[name][1], item, here, reading)
+    for name, (written, _inner) in by_name.items():
+        if reading.is_whole and written.endswith("*") and value.get(name) is None:
+            yield Problem(f"{path}.{name}" if path else name, f"The property '{name}' is required.")
+
+
+def _is_expression(value: Value) -> bool:
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]") and not value.startswith("[[")

@@ -1,0 +1,248 @@
+"""Storage accounts, their keys, and file shares as resources."""
+
+import base64
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE
+from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
+from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+
+API_VERSIONS = frozenset({"2025-08-01", "2025-06-01", "2025-01-01", "2024-01-01", "2023-05-01", "2023-01-01"})
+KEYS = "localKeys"  # where the stored body holds the account's keys; never in a view
+DEFAULT_SHARE_QUOTA_GIB = 5120
+LARGEST_SHARE_QUOTA_GIB = 102400
+
+
+class StorageAccounts(ResourceType):
+    """Microsoft.Storage/storageAccounts."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
+    body: ClassVar[Table] = ACCOUNT
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
+    name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
+    name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
+    working_state: ClassVar[str] = "Creating"
+
+    def __init__(self, store: ResourceStore, shares: Shares, files_url: Callable[[], str]) -> None:
+        super().__init__(store)
+        self._shares = shares
+        self._files_url = files_url
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse impossible names (with Azure's own code), and accounts without SKU or kind."""
+        if not self.name_pattern.fullmatch(identifier.name):
+            raise ArmError(
+                "AccountNameInvalid",
+                f"{identifier.name} is not a valid storage account name. Storage account name must be between 3 "
+                "and 24 characters in length and use numbers and lower-case letters only.",
+            )
+        super().check(identifier, body)
+        sku = body.get("sku")
+        if not isinstance(sku, dict) or not isinstance(sku.get("name"), str):
+            raise ArmError("InvalidRequestContent", "The property 'sku.name' is required.", target="sku.name")
+        if not isinstance(body.get("kind"), str):
+            raise ArmError("InvalidRequestContent", "The property 'kind' is required.", target="kind")
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent with Azure's defaults; the keys of an existing account stay."""
+        defaults = {
+            "minimumTlsVersion": "TLS1_0",
+            "allowBlobPublicAccess": False,
+            "supportsHttpsTrafficOnly": True,
+            "accessTier": "Hot",
+            "networkAcls": {
+                "bypass": "AzureServices",
+                "virtualNetworkRules": [],
+                "ipRules": [],
+                "defaultAction": "Allow",
+            },
+        }
+        now = datetime.now(UTC).isoformat()
+        keys = existing[KEYS] if existing else [_new_key("key1"), _new_key("key2")]
+        before = properties(existing) if existing else {}
+        sku = {**body["sku"], "tier": str(body["sku"]["name"]).partition("_")[0]}
+        del identifier
+        return {
+            **body,
+            "sku": sku,
+            KEYS: keys,
+            "properties": {
+                **defaults,
+                "creationTime": before.get("creationTime", now),
+                **properties(body),
+            },
+        }
+
+    async def remove(self, resource: StoredResource) -> None:
+        """Delete the account's folder with every share in it."""
+        await self._shares.delete_account(resource.id.name)
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The account without its keys."""
+        body = super().view(resource)
+        del body[KEYS]
+        location = body["location"]
+        body["properties"] = {
+            **body["properties"],
+            "primaryEndpoints": {"file": f"{self._files_url()}/{resource.id.name}"},
+            "primaryLocation": location,
+            "statusOfPrimary": "available",
+        }
+        return body
+
+    def actions(self) -> Mapping[str, Action]:
+        """Reading and renewing the account's keys."""
+        return {"listkeys": self._list_keys, "regeneratekey": self._regenerate_key}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """`listKeys()` of templates."""
+        return {"listkeys": lambda account: {"keys": account.body[KEYS]}}
+
+    def account_keys(self, name: str) -> list[bytes] | None:
+        """The decoded keys of the account of that name; None when there is no such account."""
+        account = self.find(name)
+        if account is None:
+            return None
+        return [base64.b64decode(key["value"]) for key in account.body[KEYS]]
+
+    def find(self, name: str) -> StoredResource | None:
+        """The account of that name: names are unique in the whole cloud."""
+        for account in self.store.below("/subscriptions", self.name):
+            if account.id.name.lower() == name.lower():
+                return account
+        return None
+
+    async def _list_keys(self, account: StoredResource, _body: JsonObject) -> JsonValue:
+        return {"keys": account.body[KEYS]}
+
+    async def _regenerate_key(self, account: StoredResource, body: JsonObject) -> JsonValue:
+        name = body.get("keyName")
+        if name not in {"key1", "key2"}:
+            raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
+        keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[KEYS]]
+        self.store.put(account.id, {**account.body, KEYS: keys})
+        return {"keys": keys}
+
+
+class FileServices(ResourceType):
+    """Microsoft.Storage/storageAccounts/fileServices: there is one in each account, `default`."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices"
+    body: ClassVar[Table] = FILE_SERVICE
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    has_location: ClassVar[bool] = False
+    is_implicit: ClassVar[bool] = True
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
+    name_rule: ClassVar[str] = "it is always 'default'"
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The file service; its provisioning state is not part of Azure's answer."""
+        body = super().view(resource)
+        shown = {key: value for key, value in properties(body).items() if key != "provisioningState"}
+        return {**body, "properties": shown}
+
+
+class FileShares(ResourceType):
+    """Microsoft.Storage/storageAccounts/fileServices/shares."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices/shares"
+    body: ClassVar[Table] = SHARE
+    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    has_location: ClassVar[bool] = False
+    name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME
+    name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"
+
+    def __init__(self, store: ResourceStore, shares: Shares) -> None:
+        super().__init__(store)
+        self._shares = shares
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse impossible names and quotas."""
+        super().check(identifier, body)
+        quota = properties(body).get("shareQuota", DEFAULT_SHARE_QUOTA_GIB)
+        if not isinstance(quota, int) or not 1 <= quota <= LARGEST_SHARE_QUOTA_GIB:
+            raise ArmError(
+                "InvalidHeaderValue",
+                f"The value {quota!r} is not a share's quota: 1 to {LARGEST_SHARE_QUOTA_GIB} GiB.",
+                target="properties.shareQuota",
+            )
+
+    def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
+        """What was sent with Azure's defaults."""
+        del identifier
+        before = properties(existing) if existing else {}
+        defaults = {
+            "accessTier": "TransactionOptimized",
+            "enabledProtocols": "SMB",
+            "shareQuota": before.get("shareQuota", DEFAULT_SHARE_QUOTA_GIB),
+        }
+        return {**body, "properties": {**defaults, **properties(body)}}
+
+    # Shares that are made through the Files port are resources, too.
+
+    def record(self, account: str, share: str, quota_gib: int | None) -> None:
+        """Keep a share that was created, or whose quota was set, through the Files port."""
+        existing = self._find(account, share)
+        owner = next(
+            (
+                found.id
+                for found in self.store.below("/subscriptions", StorageAccounts.name)
+                if found.id.name.lower() == account.lower()
+            ),
+            None,
+        )
+        if owner is None:
+            return
+        identifier = existing.id if existing else owner.child("fileServices", "default").child("shares", share)
+        given = {"shareQuota": quota_gib} if quota_gib is not None else {}
+        before = properties(existing.body) if existing else {}
+        body = self.merge(identifier, {"properties": {**before, **given}}, existing.body if existing else None)
+        self.store.put(identifier, body)
+
+    def forget(self, account: str, share: str) -> None:
+        """Drop a share that was deleted through the Files port."""
+        if (found := self._find(account, share)) is not None:
+            self.store.delete(found.id)
+
+    def quota_gib(self, account: str, share: str) -> int:
+        """How much a share may hold."""
+        found = self._find(account, share)
+        return int(properties(found.body)["shareQuota"]) if found else DEFAULT_SHARE_QUOTA_GIB
+
+    def _find(self, account: str, share: str) -> StoredResource | None:
+        for resource in self.store.below("/subscriptions", self.name):
+            if resource.id.names[0].lower() == account.lower() and resource.id.name.lower() == share.lower():
+                return resource
+        return None
+
+    async def provision(self, resource: StoredResource) -> None:
+        """Create the share's folder."""
+        await self._shares.create(resource.id.names[0], resource.id.name)
+
+    async def remove(self, resource: StoredResource) -> None:
+        """Delete the share's folder."""
+        await self._shares.delete(resource.id.names[0], resource.id.name)
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The share; its provisioning state is not part of Azure's answer."""
+        body = super().view(resource)
+        body["properties"] = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
+        return body
+
+
+def _new_key(name: str) -> JsonObject:
+    return {
+        "keyName": name,
+        "value": base64.b64encode(secrets.token_bytes(64)).decode(),
+        "permissions": "FULL",
+        "creationTime": datetime.now(UTC).isoformat(),
+    }

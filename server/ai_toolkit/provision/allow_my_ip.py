@@ -1,0 +1,45 @@
+"""Asks for the one address that may reach the endpoint, and writes it to the parameters file."""
+
+import json
+import re
+from typing import Final
+
+from ai_toolkit.command_titles import Title
+from ai_toolkit.ui import Input, Ui
+from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
+
+_NAME: Final = "allowedIpRanges"
+_PATTERN: Final = r"((25[0-5]|2[0-4]\d|1?\d?\d)(\.|(?=$|/))){4}(/(3[0-2]|[12]?\d))?"
+
+
+async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
+    """The parameters with the address, which cannot be known from here: the person types it.
+
+    It is written to the parameters file, so that the next run keeps it; the rest of the file stays as it is.
+    """
+    question = Input(
+        Title.PROVISION,
+        "Your public IPv4 address or range, as the internet sees it. It cannot be known from here; "
+        "your network's owner or a page that tells it knows",
+        pattern=_PATTERN,
+        hint="An IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24",
+        option="allowedIpRanges in infra/provision/inference.parameters.json",
+    )
+    address = (await ui.input(question)).strip()
+    if not re.fullmatch(_PATTERN, address):
+        return await only_my_address(given, ui)
+    path = given.path
+    text = path.read_text(encoding="utf-8-sig")
+    entry = json.dumps({"value": [address]})
+    places = members(text)
+    if ("parameters", _NAME) in places:
+        span = places["parameters", _NAME].value
+        text = f"{text[: span.start]}{entry}{text[span.end :]}"
+    else:
+        first = places["parameters",].value.start + 1
+        comma = "," if any(place[:1] == ("parameters",) and len(place) > 1 for place in places) else ""
+        text = f'{text[:first]}\n    "{_NAME}": {entry}{comma}{text[first:]}'
+    write_atomically(path, text)
+    ui.announce(f"{path} now allows {address} only.")
+    return read_parameters(path)

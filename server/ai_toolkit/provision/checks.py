@@ -1,0 +1,200 @@
+"""What decides, before anything is sent or billed, whether a deployment can succeed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ai_toolkit.azure.deployments import Refusal
+from ai_toolkit.azure.subscription_state import Provider, Quota
+from ai_toolkit.errors import PreflightFailed
+from ai_toolkit.known_causes import cause_of_code
+from ai_toolkit.provision.gpu_profile import QUOTA_WORDS, Profile, quota_of
+from ai_toolkit.provision.model_fit import Fit
+from ai_toolkit.provision.settings import Settings
+from ai_toolkit.provision.survey import Existing
+
+_POLICY: Final = "RequestDisallowedByPolicy"
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASS = "pass"  # noqa: S105  (a word)
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check by name: what it found, and what to do unless it passed."""
+
+    name: str
+    outcome: Outcome
+    says: str
+    advice: str = ""
+
+    def in_words(self) -> str:
+        advice = f" {self.advice}" if self.advice and self.outcome is not Outcome.PASS else ""
+        return f"    {self.outcome.value:8} {self.name}: {self.says}{advice}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was asked of the cloud; None where it does not tell. `group_exists`: else nothing in it could be asked."""
+
+    signed_in_to: str
+    group_exists: bool
+    providers: tuple[Provider, ...]
+    forbidden: list[str] | None
+    profile_types: frozenset[str] | None
+    quotas: list[Quota] | None
+    refusal: Refusal | None
+    fit: Fit
+
+
+def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Profile | None) -> list[Check]:
+    """Every check, in the order in which a person mends them. `profile`: None for a template of another make."""
+    location = str(settings.value("location"))
+    return [
+        Check("signed in", Outcome.PASS, facts.signed_in_to),
+        _providers(facts.providers),
+        _rights(facts),
+        _location(facts.providers, location, existing),
+        *(
+            [_profile(facts.profile_types, profile, location), _quota(facts.quotas, profile, existing)]
+            if profile
+            else []
+        ),
+        _shared_key(facts, existing),
+        _names(existing, settings),
+        Check("template compiles", Outcome.PASS, "it is ARM JSON that fits its Bicep file"),
+        _validates(facts),
+        _model(facts.fit),
+    ]
+
+
+def raise_failures(checks: Iterable[Check]) -> None:
+    """Raises PreflightFailed with every check that failed."""
+    failed = [(check.name, check.says, check.advice) for check in checks if check.outcome is Outcome.FAILURE]
+    if failed:
+        raise PreflightFailed(failed)
+
+
+def _providers(providers: Iterable[Provider]) -> Check:
+    missing = [one.namespace for one in providers if not one.registered]
+    name = "resource providers registered"
+    if not missing:
+        return Check(name, Outcome.PASS, ", ".join(one.namespace for one in providers))
+    commands = "; ".join(f"az provider register --namespace {one}" for one in missing)
+    advice = f"Agree to register when you are asked, or run: {commands}."
+    return Check(name, Outcome.FAILURE, f"{', '.join(missing)} is not registered in this subscription.", advice)
+
+
+def _rights(facts: Facts) -> Check:
+    name = "may deploy in this group"
+    if facts.forbidden is None:
+        says = "not known: Azure does not tell" if facts.group_exists else "not known until the resource group exists"
+        return Check(name, Outcome.WARNING, f"{says}.")
+    if facts.forbidden:
+        advice = "Ask for the role Contributor on the resource group, or choose another group."
+        return Check(name, Outcome.FAILURE, f"this account may not {', '.join(facts.forbidden)}.", advice)
+    return Check(name, Outcome.PASS, "yes")
+
+
+def _location(providers: Iterable[Provider], location: str, existing: Existing) -> Check:
+    name = "location"
+    offered = {
+        _plain(display)
+        for one in providers
+        if one.namespace.lower() == "microsoft.app"
+        for display in one.locations.get("managedEnvironments", ())
+    }
+    where = existing.environment
+    if where is not None and _plain(where.location) != _plain(location):
+        advice = f"Write {_plain(where.location)} to location, or name another environment."
+        says = f"a container app lives where its environment does: {where.name} is in {where.location}, not {location}."
+        return Check(name, Outcome.FAILURE, says, advice)
+    if offered and _plain(location) not in offered:
+        advice = f"Choose one of {', '.join(sorted(offered))}."
+        return Check(name, Outcome.FAILURE, f"Container Apps is not offered in {location}.", advice)
+    return Check(name, Outcome.PASS, location)
+
+
+def _profile(offered: frozenset[str] | None, profile: Profile, location: str) -> Check:
+    name = "region offers the GPU profile"
+    if offered is None:
+        return Check(name, Outcome.WARNING, f"not known: Azure does not tell what {location} offers.")
+    if profile.type not in offered:
+        gpus = ", ".join(sorted(one for one in offered if one in QUOTA_WORDS)) or "no GPU profile"
+        advice = "Choose another location, or another workloadProfileType."
+        return Check(name, Outcome.FAILURE, f"{location} offers {gpus}, not {profile.type}.", advice)
+    return Check(name, Outcome.PASS, f"{profile.type} in {location}")
+
+
+def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
+    name = "GPU quota left"
+    quota = quota_of(profile, quotas)
+    if quota is None:
+        advice = "The subscription's usage page (Microsoft.App) in the portal tells."
+        return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)
+    says = f"{quota.used} of {quota.limit} used ({quota.name})"
+    if quota.limit == 0:
+        advice = "Ask for quota on the subscription's usage page (Microsoft.App), or choose another region or GPU."
+        return Check(name, Outcome.FAILURE, f"the subscription's quota is 0 ({quota.name}).", advice)
+    if quota.used >= quota.limit and not existing.app:
+        advice = "The replica waits until another one gives its GPU back; ask for more quota, or stop the other."
+        return Check(name, Outcome.WARNING, f"{says}.", advice)
+    return Check(name, Outcome.PASS, says)
+
+
+def _shared_key(facts: Facts, existing: Existing) -> Check:
+    name = "shared key allowed"
+    if existing.account is not None and not existing.account.shared_key:
+        advice = "Allow shared-key access on the account, or name another one in storageAccountName."
+        says = f"{existing.account.name} takes no account key, which mounting a file share needs."
+        return Check(name, Outcome.FAILURE, says, advice)
+    if facts.refusal is not None and facts.refusal.code == _POLICY:
+        cause = cause_of_code(_POLICY)
+        return Check(name, Outcome.FAILURE, f"{facts.refusal.message}.", cause.advice if cause else "")
+    if existing.account is None and not facts.group_exists:
+        return Check(name, Outcome.WARNING, "not known until the resource group exists.")
+    return Check(name, Outcome.PASS, "the account takes its key" if existing.account else "no policy forbids it")
+
+
+def _names(existing: Existing, settings: Settings) -> Check:
+    name = "names free"
+    if existing.name_problem:
+        advice = "Give another storageAccountName in infra/provision/inference.parameters.json."
+        return Check(name, Outcome.FAILURE, f"storageAccountName: {existing.name_problem.rstrip('.')}.", advice)
+    lives_in, wanted = existing.app_environment.rpartition("/")[2], str(settings.value("acaEnvironmentName"))
+    if existing.app and lives_in.lower() != wanted.lower():
+        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} and cannot move to {wanted}."
+        advice = f"Write {lives_in} to acaEnvironmentName, or another name to acaAppName."
+        return Check(name, Outcome.FAILURE, says, advice)
+    state = "ours" if existing.account else "free"
+    return Check(name, Outcome.PASS, f"{settings.value('storageAccountName')} is {state}")
+
+
+def _validates(facts: Facts) -> Check:
+    name = "validate passes"
+    if not facts.group_exists:
+        return Check(name, Outcome.WARNING, "not known until the resource group exists.")
+    if facts.refusal is None:
+        return Check(name, Outcome.PASS, "Azure would take the deployment")
+    if facts.refusal.code == _POLICY:
+        return Check(name, Outcome.FAILURE, "refused by a policy, see above.")
+    cause = cause_of_code(facts.refusal.code)
+    likely = f" {cause.says}" if cause else ""
+    says = f"{facts.refusal.message} ({facts.refusal.code}).{likely}"
+    return Check(name, Outcome.FAILURE, says, cause.advice if cause else "Correct it and run the command again.")
+
+
+def _model(fit: Fit) -> Check:
+    outcome = {True: Outcome.PASS, False: Outcome.FAILURE, None: Outcome.WARNING}[fit.fits]
+    return Check("adapter and base model", outcome, fit.says, fit.advice)
+
+
+def _plain(location: str) -> str:
+    """`West US 3` and `westus3` are the same place."""
+    return location.replace(" ", "").lower()

@@ -1,0 +1,58 @@
+"""The workload profile that the app runs on, and the quota of its GPU."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ai_toolkit.azure.container_apps import ManagedEnvironment
+from ai_toolkit.azure.subscription_state import Quota
+from ai_toolkit.provision.settings import Settings, Source
+
+SERVERLESS: Final = {"Consumption-GPU-NC24-A100": 80, "Consumption-GPU-NC8as-T4": 16}
+"""The GPU profiles that Provision can add to an environment, and the GPU's memory in GB."""
+QUOTA_WORDS: Final = {"Consumption-GPU-NC24-A100": ("a100", "gpu"), "Consumption-GPU-NC8as-T4": ("t4", "gpu")}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The workload profile to run on; `missing` when an existing environment gets it first, by PATCH."""
+
+    name: str
+    type: str
+    missing: bool
+
+
+def choose_profile(settings: Settings, environment: ManagedEnvironment | None) -> Profile:
+    """A profile of the wanted type that the environment has, else one to add.
+
+    Raises ValueImpossible for a dedicated profile that it has not.
+    """
+    wanted = settings.by_name["workloadProfileType"]
+    named = settings.by_name["workloadProfileName"]
+    there: Mapping[str, str] = dict(environment.workload_profiles) if environment else {}
+    if named.value in there and named.source is not Source.DEFAULT:
+        if wanted.source is not Source.DEFAULT and there[named.value] != wanted.value:
+            problem = f"{named.value} is a profile of type {there[named.value]}, not {wanted.value}"
+            raise settings.given.wrong("workloadProfileName", problem)
+        return Profile(named.value, there[named.value], missing=False)
+    of_type = [name for name, kind in there.items() if kind == wanted.value]
+    if of_type and named.source is Source.DEFAULT:
+        return Profile(named.value if named.value in of_type else of_type[0], wanted.value, missing=False)
+    if wanted.value not in SERVERLESS:
+        listed = ", ".join(f"{name} ({kind})" for name, kind in there.items()) or "none"
+        raise settings.given.wrong(
+            "workloadProfileType",
+            f"{wanted.value} is not serverless, so an existing environment must have it; its profiles: {listed}. "
+            f"Serverless are {' and '.join(SERVERLESS)}",
+        )
+    name, number = named.value, 2
+    while name in there:
+        name, number = f"{named.value}{number}", number + 1
+    return Profile(name, wanted.value, missing=environment is not None)
+
+
+def quota_of(profile: Profile, quotas: list[Quota] | None) -> Quota | None:
+    """The quota of the profile's GPU; None when Azure lists none. It has no fixed name: the largest that fits."""
+    words = QUOTA_WORDS.get(profile.type)
+    found = [one for one in quotas or () if words and all(word in one.name.lower() for word in words)]
+    return max(found, key=lambda one: one.limit, default=None)

@@ -1,0 +1,188 @@
+"""Whether adapter and base model fit together and onto the GPU, as far as their files tell before a start."""
+
+import asyncio
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS
+
+_CONFIG: Final = "adapter_config.json"
+_WEIGHTS: Final = "adapter_model.safetensors"
+_USUAL: Final = tuple(
+    PurePosixPath(ADAPTERS, "qlora", "qlora", kind, "adapter") for kind in ("gpu_model", "gpu-cpu_model")
+)
+_HEADER_LIMIT_BYTES: Final = 100_000_000
+_ROOM: Final = 0.9
+"""The part of the GPU's memory that weights may take: the rest is the conversation's."""
+_NF4_PART: Final = 0.3
+_NO_PICKLE: Final = "Save the adapter as safetensors: pickle files are not served."
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`fits`: None where the files do not tell; `says` is a sentence for a person."""
+
+    fits: bool | None
+    says: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class ModelsHere:
+    """The adapter and the base model among a workspace's files.
+
+    `verdict` is what the files tell without a GPU, None where it depends on one: then `name` and `what` are for people,
+    and `size_gb` are the base's weights as they will be loaded.
+    """
+
+    verdict: Fit | None
+    name: str = ""
+    what: str = ""
+    size_gb: float = 0
+
+    def onto_gpu(self, gpu_gb: int | None) -> Fit:
+        """How they fit onto a GPU of that memory; None for a GPU whose memory is not known."""
+        if self.verdict is not None:
+            return self.verdict
+        if gpu_gb is None:
+            return Fit(True, f"{self.what}; the memory of this profile's GPU is not known.")
+        room = f"{self.size_gb:.1f} GB of weights, {gpu_gb} GB on the GPU"
+        if self.size_gb > gpu_gb:
+            advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
+            return Fit(False, f"{self.name} is too large: {room}.", advice)
+        if self.size_gb > gpu_gb * _ROOM:
+            said = f"{self.what}, but the GPU has little memory left for conversations: {room}."
+            return Fit(None, said, "A long conversation may run out of memory.")
+        return Fit(True, f"{self.what}: {room}.")
+
+
+def models_here(folder: Path) -> ModelsHere | None:
+    """What the workspace's files hold; None when there is no adapter and no base model."""
+    adapters = sorted(path.parent for path in (folder / ADAPTERS).rglob(_CONFIG))
+    bases = sorted(path.parent for path in (folder / BASE_MODELS).rglob("config.json"))
+    if not adapters and not bases:
+        return None
+    base = bases[0] if len(bases) == 1 else None
+    for adapter in adapters:
+        config = _read_json(adapter / _CONFIG)
+        named = str((config or {}).get("base_model_name_or_path") or "")
+        name = adapter.relative_to(folder).as_posix()
+        if config is None:
+            return _wrong(f"{name}/{_CONFIG} is not a JSON object.", "Fine-tune again, or restore the file.")
+        if not (adapter / _WEIGHTS).is_file():
+            return _wrong(f"{name} has no {_WEIGHTS}.", _NO_PICKLE)
+        base = next((one for one in bases if named.rstrip("/").endswith(_id_of(folder, one))), base)
+        if base is not None and (problem := _shape_problem(adapter / _WEIGHTS, base)):
+            advice = f"It names {named or 'no base model'}; put that below {BASE_MODELS}/, or use another adapter."
+            return _wrong(f"{name} does not fit {_id_of(folder, base)}: {problem}.", advice)
+    if base is None:
+        says = "The base model is not among the files here, so its size and layers are not known."
+        return ModelsHere(Fit(None, says))
+    return _sized(folder, base, with_adapter=bool(adapters))
+
+
+async def fit_on_share(share: FileShare) -> Fit:
+    """What the share tells, looked up where fine-tuning leaves an adapter."""
+    contents = await asyncio.gather(*(share.read(folder / _CONFIG) for folder in _USUAL))
+    found = [(folder, content) for folder, content in zip(_USUAL, contents, strict=True) if content is not None]
+    if not found:
+        return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
+    folder, content = found[0]
+    try:
+        named = str(json.loads(content).get("base_model_name_or_path"))
+    except (ValueError, AttributeError):
+        return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
+    base = PurePosixPath(BASE_MODELS, named)
+    if ".." in base.parts or not base.is_relative_to(BASE_MODELS):
+        return Fit(None, f"The share has {folder}, trained on {named}, which is no name below {BASE_MODELS}/.")
+    names, there = await asyncio.gather(share.list_directory(folder), share.list_directory(base))
+    if _WEIGHTS not in names:
+        return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", _NO_PICKLE)
+    where = "which is there too" if there else f"which is not below {BASE_MODELS}/ there; it would be downloaded"
+    return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
+
+
+def _wrong(says: str, advice: str) -> ModelsHere:
+    return ModelsHere(Fit(False, says, advice))
+
+
+def _sized(folder: Path, base: Path, *, with_adapter: bool) -> ModelsHere:
+    settings = _settings(folder)
+    kept_whole = settings.get("dtype") in {"float32", "float64"}
+    size = sum(_loaded_bytes(file, kept_whole=kept_whole) for file in base.glob("*.safetensors")) / 1e9
+    name = _id_of(folder, base)
+    what = f"{name} and its adapter fit together" if with_adapter else f"{name} has no adapter here"
+    if not size:
+        return ModelsHere(Fit(None, f"{what}; {name} has no safetensors file, so its size is not known."))
+    part = _NF4_PART if settings.get("quantization", "none") != "none" else 1
+    return ModelsHere(None, name, what, size * part)
+
+
+def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
+    """What the file's tensors take on the GPU: 32-bit numbers become 16-bit ones unless they are kept whole."""
+    header = _header(file)
+    if header is None:
+        return file.stat().st_size
+    sizes = [(one.get("dtype"), one["data_offsets"][1] - one["data_offsets"][0]) for one in header.values()]
+    return sum(size // 2 if kind == "F32" and not kept_whole else size for kind, size in sizes)
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads((folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _shape_problem(weights: Path, base: Path) -> str:
+    """The first matrix of the adapter that does not fit its layer; empty when all fit, as far as headers tell."""
+    layers: dict[str, list[int]] = {}
+    for file in base.glob("*.safetensors"):
+        layers |= _shapes(file) or {}
+    matrices = _shapes(weights)
+    if matrices is None:
+        return f"{_WEIGHTS} is not a whole safetensors file"
+    for key, shape in matrices.items():
+        layer, _, kind = key.removeprefix("base_model.model.").partition(".lora_")
+        there = layers.get(f"{layer}.weight")
+        if there is None or len(shape) != 2 or len(there) != 2 or kind[:1] not in {"A", "B"}:  # noqa: PLR2004  (matrices)
+            continue
+        has, wanted = (shape[1], there[1]) if kind[0] == "A" else (shape[0], there[0])
+        if has != wanted:
+            return f"{layer} has {wanted} {'inputs' if kind[0] == 'A' else 'outputs'}, the adapter {has}"
+    return ""
+
+
+def _shapes(file: Path) -> Mapping[str, list[int]] | None:
+    header = _header(file)
+    return None if header is None else {key: one["shape"] for key, one in header.items()}
+
+
+def _header(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
+    """Name -> dtype, shape and offsets; None for another file. Source: huggingface.co/docs/safetensors#format."""
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, _HEADER_LIMIT_BYTES)))
+        found = {key: one for key, one in header.items() if key != "__metadata__"}
+        whole = all(isinstance(one["shape"], list) and len(one["data_offsets"]) == 2 for one in found.values())  # noqa: PLR2004  (from, to)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if whole else None
+
+
+def _id_of(folder: Path, base: Path) -> str:
+    return base.relative_to(folder / BASE_MODELS).as_posix()
+
+
+def _read_json(path: Path) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

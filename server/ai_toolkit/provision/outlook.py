@@ -1,0 +1,99 @@
+"""What can be said of a plan before it is carried out: every check, and what Azure foresees."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.provision.checks import Check, Facts, preflight
+from ai_toolkit.provision.gpu_profile import SERVERLESS
+from ai_toolkit.provision.model_fit import Fit, ModelsHere, fit_on_share
+from ai_toolkit.provision.plan import Plan
+from ai_toolkit.provision.preview import Basis, Preview
+from ai_toolkit.provision.request import Site, Wanted
+from ai_toolkit.provision.survey import Found
+from ai_toolkit.workspace.template import Template
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What can be said of a plan before it is carried out."""
+
+    checks: list[Check]
+    preview: Preview
+
+
+async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found) -> Outlook:
+    """Every check and what Azure foresees, asked at the same time; changes nothing."""
+    template, place, location = wanted.template, site.place, str(plan.settings.value("location"))
+    async with asyncio.TaskGroup() as tasks:
+        profiles = tasks.create_task(site.state.profile_types(location))
+        quotas = tasks.create_task(site.state.quotas(location))
+        fit = tasks.create_task(_fit(site, wanted.models, plan))
+        if not place.new:
+            refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
+            foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
+    changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
+    basis, problem = Basis.TEMPLATE if place.new else Basis.AZURE, ""
+    if isinstance(changes, Refusal):  # what-if only informs: whether Azure takes the deployment, validation says
+        basis, problem, changes = Basis.NOTHING, f"{changes.message} ({changes.code})", []
+    facts = Facts(
+        signed_in_to=f"subscription {place.subscription}, resource group {place.resource_group}",
+        group_exists=not place.new,
+        providers=found.providers,
+        forbidden=found.forbidden if not place.new else None,
+        profile_types=profiles.result(),
+        quotas=quotas.result(),
+        refusal=None if place.new else refused.result(),
+        fit=fit.result(),
+    )
+    return Outlook(
+        checks=preflight(facts, plan.settings, plan.existing, plan.profile),
+        preview=Preview.of(_with_profile(site, plan, changes), basis, problem),
+    )
+
+
+async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:
+    if models is not None:
+        return models.onto_gpu(SERVERLESS.get(plan.profile.type) if plan.profile else None)
+    if not plan.existing.file_share:
+        return Fit(None, "There is no adapter and no base model here yet.")
+    account = plan.existing.account
+    if account is None or not account.shared_key or not account.file_endpoint:
+        return Fit(None, "The share cannot be read without the account's key.")
+    async with site.cloud.storage(site.place.subscription, site.place.resource_group) as storage:
+        key = await storage.key(account.name)
+    share_name = str(plan.settings.value("fileShareName"))
+    async with FileShare.open(account.file_endpoint, account.name, key, share_name) as share:
+        return await fit_on_share(share)
+
+
+def _created(site: Site, template: Template, plan: Plan) -> list[str]:
+    """Ids of what the template makes in a new resource group; of one of another make the names are not known here."""
+    names, providers = plan.settings.names, f"{site.group_id}/providers"
+    if not template.ours:
+        return [f"{providers}/{kind}/…" for kind in template.types]
+    account = f"{providers}/Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
+    environment = f"{providers}/Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
+    return [
+        account,
+        f"{account}/fileServices/default/shares/{names['fileShareName']}",
+        f"{providers}/Microsoft.OperationalInsights/workspaces/{names['acaLogAnalyticsName']}",
+        environment,
+        f"{environment}/storages/{names['acaEnvironmentStorageName']}",
+        f"{providers}/Microsoft.App/containerApps/{names['acaAppName']}",
+    ]
+
+
+def _with_profile(site: Site, plan: Plan, changes: list[Change]) -> list[Change]:
+    """The changes, and the profile that an existing environment gets before the deployment."""
+    if plan.profile is None or not plan.profile.missing or plan.existing.environment is None:
+        return changes
+    environment = f"{site.group_id}/providers/Microsoft.App/managedEnvironments/{plan.existing.environment.name}"
+    added = PropertyChange(
+        "properties.workloadProfiles",
+        "Create",
+        after={"name": plan.profile.name, "workloadProfileType": plan.profile.type},
+    )
+    others = [one for one in changes if one.id.lower() != environment.lower()]
+    return [*others, Change(environment, "Modify", (added,))]

@@ -1,0 +1,75 @@
+"""What a Provision is going to send: the parameters' values, and a deployment named after them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ai_toolkit.azure.deployments import Deployment
+from ai_toolkit.provision.gpu_profile import Profile, choose_profile
+from ai_toolkit.provision.request import Site, Wanted
+from ai_toolkit.provision.settings import Setting, Settings, Source, check_names, choose_settings, values_of
+from ai_toolkit.provision.survey import PREFIX, Existing, Found, look_at_existing
+from ai_toolkit.workspace.template import Template
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A deployment that can be sent: its name stands for its target and its content."""
+
+    name: str
+    values: Mapping[str, Any]
+    settings: Settings
+    existing: Existing
+    profile: Profile | None
+    earlier: Deployment | None
+    """The last deployment of that name, when there was one."""
+
+
+async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
+    """The settled parameters and what they mean for what exists. Raises ValueImpossible."""
+    place, template, fine_tuning = site.place, wanted.template, wanted.fine_tuning
+    job_name, job = found.job
+    elsewhere = fine_tuning.elsewhere(place.subscription, place.resource_group)
+    settings = choose_settings(
+        template,
+        wanted.given,
+        (job_name, values_of(job)),
+        None if elsewhere else fine_tuning,
+        (site.group_id, place.location),
+    )
+    check_names(settings)
+    existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found.resources, settings)
+    environment = existing.environment
+    if environment is not None and settings.by_name["location"].source is Source.DEFAULT:
+        beside = Setting(environment.location, Source.ENVIRONMENT, f"where {environment.name} is")
+        settings = settings.with_settings({"location": beside})
+    profile = None
+    if template.ours:
+        profile = choose_profile(settings, environment)
+        chosen = {"workloadProfileName": profile.name, "workloadProfileType": profile.type}
+        settings = settings.with_settings(
+            {name: replace(settings.by_name[name], value=value) for name, value in chosen.items()}
+        )
+    values = settings.to_send(template)
+    content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
+    name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    switches = existing.to_create() if template.ours else {}
+    earlier = next((one for one in found.history if one.name == name), None)
+    return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
+
+
+async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> Deployment | None:
+    """The last deployment, when it succeeded, was this one, and what it made is still there."""
+    if not found.history or found.history[0].name != plan.name:
+        return None
+    past = await site.deployments.get(plan.name)
+    if past is None or not past.succeeded:
+        return None
+    if template.ours:
+        there = plan.existing.complete and plan.existing.key is not None
+    else:
+        app = str({key.upper(): value for key, value in past.outputs.items()}.get("ACA_APP_NAME"))
+        there = any(one.name == app.lower() and one.type == "microsoft.app/containerapps" for one in found.resources)
+    return past if there else None

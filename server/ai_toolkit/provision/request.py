@@ -1,0 +1,91 @@
+"""What is wanted, read from the workspace in one step, and where it is wanted: the beginning of a Provision."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ai_toolkit.azure.connect import Cloud
+from ai_toolkit.azure.deployments import Deployments
+from ai_toolkit.azure.resource_manager import ResourceManager
+from ai_toolkit.azure.subscription_state import SubscriptionState
+from ai_toolkit.provision.microsoft_template import offer_ours
+from ai_toolkit.provision.model_fit import ModelsHere, models_here
+from ai_toolkit.ui import Ui
+from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.fine_tuning import FineTuning, fine_tuning_of
+from ai_toolkit.workspace.template import Template, check_outputs, workspace_template
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters, Workspace
+
+
+@dataclass(frozen=True)
+class NamedPlace:
+    """The subscription and the resource group that the workspace names already; `note` marks them in a list."""
+
+    subscription: str | None
+    resource_group: str | None
+    note: str
+
+    def mark(self, value: str, named: str | None) -> str:
+        """The note for a value that is the named one, else nothing."""
+        return self.note if named is not None and value.lower() == named.lower() else ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the workspace's files say; `models` is None where they hold no adapter and no base model."""
+
+    template: Template
+    given: Parameters
+    fine_tuning: FineTuning
+    named: NamedPlace
+    models: ModelsHere | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to provision; `new` when the resource group is to be created."""
+
+    subscription: str
+    resource_group: str
+    location: str
+    new: bool
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where to provision, and what can be asked there."""
+
+    cloud: Cloud
+    manager: ResourceManager
+    place: Place
+    deployments: Deployments
+    state: SubscriptionState
+
+    @property
+    def local(self) -> bool:
+        return self.place.subscription == LOCAL_SUBSCRIPTION
+
+    @property
+    def group_id(self) -> str:
+        return f"/subscriptions/{self.place.subscription}/resourceGroups/{self.place.resource_group}"
+
+
+async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted:
+    """What the workspace's files want; with `offer`, a template of Microsoft's may be replaced by ours first.
+
+    Raises WorkspaceError for the first file or value that cannot be right, Dismissed.
+    """
+    await offer_ours(workspace, ui, ask=offer)
+    template = await workspace_template(workspace)
+    given = workspace.parameters()
+    parameter_rules.check(given, template.parameters)
+    parameter_rules.check_complete(given, template.parameters)
+    check_outputs(workspace, template)
+    target = workspace.target_or_none()  # a file that cannot be read is said now, not after the resources are made
+    for warning in given.warnings:
+        ui.announce(warning)
+    fine_tuning = fine_tuning_of(workspace)
+    if target is not None:
+        named = NamedPlace(target.subscription, target.resource_group, "current")
+    else:
+        named = NamedPlace(fine_tuning.subscription, fine_tuning.resource_group, "of fine-tuning")
+    return Wanted(template, given, fine_tuning, named, await asyncio.to_thread(models_here, workspace.folder))

@@ -1,0 +1,181 @@
+"""Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ai_toolkit.azure.connect import Cloud
+from ai_toolkit.azure.deployments import Deployment
+from ai_toolkit.azure.subscription_state import SubscriptionState
+from ai_toolkit.errors import Interrupted
+from ai_toolkit.provision.allow_my_ip import only_my_address
+from ai_toolkit.provision.checks import raise_failures
+from ai_toolkit.provision.choose_target import Answers, choose_target
+from ai_toolkit.provision.outlook import Outlook, check_and_preview
+from ai_toolkit.provision.plan import Plan, finished_before, make_plan
+from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
+from ai_toolkit.provision.request import Site, Wanted, read_workspace
+from ai_toolkit.provision.send import NOTHING_SENT, follow_to_its_end, send
+from ai_toolkit.provision.survey import Found, look
+from ai_toolkit.ui import CLOSING, Ui, confirm
+from ai_toolkit.workspace.workspace import Target, Workspace
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """What Provision did: resource ids that are new, and resource ids that were changed."""
+
+    endpoint: str
+    created: tuple[str, ...]
+    updated: tuple[str, ...]
+
+
+async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provisioned:
+    """Creates what is missing of the Azure resources, uses what exists, and writes `inference.config.json`.
+
+    Cancelled, it raises Interrupted with what there is now.
+    """
+    with _nothing_sent():
+        wanted = await read_workspace(workspace, ui, offer=True)
+        async with _open_site(ui, answers, wanted) as site:
+            write_target = partial(_write_target, workspace, site.cloud)
+            await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
+            found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
+            while True:
+                plan = await make_plan(site, wanted, found)
+                _tell(ui, plan.settings.in_words(wanted.template))
+                past = await finished_before(site, wanted.template, plan, found)
+                if past is not None:
+                    ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
+                    return _done(ui, write_target(past), None)
+
+                outlook = await _checked(site, wanted, plan, found, ui)
+                raise_failures(outlook.checks)
+                if await _agreed(ui, site, wanted, plan, outlook.preview):
+                    break
+                wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
+
+            deployed = await send(site, wanted.template, plan, outlook.preview, ui, write_target)
+            return _done(ui, write_target(deployed), outlook.preview)
+
+
+async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
+    """What `provision` would do; changes nothing, here or in the cloud."""
+    with _nothing_sent():
+        wanted = await read_workspace(workspace, ui, offer=False)
+        async with _open_site(ui, answers, wanted) as site:
+            await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=False)
+            found = await _look(site, wanted, ui)
+            plan = await make_plan(site, wanted, found)
+            _tell(ui, plan.settings.in_words(wanted.template))
+            outlook = await _checked(site, wanted, plan, found, ui)
+            _show(ui, outlook.preview, plan, details=True)
+            return outlook.preview
+
+
+@contextmanager
+def _nothing_sent() -> Iterator[None]:
+    """Says of a cancellation that came before the deployment what state it left."""
+    try:
+        yield
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(NOTHING_SENT) from reason
+
+
+@asynccontextmanager
+async def _open_site(ui: Ui, answers: Answers, wanted: Wanted) -> AsyncIterator[Site]:
+    """The place that was chosen, open while the context lasts."""
+    async with AsyncExitStack() as stack:
+        chosen = await stack.enter_async_context(choose_target(ui, answers, wanted.named))
+        place = chosen.place
+        state = await stack.enter_async_context(SubscriptionState.open(chosen.cloud.connection, place.subscription))
+        site = Site(chosen.cloud, chosen.manager, place, chosen.manager.deployments_of(place.resource_group), state)
+        if site.local:
+            ui.announce("This computer: the replica is a process here; no GPU and no container image are involved.")
+        yield site
+
+
+async def _warn_of_fine_tuning_elsewhere(site: Site, wanted: Wanted, ui: Ui, *, ask: bool) -> None:
+    place, fine_tuning = site.place, wanted.fine_tuning
+    if fine_tuning.elsewhere(place.subscription, place.resource_group):
+        told = (
+            f"Fine-tuning ran in the resource group {fine_tuning.resource_group}: "
+            f"its model will not be on the share of {place.resource_group}."
+        )
+        ui.announce(told)
+        if ask and not site.local:
+            await confirm(ui, told, f"Provision in {place.resource_group} all the same")
+
+
+async def _ready_to_deploy(site: Site, wanted: Wanted, found: Found, ui: Ui) -> Found:
+    """Follows a deployment that still runs and registers what is not registered; then what is there now."""
+    if found.active is None and not found.unregistered:
+        return found
+    if found.active is not None:
+        await follow_to_its_end(site, found.active.name, ui)
+    if found.unregistered:
+        names = ", ".join(found.unregistered)
+        question = f"This subscription has not registered {names}."
+        await confirm(ui, question, f"Register {names}", detail="costs nothing")
+        for namespace in found.unregistered:
+            ui.report(f"registering {namespace}, which takes a minute or two", 3)
+            await site.state.register(namespace)
+            ui.announce(f"Registered {namespace}.")
+    return await _look(site, wanted, ui)
+
+
+async def _look(site: Site, wanted: Wanted, ui: Ui) -> Found:
+    ui.report("looking at what exists", 2)
+    return await look(site, wanted)
+
+
+async def _checked(site: Site, wanted: Wanted, plan: Plan, found: Found, ui: Ui) -> Outlook:
+    ui.report("checking before anything is sent", 4)
+    outlook = await check_and_preview(site, wanted, plan, found)
+    _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
+    return outlook
+
+
+async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Preview) -> bool:
+    """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
+    if site.local:
+        return True
+    _show(ui, preview, plan, details=False)
+    open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
+    return await agree(ui, preview, offer_only_me=open_to_all) is Answer.PROVISION
+
+
+def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
+    _tell(ui, preview.tree(details=details))
+    _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None))
+
+
+def _tell(ui: Ui, lines: Iterable[str]) -> None:
+    for line in lines:
+        ui.announce(line)
+
+
+def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> Target:
+    outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
+    target = Target(
+        subscription=outputs["SUBSCRIPTION_ID"],
+        resource_group=outputs["RESOURCE_GROUP_NAME"],
+        storage_account=outputs["STORAGE_ACCOUNT_NAME"],
+        file_share=outputs["FILE_SHARE_NAME"],
+        app=outputs["ACA_APP_NAME"],
+        endpoint=f"{cloud.endpoint_scheme}://{outputs['ACA_APP_ENDPOINT']}",
+    )
+    if workspace.target_or_none() != target:
+        workspace.write_target(target)
+    return target
+
+
+def _done(ui: Ui, target: Target, preview: Preview | None) -> Provisioned:
+    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
+    created = preview.create if preview is not None else ()
+    updated = preview.modify if preview is not None else ()
+    return Provisioned(target.endpoint, tuple(one.id for one in created), tuple(one.id for one in updated))

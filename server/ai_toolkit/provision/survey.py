@@ -1,0 +1,153 @@
+"""What is in the resource group already, so that it is used and not made anew."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from ai_toolkit.azure.connect import Cloud
+from ai_toolkit.azure.container_apps import ManagedEnvironment
+from ai_toolkit.azure.deployments import Deployment
+from ai_toolkit.azure.fine_tuning_job import FineTuningJob, fine_tuning_job
+from ai_toolkit.azure.resource_manager import Resource
+from ai_toolkit.azure.storage import StorageAccount
+from ai_toolkit.azure.subscription_state import Provider
+from ai_toolkit.provision.request import Site, Wanted
+from ai_toolkit.provision.settings import Settings
+
+PREFIX: Final = "ai-toolkit-inference-"
+"""What the names of our deployments begin with."""
+NEEDED_ACTIONS: Final = (
+    "Microsoft.Resources/deployments/write",
+    "Microsoft.App/containerApps/write",
+    "Microsoft.App/managedEnvironments/write",
+    "Microsoft.Storage/storageAccounts/listKeys/action",
+)
+_TYPE_NAMES: Final = {
+    "Microsoft.Storage/storageAccounts": "storageAccountName",
+    "Microsoft.OperationalInsights/workspaces": "acaLogAnalyticsName",
+    "Microsoft.App/managedEnvironments": "acaEnvironmentName",
+    "Microsoft.App/containerApps": "acaAppName",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was there at the first look; `job` is the live fine-tuning job's name with its resources."""
+
+    resources: list[Resource]
+    history: list[Deployment]
+    providers: tuple[Provider, ...]
+    forbidden: list[str] | None
+    job: tuple[str, FineTuningJob | None]
+
+    @property
+    def active(self) -> Deployment | None:
+        """A deployment of ours that runs now."""
+        return next((one for one in self.history if one.active), None)
+
+    @property
+    def unregistered(self) -> list[str]:
+        return [one.namespace for one in self.providers if not one.registered]
+
+
+async def look(site: Site, wanted: Wanted) -> Found:
+    """Asks everything that needs no other answer first, at the same time."""
+    place, fine_tuning = site.place, wanted.fine_tuning
+    here = not fine_tuning.elsewhere(place.subscription, place.resource_group)
+    async with asyncio.TaskGroup() as tasks:
+        resources = tasks.create_task(site.manager.resources(place.resource_group))
+        history = tasks.create_task(site.deployments.history(PREFIX))
+        providers = [tasks.create_task(site.state.provider(one)) for one in wanted.template.namespaces]
+        forbidden = tasks.create_task(site.state.forbidden(place.resource_group, NEEDED_ACTIONS))
+        if fine_tuning.job and here:
+            job = tasks.create_task(
+                fine_tuning_job(site.cloud.connection, place.subscription, place.resource_group, fine_tuning.job)
+            )
+    return Found(
+        resources.result(),
+        history.result(),
+        tuple(one.result() for one in providers),
+        forbidden.result(),
+        (fine_tuning.job or "", job.result() if fine_tuning.job and here else None),
+    )
+
+
+@dataclass(frozen=True)
+class Existing:
+    """Which of the named resources are there; `key` is the endpoint's, `name_problem` why an account cannot be made."""
+
+    account: StorageAccount | None
+    name_problem: str
+    file_share: bool
+    log_analytics: bool
+    environment: ManagedEnvironment | None
+    environment_storage: bool
+    app: bool
+    app_environment: str
+    """Id of the environment that the app lives in, which it cannot leave; empty without an app."""
+    key: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the endpoint needs is there."""
+        return self.file_share and self.environment_storage and self.app
+
+    def to_create(self) -> dict[str, bool]:
+        """The switches of our template: only what is missing is made."""
+        return {
+            "createStorageAccount": self.account is None,
+            "createFileShare": not self.file_share,
+            "createLogAnalytics": not self.log_analytics and self.environment is None,
+            "createEnvironment": self.environment is None,
+            "createEnvironmentStorage": not self.environment_storage,
+        }
+
+
+async def look_at_existing(
+    cloud: Cloud, subscription: str, group: str, found: list[Resource], settings: Settings
+) -> Existing:
+    """Asks for every named resource at the same time. Raises ValueImpossible for a storage definition that is taken."""
+    names = settings.names
+    there = {(one.type, one.name) for one in found}
+    has = {name: (kind.lower(), names[name].lower()) in there for kind, name in _TYPE_NAMES.items()}
+    account_name, app_name = names["storageAccountName"], names["acaAppName"]
+    async with (
+        cloud.storage(subscription, group) as storage,
+        cloud.container_apps(subscription, group) as apps,
+        asyncio.TaskGroup() as tasks,
+    ):
+        if has["storageAccountName"]:
+            account = tasks.create_task(storage.account(account_name))
+            share = tasks.create_task(storage.has_share(account_name, names["fileShareName"]))
+        else:
+            problem = tasks.create_task(storage.name_problem(account_name))
+        if has["acaEnvironmentName"]:
+            environment = tasks.create_task(apps.environment(names["acaEnvironmentName"]))
+        if has["acaAppName"]:
+            app = tasks.create_task(apps.app(app_name))
+            key = tasks.create_task(apps.key(app_name))
+    where = environment.result() if has["acaEnvironmentName"] else None
+    return Existing(
+        account=account.result() if has["storageAccountName"] else None,
+        name_problem="" if has["storageAccountName"] else problem.result(),
+        file_share=has["storageAccountName"] and share.result(),
+        log_analytics=has["acaLogAnalyticsName"],
+        environment=where,
+        environment_storage=where is not None and _has_definition(where, settings),
+        app=has["acaAppName"],
+        app_environment=app.result().environment_id if has["acaAppName"] else "",
+        key=key.result() if has["acaAppName"] else None,
+    )
+
+
+def _has_definition(environment: ManagedEnvironment, settings: Settings) -> bool:
+    """Whether the environment has the named storage definition, and it names our share."""
+    name = settings.value("acaEnvironmentStorageName")
+    named = environment.storages.get(name)
+    if named is not None and named != (settings.value("storageAccountName"), settings.value("fileShareName")):
+        raise settings.given.wrong(
+            "acaEnvironmentStorageName",
+            f"{name} of {environment.name} names share {named[1]} of {named[0]} already; "
+            "give another name, or that share",
+        )
+    return named is not None

@@ -1,0 +1,58 @@
+"""What fine-tuning left in the workspace: where it ran, and the names that it used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ai_toolkit.workspace.workspace import Workspace, read_parameters
+
+SHARED: Final = (
+    "location",
+    "storageAccountName",
+    "fileShareName",
+    "acaEnvironmentName",
+    "acaEnvironmentStorageName",
+    "acaLogAnalyticsName",
+)
+"""The parameters that mean the same for fine-tuning and for inference."""
+FROM_FINE_TUNING: Final = "Fine-tuning used it; Provision takes it where inference.parameters.json gives no value."
+_CONFIG: Final = {"STORAGE_ACCOUNT_NAME": "storageAccountName", "FILE_SHARE_NAME": "fileShareName"}
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """`values`: parameter -> (value, file that gives it); empty where fine-tuning left nothing."""
+
+    subscription: str | None
+    resource_group: str | None
+    job: str | None
+    values: Mapping[str, tuple[Any, str]]
+
+    def elsewhere(self, subscription: str, resource_group: str) -> bool:
+        """Whether fine-tuning ran in another resource group than this one."""
+        here = (subscription.lower(), resource_group.lower())
+        there = ((self.subscription or subscription).lower(), (self.resource_group or resource_group).lower())
+        return here != there
+
+
+def fine_tuning_of(workspace: Workspace) -> FineTuning:
+    """What the fine-tuning step wrote, from both documented places of its parameters.
+
+    Raises FileMalformed, ValueImpossible.
+    """
+    config = workspace.finetuning()
+    values: dict[str, tuple[Any, str]] = {}
+    for path in (
+        workspace.provision_folder / "finetuning.parameters.json",
+        workspace.folder / "infra" / "finetuning.parameters.json",
+    ):
+        given = read_parameters(path).values if path.exists() else {}
+        for name in SHARED:
+            if given.get(name) is not None:
+                values.setdefault(name, (given[name], path.relative_to(workspace.folder).as_posix()))
+    for key, name in _CONFIG.items():
+        if config.get(key):
+            values.setdefault(name, (config[key], "infra/finetuning.config.json"))
+    return FineTuning(
+        config.get("SUBSCRIPTION_ID"), config.get("RESOURCE_GROUP_NAME"), config.get("ACA_JOB_NAME"), values
+    )

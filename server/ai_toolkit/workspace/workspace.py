@@ -1,0 +1,234 @@
+"""The files of a user's workspace that the commands read and write."""
+
+import codecs
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ai_toolkit.command_titles import PREFIX, Title
+from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
+from ai_toolkit.workspace.json_positions import members
+
+CODE: Final = "inference"
+ADAPTERS: Final = "models"
+BASE_MODELS: Final = "model-cache"
+MODELS: Final = (f"{ADAPTERS}/", f"{BASE_MODELS}/")
+LOCAL_SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+TARGET_KEYS: Final = {
+    "subscription": "SUBSCRIPTION_ID",
+    "resource_group": "RESOURCE_GROUP_NAME",
+    "storage_account": "STORAGE_ACCOUNT_NAME",
+    "file_share": "FILE_SHARE_NAME",
+    "app": "ACA_APP_NAME",
+    "endpoint": "ACA_APP_ENDPOINT",
+}
+_FINETUNING_KEYS: Final = (
+    "SUBSCRIPTION_ID",
+    "RESOURCE_GROUP_NAME",
+    "STORAGE_ACCOUNT_NAME",
+    "FILE_SHARE_NAME",
+    "ACA_JOB_NAME",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What `infra/inference.config.json` names; `endpoint` is a full URL without a trailing slash."""
+
+    subscription: str
+    resource_group: str
+    storage_account: str
+    file_share: str
+    app: str
+    endpoint: str
+
+    @property
+    def local(self) -> bool:
+        return self.subscription == LOCAL_SUBSCRIPTION
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The values of `inference.parameters.json` that are given; a null is not."""
+
+    path: Path
+    values: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def wrong(self, name: str, problem: str) -> ValueImpossible:
+        """The error for a parameter, with its line and column where the file has it."""
+        return ValueImpossible(self.path, name, problem, self.places.get(name))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A user's folder."""
+
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        """The folder as editors name it."""
+        return self.folder.as_uri()
+
+    @property
+    def target_path(self) -> Path:
+        return self.folder / "infra" / "inference.config.json"
+
+    @property
+    def provision_folder(self) -> Path:
+        return self.folder / "infra" / "provision"
+
+    def target(self) -> Target:
+        """The provisioned target. Raises FileMissing, FileMalformed, ValueImpossible."""
+        path = self.target_path
+        if not path.exists():
+            raise FileMissing(path, _PROVISION_FIRST)
+        document = _read_object(path)
+        values: dict[str, str] = {}
+        missing: list[str] = []
+        for name, key in TARGET_KEYS.items():
+            value = document.get(key)
+            if value is None or value == "":
+                missing.append(key)
+            elif not isinstance(value, str):
+                raise ValueImpossible(path, key, "a string is expected")
+            else:
+                values[name] = value
+        if missing == list(TARGET_KEYS.values()):
+            raise ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + _PROVISION_FIRST)
+        if missing:
+            raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
+        values["endpoint"] = _endpoint_url(path, values["endpoint"])
+        return Target(**values)
+
+    def target_without_endpoint(self) -> Target | None:
+        """The target of a file that names everything but its endpoint, with an empty one; None for any other file."""
+        document = _read_object(self.target_path) if self.target_path.exists() else {}
+        values = {name: document.get(key) for name, key in TARGET_KEYS.items()}
+        named = {name: value for name, value in values.items() if isinstance(value, str) and value}
+        return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
+
+    def named_target(self) -> Target:
+        """The target, its endpoint empty where the file names everything else. Raises as `target` does."""
+        return self.target_without_endpoint() or self.target()
+
+    def target_or_none(self) -> Target | None:
+        """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
+        if not self.target_path.exists():
+            return None
+        document = _read_object(self.target_path)
+        return self.target() if any(document.get(key) for key in TARGET_KEYS.values()) else None
+
+    def write_target(self, target: Target) -> None:
+        """Writes the six keys; unknown keys that are in the file stay. Atomic: the old file or the new one."""
+        path = self.target_path
+        document = _read_object(path) if path.exists() else {}
+        document.update({key: getattr(target, name) for name, key in TARGET_KEYS.items()})
+        write_atomically(path, json.dumps(document, indent=2) + "\n")
+
+    def finetuning(self) -> Mapping[str, str]:
+        """The names in `infra/finetuning.config.json` that are given; empty when fine-tuning left no file."""
+        path = self.folder / "infra" / "finetuning.config.json"
+        document = _read_object(path) if path.exists() else {}
+        return {key: document[key] for key in _FINETUNING_KEYS if isinstance(document.get(key), str)}
+
+    def parameters(self) -> Parameters:
+        """The given parameters, from either documented path. Raises FileMissing, FileMalformed, ValueImpossible."""
+        usual = self.provision_folder / "inference.parameters.json"
+        other = self.folder / "infra" / "inference.parameters.json"
+        path = usual if usual.exists() or not other.exists() else other
+        if not path.exists():
+            raise FileMissing(path, INIT_FIRST)
+        warnings = (f"{other} is not read, because {usual} exists too.",) if path == usual and other.exists() else ()
+        return replace(read_parameters(path), warnings=warnings)
+
+
+def read_parameters(path: Path) -> Parameters:
+    """The values that a parameters file of Azure's form gives. Raises FileMalformed, ValueImpossible."""
+    document, text = _read_object_and_text(path)
+    places = _places(text)
+    entries = document.get("parameters")
+    if not isinstance(entries, dict):
+        raise ValueImpossible(path, "parameters", "an object of parameters is expected", places.get("parameters"))
+    values: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or set(entry) - {"value", "metadata"}:
+            raise ValueImpossible(path, name, '{"value": …} is expected', places.get(name))
+        if entry.get("value") is not None:
+            values[name] = entry["value"]
+    return Parameters(path, values, places=places)
+
+
+INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
+_PROVISION_FIRST: Final = f"Run {PREFIX}{Title.PROVISION} (aitk provision), or write the six names by hand."
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces the file's content in one step, so that a reader sees the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    return _read_object_and_text(path)[0]
+
+
+def _read_object_and_text(path: Path) -> tuple[dict[str, Any], str]:
+    """A file's JSON object. A byte-order mark of UTF-8 is skipped; another encoding and comments are refused."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise FileMalformed(path, "it is UTF-16 text; save it as UTF-8.", line=1, column=1)
+    try:
+        text = content.decode("utf-8-sig")
+        document = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise FileMalformed(path, "it is not UTF-8 text.") from error
+    except json.JSONDecodeError as error:
+        comment = text[error.pos : error.pos + 2] in {"//", "/*"} or text[error.pos : error.pos + 1] == "#"
+        problem = "JSON has no comments; remove this one." if comment else f"this is not JSON: {error.msg}."
+        raise FileMalformed(path, problem, line=error.lineno, column=error.colno) from error
+    if not isinstance(document, dict):
+        raise FileMalformed(path, "a JSON object is expected.", line=1, column=1)
+    return document, text
+
+
+def _places(text: str) -> dict[str, tuple[int, int]]:
+    """Line and column, from 1, of each parameter, and of the key that holds them."""
+    found = {path[-1]: member.key.start for path, member in members(text).items() if path[:-1] == ("parameters",)}
+    found |= {path[0]: member.key.start for path, member in members(text).items() if path == ("parameters",)}
+    return {
+        name: (text.count("\n", 0, start) + 1, start - (text.rfind("\n", 0, start) + 1) + 1)
+        for name, start in found.items()
+    }
+
+
+def _endpoint_url(path: Path, value: str) -> str:
+    """The endpoint as a URL: a bare host means https."""
+    problem = f"{value} is neither a host name nor an http(s) URL without query and fragment"
+    try:
+        parts = urlsplit(value if "://" in value else f"https://{value}")
+        plain = parts.scheme in {"https", "http"} and not (parts.query or parts.fragment or parts.username)
+        possible = plain and parts.port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+    except ValueError as error:  # a port that is no number, a bracket that stays open
+        raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem) from error
+    if not possible:
+        raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem)
+    return parts.geturl().rstrip("/")

@@ -1,0 +1,276 @@
+"""Which files of a workspace belong on the share, and which names it cannot hold."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.azure_files import put
+
+from ai_toolkit.deploy.local_files import local_files
+from ai_toolkit.deploy.manifest import Entry
+from ai_toolkit.errors import ValueImpossible
+
+
+def paths_of(folder):
+    return set(local_files(folder))
+
+
+def test_code_adapters_and_base_models_belong_on_the_share(workspace):
+    """Everything below inference/ and model-cache/, and of models/ the folders that hold an adapter."""
+    put(
+        workspace,
+        **{
+            "inference/engine/deep/model.py": "",
+            "models/qlora/adapter/adapter_config.json": "{}",
+            "models/qlora/adapter/adapter_model.safetensors": "weights",
+            "models/qlora/training.log": "not part of an adapter",
+            "model-cache/org/name/model.safetensors": "weights",
+            "infra/inference.config.json": "{}",
+            "notes.md": "",
+        },
+    )
+
+    assert paths_of(workspace) == {
+        "inference/start.py",
+        "inference/settings.toml",
+        "inference/engine/deep/model.py",
+        "models/qlora/adapter/adapter_config.json",
+        "models/qlora/adapter/adapter_model.safetensors",
+        "model-cache/org/name/model.safetensors",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "inference/__pycache__/start.cpython-311.pyc",
+        "inference/left.pyc",
+        "inference/.git/config",
+        "inference/.venv/bin/python",
+        "inference/venv/bin/python",
+        "inference/node_modules/x.js",
+        "inference/.vscode/settings.json",
+        "inference/.env",
+        "inference/server.pem",
+        "inference/server.key",
+        "inference/identity.pfx",
+        "model-cache/org/.env",
+    ],
+)
+def test_leftovers_and_secrets_stay_here(workspace, path):
+    """What other programs leave, and what looks like a secret, is never sent."""
+    before = paths_of(workspace)
+    put(workspace, **{path: "x"})
+
+    assert paths_of(workspace) == before
+
+
+def test_file_is_known_by_size_and_hash(workspace):
+    """The content decides whether it is sent again, not its time."""
+    [entry] = [file.entry for path, file in local_files(workspace).items() if path == "inference/start.py"]
+
+    assert entry == Entry(7, hashlib.sha256(b"start 1").hexdigest())
+
+
+def test_workspace_without_folders_has_no_files(tmp_path):
+    """Nothing to send is no error here; the use-case says what is missing."""
+    assert local_files(tmp_path) == {}
+
+
+def test_link_within_the_workspace_is_followed(workspace):
+    """A file or folder that is shared between projects of one workspace goes along."""
+    put(workspace, **{"shared/prompts/one.txt": "1"})
+    (workspace / "inference" / "prompts").symlink_to(workspace / "shared" / "prompts")
+    (workspace / "inference" / "again.py").symlink_to("start.py")
+
+    assert paths_of(workspace) >= {"inference/prompts/one.txt", "inference/again.py"}
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("inference/out", "secret"),
+        ("model-cache/out", "secret"),
+        ("models/a/out", "secret"),
+        ("inference/out", ""),
+        ("model-cache/out", ""),
+        ("models/a/out", ""),
+        ("inference", ""),
+    ],
+)
+def test_link_out_of_the_workspace_is_refused_by_name(tmp_path, link, target):
+    """Nothing outside the workspace is sent, and the link that would is named."""
+    put(tmp_path, **{"outside/secret": "s", "workspace/models/a/adapter_config.json": "{}"})
+    place = tmp_path / "workspace" / link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(tmp_path / "outside" / target)
+
+    with pytest.raises(ValueImpossible, match="symbolic link: it leads out of the workspace") as raised:
+        local_files(tmp_path / "workspace")
+    assert str(place) in raised.value.message
+
+
+def test_link_to_the_whole_disk_is_refused_before_it_is_walked(workspace):
+    """The refusal costs no look at what lies behind the link."""
+    (workspace / "inference" / "disk").symlink_to("/")
+
+    with pytest.raises(ValueImpossible, match="inference/disk: symbolic link"):
+        local_files(workspace)
+
+
+@pytest.mark.parametrize("target", [".", "..", "../../inference"])
+def test_link_back_to_a_folder_above_is_refused(workspace, target):
+    """A circle has no end."""
+    (workspace / "inference" / "engine").mkdir()
+    (workspace / "inference" / "engine" / "circle").symlink_to(target)
+
+    with pytest.raises(ValueImpossible, match=r"circle.*: symbolic link: it leads back"):
+        local_files(workspace)
+
+
+def test_dangling_link_is_left_out(workspace):
+    """Editors lock files with links that lead nowhere."""
+    (workspace / "inference" / ".#start.py").symlink_to("someone@somewhere.123")
+    (workspace / "inference" / "self").symlink_to("self")
+
+    assert paths_of(workspace) == {"inference/start.py", "inference/settings.toml"}
+
+
+def test_workspace_reached_through_a_link_is_a_workspace(workspace, tmp_path):
+    """The folder that the person opened may itself be a link."""
+    (tmp_path / "link").symlink_to(workspace)
+
+    assert paths_of(tmp_path / "link") == {"inference/start.py", "inference/settings.toml"}
+
+
+def test_hash_is_of_the_content_of_a_large_file(tmp_path):
+    """Files are hashed in pieces; the result is that of the whole."""
+    content = "0123456789" * 300_000
+    put(tmp_path, **{"model-cache/o/n/model.safetensors": content})
+    [file] = local_files(tmp_path).values()
+
+    assert file.entry == Entry(len(content), hashlib.sha256(content.encode()).hexdigest())
+    assert file.source == Path(tmp_path / "model-cache/o/n/model.safetensors")
+
+
+def test_includes_and_ignores_are_the_workspaces_own(workspace):
+    """`.aitkinclude` adds paths of the workspace, `.aitkignore` takes some away and takes back what is left out."""
+    put(
+        workspace,
+        **{
+            ".aitkinclude": "/data/\n",
+            ".aitkignore": "*.log\n!inference/keep.pyc\n",
+            "data/questions.txt": "?",
+            "data/run.log": "noise",
+            "inference/keep.pyc": "kept",
+            "notes.md": "",
+        },
+    )
+
+    assert paths_of(workspace) == {
+        "inference/start.py",
+        "inference/settings.toml",
+        "inference/keep.pyc",
+        "data/questions.txt",
+    }
+
+
+@pytest.mark.parametrize("path", ["infra/inference.config.json", ".aitk/manifest.json", ".git/config", ".aitkignore"])
+def test_some_folders_never_go(workspace, path):
+    """Whatever the two lists say, the configuration, git's own files and our bookkeeping stay here."""
+    put(workspace, **{".aitkinclude": "*\n", path: "x"})
+    if path != ".aitkignore":
+        put(workspace, **{".aitkignore": f"!{path}\n"})
+
+    assert path not in paths_of(workspace)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a:b", "':'"),
+        ('a"b', "'\"'"),
+        ("a|b", "'|'"),
+        ("a?b", "'?'"),
+        ("a*b", "'*'"),
+        ("a<b", "'<'"),
+        ("a\\b", "'\\\\'"),
+        ("a\nb", "'\\n'"),
+        ("dot.", "ends with a dot"),
+        ("space ", "ends with a dot or a space"),
+        ("n" * 256, None),
+    ],
+)
+def test_name_that_a_share_cannot_hold_is_named(workspace, name, told):
+    """Azure's forbidden characters, trailing dots and lengths are found before anything is sent."""
+    place = workspace / "inference" / name
+    try:
+        place.write_text("")
+    except OSError:
+        place = workspace / "inference" / ("n" * 200 + "/") / ("é" * 100 + "/") / "x"
+        assert len(name) > 255  # this file system cannot hold it either, so no deploy can meet it
+        return
+
+    with pytest.raises(ValueImpossible, match="file name") as raised:
+        local_files(workspace)
+    assert told in raised.value.message
+
+
+def test_names_that_differ_in_case_alone_clash(workspace):
+    """A share does not tell them from each other, so both are named."""
+    put(workspace, **{"inference/Model.py": "", "inference/model.py": ""})
+
+    with pytest.raises(ValueImpossible, match=r"model\.py.*does not tell it from inference/Model\.py"):
+        local_files(workspace)
+
+
+def test_folders_that_differ_in_case_alone_clash(workspace):
+    """Their files would be mixed."""
+    put(workspace, **{"inference/Engine/a.py": "", "inference/engine/b.py": ""})
+
+    with pytest.raises(ValueImpossible, match="Engine"):
+        local_files(workspace)
+
+
+@given(st.text(min_size=1, max_size=20).filter(lambda name: "/" not in name and "\0" not in name))
+def test_any_name_either_goes_or_is_refused_with_a_sentence(tmp_path_factory, name):
+    """No name crashes the selection."""
+    folder = tmp_path_factory.mktemp("names")
+    put(folder, **{"inference/start.py": ""})
+    try:
+        (folder / "inference" / name).write_text("x")
+    except (OSError, UnicodeEncodeError):
+        return
+    try:
+        local_files(folder)
+    except ValueImpossible as error:
+        assert "file name" in error.message  # noqa: PT017  (a name may also pass)
+
+
+def test_hashes_are_remembered_until_the_file_changes(workspace, tmp_path):
+    """The second look reads no content: a file whose time and size are the same keeps its hash."""
+    place = workspace / "inference/start.py"
+    os.utime(place, (1, 1))
+    before = local_files(workspace)["inference/start.py"]
+    place.write_text("START 1")
+    os.utime(place, (1, 1))
+    remembered = local_files(workspace)["inference/start.py"]
+    os.utime(place, (2, 2))
+    read_again = local_files(workspace)["inference/start.py"]
+
+    assert remembered.entry == before.entry
+    assert read_again.entry == Entry(7, hashlib.sha256(b"START 1").hexdigest())
+
+
+def test_file_that_was_just_written_is_read_every_time(workspace):
+    """A change within the clock's grain must not hide behind an equal time."""
+    place = workspace / "inference/start.py"
+    local_files(workspace)
+    stamp = place.stat()
+    place.write_text("START 1")
+    os.utime(place, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+    assert local_files(workspace)["inference/start.py"].entry.sha256 == hashlib.sha256(b"START 1").hexdigest()

@@ -1,0 +1,65 @@
+"""`aitk` in a workspace with a local cloud of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AITK = (sys.executable, "-m", "ai_toolkit.cli.commands")
+
+
+@dataclass(frozen=True)
+class Road:
+    """A workspace, the environment of its commands, and the local cloud's home in it."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str, check: bool = True, limit_seconds: int = 240) -> subprocess.CompletedProcess[str]:
+        """`aitk` with the arguments, in the workspace, without a terminal."""
+        done = subprocess.run(
+            [*AITK, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_seconds,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"aitk {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """The JSON object that `aitk … --json` prints."""
+        done = self.run(*arguments, "--json", check=False)
+        assert done.stdout.count("\n") == 1, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environment["AITK_LOCAL_CLOUD_HOME"])
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "AITK_LOCAL_CLOUD_HOME": str(home), "NO_COLOR": "1"}
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of the processes whose command line or environment names the local cloud's home."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            state = (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if str(home).encode() in text and state != "Z":
+            found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
