@@ -132,7 +132,7 @@ async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_fil
             azure_files.clock_offset_seconds = 0
 
         claiming = asyncio.create_task(claim_a_moment_later())
-        with pytest.raises(DeployRunning, match="ann@laptop is deploying"):
+        with pytest.raises(DeployRunning, match="ann@laptop has been deploying"):
             async with share_lock(share, nobody_died):
                 pytest.fail("two deploys at once")
         await claiming

@@ -136,7 +136,7 @@ def test_a_share_that_nobody_saw_is_not_accused(workspace):
 
     unseen = diagnose(workspace, path, text)
     assert [one.weight for one in unseen] == [Weight.INFORMATION] * 2
-    assert all("it was not seen yet" in one.message for one in unseen)
+    assert all("is not known yet" in one.message for one in unseen)
     seen = diagnose(workspace, path, text, frozenset())
     assert [one.weight for one in seen] == [Weight.WARNING] * 2
     assert (
