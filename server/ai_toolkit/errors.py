@@ -198,7 +198,7 @@ class DeploymentFailed(CloudError):
         likely = f" {cause.says}" if cause else ""
         super().__init__(
             f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
-            f"{cause.advice if cause else ''} {_MORE} What was created stays; a second run goes on from there.".strip(),
+            f"{cause.advice if cause else ''} {_MORE} What was created stays; run it again to continue.".strip(),
         )
 
 
@@ -225,8 +225,8 @@ class DeployRunning(ShareError):
 
     def __init__(self, owner: str, since: str) -> None:
         super().__init__(
-            f"{owner} is deploying to this share since {since}.",
-            "Wait for it, or run the command again in a few minutes: a deploy that died is recognised after two.",
+            f"{owner} has been deploying to this share since {since}.",
+            "Wait for it, or run the command again in a few minutes: a deploy that died is detected after two minutes.",
         )
 
 
@@ -272,7 +272,9 @@ class RevisionFailed(EndpointError):
     code = "revision_failed"
 
     def __init__(self, revision: str, state: str, problem: str) -> None:
-        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause and run the command again.")
+        super().__init__(
+            f"The revision {revision} is {state}: {problem}", "Correct the cause and run the command again."
+        )
 
 
 class EndpointNotReady(EndpointError):
@@ -281,7 +283,7 @@ class EndpointNotReady(EndpointError):
     def __init__(self, url: str, stage: str, waited: timedelta) -> None:
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
-            "It may still become ready: aitk status tells.",
+            "It may still become ready: see aitk status.",
         )
 
 
@@ -304,7 +306,7 @@ class EndpointRefused(EndpointError):
         """`status` is HTTP's, or 0 where there was no answer."""
         self.status = status
         answered = f"answered {status}: {reason}" if status else f"gave {reason}"
-        super().__init__(f"{url} {answered}", "aitk status tells what runs there.")
+        super().__init__(f"{url} {answered}", "See aitk status for what runs there.")
 
 
 class ToolMissing(AiToolkitError):
@@ -323,5 +325,5 @@ class Interrupted(AiToolkitError):
 
     code = "cancelled"
 
-    def __init__(self, state: str = "Cancelled on the way: what was done stays.") -> None:
-        super().__init__(state, "A second run goes on from there.")
+    def __init__(self, state: str = "Cancelled part of the way: what was done stays.") -> None:
+        super().__init__(state, "Run the command again to continue.")

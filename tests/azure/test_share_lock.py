@@ -25,7 +25,7 @@ def nobody_died(holder):
 async def test_second_deploy_is_told_who_and_since_when(azure_files):
     """It changes nothing and names the one that runs."""
     async with azure_files.opened() as mine, share_lock(mine, nobody_died), azure_files.opened() as other:
-        with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
+        with pytest.raises(DeployRunning, match=r"\S+@\S+ has been deploying to this share since 20\d\d-"):
             async with share_lock(other, nobody_died):
                 pytest.fail("two deploys at once")
 
@@ -132,7 +132,7 @@ async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_fil
             azure_files.clock_offset_seconds = 0
 
         claiming = asyncio.create_task(claim_a_moment_later())
-        with pytest.raises(DeployRunning, match="ann@laptop is deploying"):
+        with pytest.raises(DeployRunning, match="ann@laptop has been deploying"):
             async with share_lock(share, nobody_died):
                 pytest.fail("two deploys at once")
         await claiming

@@ -136,7 +136,7 @@ def test_a_share_that_nobody_saw_is_not_accused(workspace):
 
     unseen = diagnose(workspace, path, text)
     assert [one.weight for one in unseen] == [Weight.INFORMATION] * 2
-    assert all("it was not seen yet" in one.message for one in unseen)
+    assert all("is not known yet" in one.message for one in unseen)
     seen = diagnose(workspace, path, text, frozenset())
     assert [one.weight for one in seen] == [Weight.WARNING] * 2
     assert (
@@ -172,7 +172,7 @@ def test_what_fine_tuning_wrote_is_judged_where_provision_takes_it(workspace):
     (workspace.folder / "infra/provision/finetuning.parameters.json").write_text("{}")
 
     both, name, typo = found(workspace, path, text)
-    assert both[1] == "infra/provision/finetuning.parameters.json goes before this file."
+    assert both[1] == "infra/provision/finetuning.parameters.json takes precedence over this file."
     assert (name[0], name[2]) == ('"MyStorage"', '"mystorage"')
     assert (typo[0], typo[2]) == ('"acaEnviromentName"', '"acaEnvironmentName"')
 

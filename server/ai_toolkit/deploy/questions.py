@@ -30,7 +30,7 @@ _SHOWN: Final = 10
 async def choose_base_models(
     ui: Ui, share: "FileShare", files: Mapping[str, LocalFile], answer: str | None
 ) -> Mapping[str, LocalFile]:
-    """The files without the base models above 1 GiB that the replica shall download itself; asked once per model."""
+    """The files without the base models above 1 GiB that the replica is to download itself; asked once per model."""
     sizes: dict[PurePosixPath, int] = {}
     for path, file in files.items():
         if path.startswith(f"{BASE_MODELS}/"):
@@ -70,7 +70,9 @@ async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
         Choice("cancel", "Cancel"),
     )
     shown = "\n".join(plan.conflicting[:_SHOWN])
-    question = f"{len(plan.conflicting)} files on the share are others, not put there by a deploy:\n{shown}"
+    question = (
+        f"{len(plan.conflicting)} files on the share differ from yours and were not put there by a deploy:\n{shown}"
+    )
     chosen = conflicts or await ui.pick(Pick(Title.DEPLOY, question, items, option="--conflicts keep|replace"))
     if chosen == "cancel":
         raise Dismissed

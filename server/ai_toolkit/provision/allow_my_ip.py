@@ -20,8 +20,8 @@ async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
     """
     question = Input(
         Title.PROVISION,
-        "Your public IPv4 address or range, as the internet sees it. It cannot be known from here; "
-        "your network's owner or a page that tells it knows",
+        "Your public IPv4 address or range, as the internet sees it. It cannot be found out from here: "
+        "ask your network's administrator, or open a page that shows it",
         pattern=_PATTERN,
         hint="An IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24",
         option="allowedIpRanges in infra/provision/inference.parameters.json",

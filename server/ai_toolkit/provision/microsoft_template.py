@@ -60,7 +60,7 @@ async def offer_ours(workspace: Workspace, ui: Ui, *, ask: bool) -> None:
     if not bicep.is_file() or not is_microsofts(bicep.read_bytes()):
         return
     if not ask:
-        ui.announce(f"{bicep} is Microsoft's template; it is looked at as it is.")
+        ui.announce(f"{bicep} is Microsoft's template; the preview uses it unchanged.")
         return
     told = "This workspace has the template of Microsoft's AI Toolkit, whose GPU is billed while idle."
     items = (

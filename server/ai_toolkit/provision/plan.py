@@ -28,7 +28,7 @@ class Plan:
 
 
 async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
-    """The settled parameters and what they mean for what exists. Raises ValueImpossible."""
+    """The plan, once every parameter has its value. Raises ValueImpossible."""
     place, template, fine_tuning = site.place, wanted.template, wanted.fine_tuning
     job_name, job = found.job
     elsewhere = fine_tuning.elsewhere(place.subscription, place.resource_group)

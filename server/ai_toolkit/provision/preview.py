@@ -23,7 +23,7 @@ class Basis(Enum):
 
     AZURE = "Preview (what Azure foresees; it may name changes that will not be):"
     TEMPLATE = "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
-    NOTHING = "No preview: Azure does not tell what would change"
+    NOTHING = "No preview: Azure does not say what would change"
 
 
 class Answer(StrEnum):
@@ -109,11 +109,12 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool) -> list[str]
     replicas = f"at most {most} at a time" if isinstance(most, int) else "as many as the template allows"
     gpu = str(values.get("workloadProfileType") or "the template's GPU profile")
     if isinstance(least, int) and least == 0:
-        idle = f"none runs while nobody asks (after {values.get('cooldownSeconds', 300)} s), and then no GPU is billed"
+        seconds = values.get("cooldownSeconds", 300)
+        idle = f"none runs while idle (after {seconds} s without a request), and then no GPU is billed"
     elif isinstance(least, int):
-        idle = f"{least} of them day and night, also while nobody asks"
+        idle = f"{least} of them run all the time, also while idle"
     else:
-        idle = "how many run while nobody asks is the template's decision"
+        idle = "how many run while idle is decided by the template"
     storage = "a storage account and its files" if new_account else "the files on the existing storage account"
     return [
         "What is billed:",
@@ -127,7 +128,7 @@ async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> Answer:
     """What the person answers; shows the details as often as it is asked for. Raises Dismissed."""
     items = [Choice(Answer.PROVISION, "Provision", _summary(preview)), Choice(_DETAILS, "Show details")]
     if offer_only_me:
-        note = "else every address may reach the endpoint, with the key"
+        note = "otherwise every address may reach the endpoint, with the key"
         items.append(Choice(Answer.ONLY_MY_ADDRESS, "Allow only my address…", note))
     items.append(Choice("cancel", "Cancel"))
     question = Pick(Title.PROVISION, "Provision as the preview in the output says?", tuple(items), option="--yes")
