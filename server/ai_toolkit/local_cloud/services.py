@@ -12,7 +12,7 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
     EnvironmentStorages,
     ManagedEnvironments,
 )
-from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
 from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
@@ -59,8 +59,8 @@ class Services:
         file_shares = FileShares(store, shares)
         environments = ManagedEnvironments(store)
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
-        ground = Ground(home, store, shares, accounts.account_keys, replica_environments, faults)
-        self._apps = ContainerApps(ground, lambda: address.resource_manager, issue_token)
+        host = AppHost(home, store, shares, accounts.account_keys, replica_environments, faults)
+        self._apps = ContainerApps(host, lambda: address.resource_manager, issue_token)
         manager = ResourceManager(
             store,
             self._operations,
@@ -91,7 +91,7 @@ class Services:
         Providers(manager, faults).add_routes(self._routes)
         groups.add_routes(self._routes)
         self._deployments.add_routes(self._routes)
-        Quotas(manager, environments, accounts, ground).add_routes(self._routes)
+        Quotas(manager, environments, accounts, host).add_routes(self._routes)
         Revisions(manager, self._apps).add_routes(self._routes)
         operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
         self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)

@@ -71,6 +71,29 @@ class LineLog:
             follower.put_nowait(None)
 
 
+class EventLog(LineLog):
+    """The system events of one app, each a line of JSON as Azure writes it."""
+
+    def __init__(self, path: Path, app: str) -> None:
+        super().__init__(path)
+        self._app = app
+
+    def say(self, reason: str, message: str, *, revision: str = "", replica: str = "") -> None:
+        """Add an event."""
+        event = {
+            "TimeStamp": datetime.now(UTC).isoformat(),
+            "Type": "Warning" if "Failed" in reason or "Terminated" in reason else "Normal",
+            "ContainerAppName": self._app,
+            "RevisionName": revision,
+            "ReplicaName": replica,
+            "Msg": message,
+            "Reason": reason,
+            "EventSource": "ContainerAppController",
+            "Count": 1,
+        }
+        self.add(json.dumps(event))
+
+
 async def read_lines(descriptor: int, add: Callable[[str], None]) -> None:
     """Add every line that comes through a pipe until all writers have closed it."""
     reader = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)

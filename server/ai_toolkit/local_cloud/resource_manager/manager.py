@@ -219,12 +219,16 @@ class ResourceManager:
             found = found or ({implicit.id.key: implicit} if implicit else {})
         return [self.view(resource) for resource in found.values()]
 
+    def check_deletable(self, identifier: ResourceId) -> None:
+        """Raise 409 where a lock forbids the deletion."""
+        check_unlocked(self.store, identifier, Lock.CANNOT_DELETE, "delete")
+
     async def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and its parts, the parts first; one that is not there is no error."""
         resource = self.store.get(identifier)
         if resource is None:
             return
-        check_unlocked(self.store, identifier, Lock.CANNOT_DELETE, "delete")
+        self.check_deletable(identifier)
         newest_first = reversed(list(self.store.below(str(identifier))))
         for part in sorted(newest_first, key=lambda part: -len(part.id.types)):
             if (part_type := self.find_type(part.id.type)) is not None:

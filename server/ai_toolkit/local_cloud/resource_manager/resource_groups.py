@@ -105,6 +105,7 @@ class ResourceGroups:
         identifier = _identifier(request)
         if self._manager.store.get(identifier) is None:
             raise group_not_found(identifier.group)
+        self._manager.check_deletable(identifier)
         operation = self._manager.operations.start(
             "Microsoft.Resources", "westus3", identifier.subscription, self._manager.delete(identifier)
         )

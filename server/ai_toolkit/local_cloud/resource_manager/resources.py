@@ -74,6 +74,7 @@ class Resources:
         self._manager.require_group(identifier)
         if self._manager.store.get(identifier) is None:
             return web.Response(status=204)
+        self._manager.check_deletable(identifier)
         if not self._manager.type_of(identifier, None).is_long_running():
             await self._manager.delete(identifier)
             return web.Response(status=200)

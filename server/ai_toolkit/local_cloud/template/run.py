@@ -52,6 +52,7 @@ class DeploymentRun:
     plan: Plan
     record: DeploymentRecord
     correlation: str
+    made: list[str] = field(default_factory=list)  # ids of what was put, in this and in nested deployments
     _failures: dict[str, ArmError] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -60,7 +61,7 @@ class DeploymentRun:
             self.record.run()
             self.plan.surroundings.begin()
             found = await self._deploy_all()
-            resources = [{"id": str(one.known_id)} for one in self.plan.everything() if not one.existing]
+            resources = [{"id": identifier} for identifier in self.made]
             self.record.end(State.SUCCEEDED, outputs=found, outputResources=resources)
         except ArmError as error:
             self.record.end(State.FAILED, error=error.body())
@@ -137,6 +138,7 @@ class DeploymentRun:
             return "OK"
         accepted, created = self.manager.accept(resource.known_id, resource.whole_body(), resource.api_version)
         await self.manager.finish(accepted)
+        self.made.append(str(resource.known_id))
         return "Created" if created else "OK"
 
     async def _deploy_nested(self, resource: PlannedResource, planned: Plan) -> str:
@@ -147,5 +149,7 @@ class DeploymentRun:
         record = DeploymentRecord(self.manager.store, resource.known_id)
         existed = self.manager.store.get(resource.known_id) is not None
         record.begin(planned, self.correlation)
-        await DeploymentRun(self.manager, planned, record, self.correlation).run()
+        run = DeploymentRun(self.manager, planned, record, self.correlation)
+        await run.run()
+        self.made.extend(run.made)
         return "OK" if existed else "Created"

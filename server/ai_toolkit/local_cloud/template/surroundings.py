@@ -41,7 +41,10 @@ class DeploymentSurroundings:
             self._by_symbol[resource.symbol.lower()] = resource
             self._by_name[resource.shown_id.lower()] = resource
             if resource.id is not None:
-                self._by_name.setdefault(resource.id.name.lower(), resource)
+                name = resource.id.name.lower()
+                known = self._by_name.get(name)
+                if known is None or known.shown_id == resource.shown_id:
+                    self._by_name[name] = resource
 
     def begin(self) -> None:
         """From now on the cloud can be looked at."""
