@@ -24,6 +24,7 @@ from ai_toolkit.local_cloud.template.functions.values import (
     unexpected,
     units,
     upper,
+    utf8,
     whole,
 )
 
@@ -120,7 +121,7 @@ def _of_texts(name: str, make: Callable[..., str]) -> Callable[..., str]:
 
 
 def _encoded(value: Value) -> str:
-    return base64.b64encode(text(value, "base64").encode(errors="replace")).decode()
+    return base64.b64encode(utf8(text(value, "base64"))).decode()
 
 
 STRING_FUNCTIONS: Group = {
