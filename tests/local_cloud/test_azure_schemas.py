@@ -20,7 +20,7 @@ from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspa
 from ai_toolkit.local_cloud.core import shapes
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.files.account_resource import FileServices, FileShares, StorageAccounts
-from ai_toolkit.local_cloud.resource_manager.bodies import check_body
+from ai_toolkit.local_cloud.resource_manager.resource_type import check_body
 
 TYPES = {
     one.name.lower(): one

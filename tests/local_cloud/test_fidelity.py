@@ -7,13 +7,13 @@ import pytest
 from tests.support.local_cloud.engine import needs_engine, read
 
 from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
+from ai_toolkit.local_cloud.container_apps.bodies import APP_TYPES, APP_VERSIONS, WORKSPACE_TYPES, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.container_apps.environment_resource import ManagedEnvironments
 from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
 from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
-from ai_toolkit.local_cloud.container_apps.versions import APP_TYPES, APP_VERSIONS, WORKSPACE_TYPES, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.shapes import InVersions, Kept, ListOf, MapOf
 from ai_toolkit.local_cloud.files.account_resource import FileServices, FileShares, StorageAccounts
-from ai_toolkit.local_cloud.files.versions import STORAGE_TYPES, STORAGE_VERSIONS
+from ai_toolkit.local_cloud.files.bodies import STORAGE_TYPES, STORAGE_VERSIONS
 
 PAGE = (Path(__file__).parents[2] / "server" / "ai_toolkit" / "local_cloud" / "FIDELITY.md").read_text()
 TYPES = (ContainerApps, ManagedEnvironments, Jobs, Workspaces, StorageAccounts, FileServices, FileShares)

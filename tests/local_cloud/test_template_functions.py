@@ -6,6 +6,8 @@ engine is right; `test_azure_engine.py` holds the functions against it.
 Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions
 """
 
+import contextlib
+import random
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from tests.support.local_cloud.plans import plan_of as planned
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
+from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 
@@ -344,3 +347,31 @@ def test_impossible_dates_are_mistakes_of_the_template(expression: str):
         value_of(expression)
 
     assert refusal.value.code == "InvalidTemplate"
+
+
+# One of each type, and what is at the edge of what a function can mean.
+ODD = [
+    None, True, 0, -1, 17, 2**63 - 1, -(2**63), 1.5, -0.0, 1e300, "", "a", "é", "😀", "\ud83d", "-7", "2024-01-01",
+    "9999-12-31T23:59:59Z", "P1D", "-P9999Y", "P99999999999D", "dddd", "%", "'", "{0}", "{0:N2}", "{", "{0,5:X}",
+    "{0:#,##0.0%;(0)}", "{0:D99}", "{0:'x}", "http://a.b/c", "http://[", "data:;base64,@", "10.0.0.0/8", "::/0", "[",
+    '{"a":1', "1e400", [], [1, 2], ["a", "B"], [[1], [2]], [None], [{}], {}, {"a": {"b": 1}}, {"A": 2},
+    {"scheme": "https", "host": "x", "port": 99999}, {"scheme": "http", "host": "a b", "path": "é"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN_FUNCTIONS))
+def test_what_a_function_cannot_use_is_refused_in_one_way(name):
+    """Whatever the arguments are: a value, or a refusal that names the function."""
+    function, fewest, most = PLAIN_FUNCTIONS[name]
+    draw = random.Random(7)
+    refusals = set()
+    for _ in range(400):
+        count = draw.randint(fewest, min(most if most is not None else fewest + 3, fewest + 3))
+        with contextlib.suppress(FunctionError):
+            try:
+                function(*(draw.choice(ODD) for _ in range(count)))
+            except FunctionError as refusal:
+                refusals.add(str(refusal))
+                raise
+
+    assert {one for one in refusals if name not in one.lower()} == set()

@@ -9,7 +9,7 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
-from ai_toolkit.local_cloud.template.plan import Plan
+from ai_toolkit.local_cloud.template.planned import Plan
 
 GROUP = {"id": f"{subscription_document()['id']}/resourceGroups/one", "name": "one", "location": "westus3"}
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"

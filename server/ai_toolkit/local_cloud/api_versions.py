@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ai_toolkit.local_cloud.container_apps.versions import APP_VERSIONS, WORKSPACE_VERSIONS
+from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import ArmError
-from ai_toolkit.local_cloud.files.versions import STORAGE_VERSIONS
+from ai_toolkit.local_cloud.files.bodies import STORAGE_VERSIONS
 from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION
 
 OF_PROVIDERS: Final[Mapping[str, frozenset[str]]] = {

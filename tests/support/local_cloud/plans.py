@@ -3,7 +3,8 @@
 from typing import Any
 
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
-from ai_toolkit.local_cloud.template.plan import Plan, make_plan
+from ai_toolkit.local_cloud.template.plan import make_plan
+from ai_toolkit.local_cloud.template.planned import Plan
 from ai_toolkit.local_cloud.template.site import Site
 from ai_toolkit.local_cloud.template.surroundings import DeploymentSurroundings
 

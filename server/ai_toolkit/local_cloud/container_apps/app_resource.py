@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import APP
+from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_VERSIONS
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
     check_profile,
     environment_of,
@@ -17,7 +17,6 @@ from ai_toolkit.local_cloud.container_apps.probes import read_probes
 from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.container_apps.schedule import read_schedules
 from ai_toolkit.local_cloud.container_apps.traffic import check_traffic
-from ai_toolkit.local_cloud.container_apps.versions import APP_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table

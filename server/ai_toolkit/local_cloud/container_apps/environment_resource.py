@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import ENVIRONMENT, STORAGE
-from ai_toolkit.local_cloud.container_apps.versions import APP_VERSIONS
+from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, ENVIRONMENT, STORAGE
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table

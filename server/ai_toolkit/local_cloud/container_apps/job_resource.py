@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import JOB
+from ai_toolkit.local_cloud.container_apps.bodies import JOB, JOB_VERSIONS
 from ai_toolkit.local_cloud.container_apps.environment_resource import require_environment
-from ai_toolkit.local_cloud.container_apps.versions import JOB_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table

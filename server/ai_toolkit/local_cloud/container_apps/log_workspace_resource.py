@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE
-from ai_toolkit.local_cloud.container_apps.versions import WORKSPACE_VERSIONS
+from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table

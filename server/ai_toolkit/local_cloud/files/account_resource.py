@@ -11,9 +11,8 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValu
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, ResourceStore, StoredResource
-from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE
+from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE, STORAGE_VERSIONS
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
-from ai_toolkit.local_cloud.files.versions import STORAGE_VERSIONS
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 DEFAULT_SHARE_QUOTA_GIB = 5120

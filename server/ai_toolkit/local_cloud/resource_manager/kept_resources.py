@@ -12,8 +12,8 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import TENANT, ResourceId
 from ai_toolkit.local_cloud.core.shapes import ANY_RESOURCE, IDENTITY, TEXT, TEXTS, TRACKED, Anything, Table, one_of
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
-from ai_toolkit.local_cloud.resource_manager.locks import LOCK_TYPE
 from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.write_checks import LOCK_TYPE
 
 _IDS: Final = uuid.UUID("5d4ab7a6-9e0f-4c3d-8f0e-0a7d5f1f6b11")  # of identities: the same for the same name
 KEPT: Final[Table] = {**ANY_RESOURCE, "properties": Anything()}
@@ -53,7 +53,7 @@ class RoleAssignments(_Kept):
 
 
 class Locks(_Kept):
-    """Microsoft.Authorization/locks: `locks.py` says what they forbid."""
+    """Microsoft.Authorization/locks: `write_checks.py` says what they forbid."""
 
     name: ClassVar[str] = LOCK_TYPE
     body: ClassVar[Table] = {

@@ -15,12 +15,10 @@ from ai_toolkit.local_cloud.core.arm_error import (
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
-from ai_toolkit.local_cloud.resource_manager.bodies import check_body
-from ai_toolkit.local_cloud.resource_manager.locks import Lock, check_unlocked
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
-from ai_toolkit.local_cloud.resource_manager.registration import check_registered
-from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
+from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, check_body, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
+from ai_toolkit.local_cloud.resource_manager.write_checks import Lock, check_registered, check_unlocked
 
 log = logging.getLogger(__name__)
 

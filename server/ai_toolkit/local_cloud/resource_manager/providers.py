@@ -6,9 +6,9 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.faults.model import Faults
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.registration import unregistered
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 from ai_toolkit.local_cloud.resource_manager.subscriptions import LOCATIONS, check_subscription
+from ai_toolkit.local_cloud.resource_manager.write_checks import unregistered
 
 PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "Microsoft.App": {

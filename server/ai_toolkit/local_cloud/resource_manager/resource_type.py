@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
-from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.shapes import Reading, Table, problems_of
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 
 # The Resource Manager itself and small providers have had too many versions to list: what is none is refused.
@@ -102,3 +102,27 @@ def properties(body: JsonObject) -> JsonObject:
     """The `properties` of a body, empty when there are none."""
     found = body.get("properties")
     return found if isinstance(found, dict) else {}
+
+
+def check_body(table: Table, body: JsonObject, api_version: str | None = None, *, is_whole: bool = True) -> None:
+    """Raise ArmError `InvalidRequestContent` with every mistake of a request's body among the details.
+
+    A property that Azure knows and the local cloud does not emulate is 501 instead, when nothing else is
+    wrong. A PATCH is not whole: what it leaves out is there already.
+    """
+    problems = list(problems_of(table, body, "", Reading(is_whole=is_whole, api_version=api_version)))
+    problems.sort(key=lambda problem: problem.not_emulated)
+    if not problems:
+        return
+    first = problems[0]
+    if first.not_emulated:
+        raise ArmError("NotImplementedByLocalCloud", first.message, status=501, target=first.target)
+    raise ArmError(
+        "InvalidRequestContent",
+        f"The request content was invalid: {first.message} Path '{first.target}'.",
+        target=first.target,
+        details=[
+            {"code": "InvalidRequestContent", "message": problem.message, "target": problem.target}
+            for problem in problems
+        ],
+    )

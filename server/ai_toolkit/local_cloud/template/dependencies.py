@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.checks import is_own_template
 from ai_toolkit.local_cloud.template.evaluation import EXTRACTORS, evaluate, evaluate_expression, parse
+from ai_toolkit.local_cloud.template.planned import PlannedResource
 from ai_toolkit.local_cloud.template.scope import NotYetKnownError, Value, invalid_template
 from ai_toolkit.local_cloud.template.syntax import Call, calls
 
-if TYPE_CHECKING:
-    from ai_toolkit.local_cloud.template.plan import PlannedResource
-
 
 def with_needs(  # noqa: C901  # each way to need another
-    resources: "list[PlannedResource]", template: JsonObject
-) -> "Iterator[PlannedResource]":
+    resources: list[PlannedResource], template: JsonObject
+) -> Iterator[PlannedResource]:
     """The resources with what each waits for; ArmError for a dependency that is none."""
     by_name: dict[str, set[str]] = {}
     loops: dict[str, set[str]] = {}
@@ -49,7 +46,7 @@ def with_needs(  # noqa: C901  # each way to need another
         yield replace(resource, needs=frozenset(found - {resource.symbol}))
 
 
-def in_order(resources: "tuple[PlannedResource, ...]") -> "Iterator[PlannedResource]":
+def in_order(resources: tuple[PlannedResource, ...]) -> Iterator[PlannedResource]:
     """The resources, each after those that it needs; ArmError where some wait for each other."""
     left = {resource.symbol: resource for resource in resources}
     while left:
@@ -62,7 +59,7 @@ def in_order(resources: "tuple[PlannedResource, ...]") -> "Iterator[PlannedResou
             yield resource
 
 
-def _names(resource: "PlannedResource") -> Iterator[str]:
+def _names(resource: PlannedResource) -> Iterator[str]:
     """All that a dependency can call the resource."""
     yield resource.symbol
     yield resource.symbol.partition("[")[0] if resource.symbol.endswith("]") else resource.symbol
@@ -73,7 +70,7 @@ def _names(resource: "PlannedResource") -> Iterator[str]:
         yield f"{resource.id.type}/{'/'.join(resource.id.names)}"
 
 
-def _earlier_batches(resource: "PlannedResource") -> set[str]:
+def _earlier_batches(resource: PlannedResource) -> set[str]:
     """The copies that come before this one's batch, where the loop is serial."""
     loop, index = resource.source.get("copy"), resource.scope.current_copy
     if not isinstance(loop, dict) or index is None or str(loop.get("mode", "parallel")).lower() != "serial":
@@ -85,7 +82,7 @@ def _earlier_batches(resource: "PlannedResource") -> set[str]:
     return {f"{symbol}[{earlier}]" for earlier in range(index // size * size)}
 
 
-def _looked_at(resource: "PlannedResource") -> Iterator[str]:
+def _looked_at(resource: PlannedResource) -> Iterator[str]:
     """Names and ids that the body's `reference` and `list…` calls look at."""
     for call, place in _runtime_calls(resource.source, resource.place):
         try:

@@ -13,15 +13,16 @@ from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import location_headers, poll_headers
-from ai_toolkit.local_cloud.resource_manager.registration import check_may_write
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_location,
     check_subscription,
     subscription_document,
 )
+from ai_toolkit.local_cloud.resource_manager.write_checks import check_may_write
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
-from ai_toolkit.local_cloud.template.plan import Plan, make_plan
+from ai_toolkit.local_cloud.template.plan import make_plan
+from ai_toolkit.local_cloud.template.planned import Plan
 from ai_toolkit.local_cloud.template.preview import change, check_plan
 from ai_toolkit.local_cloud.template.record import (
     ENDED,

@@ -1,21 +1,20 @@
 """What a template deploys: its resources with names, ids and the order that references imply."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found
-from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, GROUP_TYPE
 from ai_toolkit.local_cloud.template.checks import check_expressions, check_template, is_own_template
 from ai_toolkit.local_cloud.template.dependencies import in_order, with_needs
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.names import Name, read_name
-from ai_toolkit.local_cloud.template.outputs import known_outputs
 from ai_toolkit.local_cloud.template.parameters import read_parameters, secure_names
-from ai_toolkit.local_cloud.template.partial import as_text, known_body, known_value
+from ai_toolkit.local_cloud.template.partial import as_text, known_value
+from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import (
     LoopVariable,
-    NotYetKnownError,
     Scope,
     Unknown,
     Value,
@@ -30,91 +29,6 @@ NOT_IN_BODY: Final = frozenset({
 })  # fmt: skip
 MOST_COPIES: Final = 800
 DEEPEST_NESTING: Final = 10  # deployments within deployments
-
-
-@dataclass(frozen=True)
-class PlannedResource:
-    """One resource that a deployment will put, or only look at (`existing`)."""
-
-    symbol: str
-    name: Name
-    api_version: str
-    body: JsonObject  # not yet evaluated
-    source: JsonObject  # as the template has it
-    place: str
-    scope: Scope
-    existing: bool
-    only_if_missing: bool
-    nested: "Plan | None" = None  # what it deploys, where it is a deployment itself
-    needs: frozenset[str] = field(default_factory=frozenset)  # symbols
-
-    @property
-    def type(self) -> str:
-        """Its type, as the template writes it."""
-        return self.name.type
-
-    @property
-    def id(self) -> ResourceId | None:
-        """The id; None while only the running deployment knows it."""
-        return self.name.id
-
-    @property
-    def shown_id(self) -> str:
-        """The id, or the expression for it."""
-        return self.name.shown_id
-
-    @property
-    def known_id(self) -> ResourceId:
-        """The id; raises NotYetKnownError before it is known."""
-        if self.name.id is None:
-            raise NotYetKnownError(self.shown_id)
-        return self.name.id
-
-    def known_body(self) -> JsonObject:
-        """The body as far as it is known, without what is null at its top: that is left out."""
-        found = known_body(self.body, self.scope, self.place)
-        return {key: value for key, value in found.items() if value is not None}
-
-    def whole_body(self) -> JsonObject:
-        """The body, evaluated now."""
-        found = evaluate(self.body, self.scope, self.place)
-        return {key: value for key, value in found.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A template with its parameters, ready to be deployed."""
-
-    template: JsonObject
-    parameters: Mapping[str, Value]
-    resources: tuple[PlannedResource, ...]
-    scope: Scope
-    site: Site
-    surroundings: DeploymentSurroundings
-
-    def everything(self) -> Iterator[PlannedResource]:
-        """The resources with those of nested deployments, which stand in for the deployments."""
-        for resource in self.resources:
-            if resource.nested is None:
-                yield resource
-            else:
-                yield from resource.nested.everything()
-
-    def all_plans(self) -> Iterator["Plan"]:
-        """The plan itself and those of nested deployments."""
-        yield self
-        for resource in self.resources:
-            if resource.nested is not None:
-                yield from resource.nested.all_plans()
-
-    def known_outputs(self) -> JsonObject:
-        """The outputs as far as they are known before the deployment runs."""
-        return known_outputs(self.template, self.scope)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its parameters are all known: else it is planned anew when they are."""
-        return not any(_holds_unknown(value) for value in self.parameters.values())
 
 
 def make_plan(template: JsonObject, given: JsonObject, site: Site, surroundings: DeploymentSurroundings) -> Plan:
@@ -150,7 +64,7 @@ def _with_resources(  # noqa: PLR0913, PLR0917  # what a plan is made of
     depth: int,
 ) -> Plan:
     listed = list(_resources(template, scope, site))
-    surroundings.know(listed)
+    surroundings.know(one.as_known() for one in listed)
     resources = tuple(with_needs(listed, template))
     planned: dict[str, PlannedResource] = {}
     made: dict[str, JsonObject] = {}  # groups that the template itself makes, by key
@@ -161,7 +75,7 @@ def _with_resources(  # noqa: PLR0913, PLR0917  # what a plan is made of
         if resource.type.lower() == DEPLOYMENT_TYPE.lower() and not resource.existing:
             around = replace(site, groups=lambda identifier: made.get(identifier.key) or site.groups(identifier))
             found = replace(resource, nested=_nested(resource, around, surroundings, depth + 1))
-            surroundings.know([found])
+            surroundings.know([found.as_known()])
         planned[resource.symbol] = found
     return Plan(template, values, tuple(planned[resource.symbol] for resource in resources), scope, site, surroundings)
 
@@ -233,14 +147,6 @@ def _known_parts(value: Value, scope: Scope, place: str) -> Value:
     if isinstance(value, list):
         return [_known_parts(item, scope, f"{place}[{index}]") for index, item in enumerate(value)]
     return known_value(value, scope, place)
-
-
-def _holds_unknown(value: Value) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_unknown, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_unknown, value))
-    return isinstance(value, Unknown)
 
 
 def _variables(template: JsonObject) -> JsonObject:

@@ -8,7 +8,7 @@ from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.template.outputs import check_known_outputs
-from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource
+from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import Value, invalid_template
 
 _ABSENT: Final = object()

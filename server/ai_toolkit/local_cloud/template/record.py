@@ -12,7 +12,7 @@ from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
-from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource
+from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 
 
 class State(StrEnum):

@@ -11,7 +11,8 @@ from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.outputs import outputs
-from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource, plan_nested
+from ai_toolkit.local_cloud.template.plan import plan_nested
+from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.preview import check_plan
 from ai_toolkit.local_cloud.template.record import DeploymentRecord, OperationRecord, State, document
 from ai_toolkit.local_cloud.template.scope import Value

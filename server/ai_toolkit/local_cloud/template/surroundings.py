@@ -1,15 +1,13 @@
 """What expressions can ask beyond their own template: nothing before its deployment runs, then the cloud as it is."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.scope import NotYetKnownError, Value
-
-if TYPE_CHECKING:
-    from ai_toolkit.local_cloud.template.plan import PlannedResource
 
 
 class Cloud(Protocol):
@@ -22,20 +20,38 @@ class Cloud(Protocol):
         """What a `list…` function returns."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of a planned resource before it is deployed."""
+
+    symbol: str
+    id: ResourceId | None
+    shown_id: str
+    api_version: str
+    outputs: Callable[[], JsonObject] | None  # of a nested deployment
+
+    @property
+    def known_id(self) -> ResourceId:
+        """The id; raises NotYetKnownError before it is known."""
+        if self.id is None:
+            raise NotYetKnownError(self.shown_id)
+        return self.id
+
+
 class DeploymentSurroundings:
     """Those of one deployment; a plan is made with them, and they begin to see when it runs."""
 
     def __init__(self, cloud: Cloud | None = None) -> None:
         self._cloud = cloud
         self._is_running = False
-        self._by_symbol: dict[str, PlannedResource] = {}
-        self._by_name: dict[str, PlannedResource] = {}
+        self._by_symbol: dict[str, Known] = {}
+        self._by_name: dict[str, Known] = {}
 
     def of_nested(self) -> "DeploymentSurroundings":
         """Surroundings for a deployment within this one."""
         return DeploymentSurroundings(self._cloud)
 
-    def know(self, resources: "Iterable[PlannedResource]") -> None:
+    def know(self, resources: Iterable[Known]) -> None:
         """Learn the plan's symbols, names and ids."""
         for resource in resources:
             self._by_symbol[resource.symbol.lower()] = resource
@@ -65,8 +81,8 @@ class DeploymentSurroundings:
         del api_version
         planned = self._planned(name)
         if not self._is_running:
-            if planned is not None and planned.nested is not None and not full:
-                return {"outputs": planned.nested.known_outputs()}
+            if planned is not None and planned.outputs is not None and not full:
+                return {"outputs": planned.outputs()}
             raise NotYetKnownError(name)
         identifier = planned.known_id if planned else ResourceId.parse(name)
         body = self._running().read(identifier)
@@ -90,7 +106,7 @@ class DeploymentSurroundings:
         planned = self._planned(resource)
         return self._running().secrets(planned.known_id if planned else ResourceId.parse(resource), function)
 
-    def _planned(self, name: str) -> "PlannedResource | None":
+    def _planned(self, name: str) -> Known | None:
         return self._by_symbol.get(name.lower()) or self._by_name.get(name.lower())
 
     def _running(self) -> Cloud:

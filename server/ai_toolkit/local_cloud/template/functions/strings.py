@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from ai_toolkit.local_cloud.template.functions.composite_format import format_text
 from ai_toolkit.local_cloud.template.functions.json_text import parse_json, shown
+from ai_toolkit.local_cloud.template.functions.number_format import format_number
 from ai_toolkit.local_cloud.template.functions.unique_string import guid, unique_string
 from ai_toolkit.local_cloud.template.functions.values import (
     FunctionError,
@@ -18,20 +18,47 @@ from ai_toolkit.local_cloud.template.functions.values import (
     Value,
     array_of,
     integer,
+    is_number,
     kind,
     lower,
     text,
     unexpected,
     units,
     upper,
+    utf8,
     whole,
 )
 
+LONGEST_TEXT: Final = 131_072  # more than a parameter or a template's value may have on Azure
+_PART: Final = re.compile(r"\{\{|\}\}|\{ *(\d{1,7}) *(?:, *(-?\d{1,7}) *)?(?::((?:[^{}]|\{\{|\}\})*))?\}|[{}]")
 WIDEST_PADDING: Final = 16
 WHITE_SPACE: Final = (
     "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+
+
+def format_text(template: Value, *arguments: Value) -> str:
+    """`format()`: .NET's composite format, with every placeholder replaced by its argument.
+
+    Source: https://learn.microsoft.com/dotnet/standard/base-types/composite-formatting
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] in {"{{", "}}"}:
+            return match[0][0]
+        if match[1] is None:
+            raise FunctionError(f"The function 'format' was given a brace that has no partner in '{template}'.")
+        index, width = int(match[1]), int(match[2] or 0)
+        if index >= len(arguments):
+            raise FunctionError(f"The function 'format' has no argument for '{match[0]}'.")
+        if abs(width) > LONGEST_TEXT:
+            raise FunctionError(f"The function 'format' makes text of at most {LONGEST_TEXT} characters.")
+        argument, form = arguments[index], (match[3] or "").replace("{{", "{").replace("}}", "}")
+        found = units(format_number(argument, form) if form and is_number(argument) else shown(argument, "'"))
+        return found.rjust(width) if width >= 0 else found.ljust(-width)
+
+    return whole(_PART.sub(replace, text(template, "format")))
 
 
 def to_string(value: Value) -> str:
@@ -120,7 +147,7 @@ def _of_texts(name: str, make: Callable[..., str]) -> Callable[..., str]:
 
 
 def _encoded(value: Value) -> str:
-    return base64.b64encode(text(value, "base64").encode(errors="replace")).decode()
+    return base64.b64encode(utf8(text(value, "base64"))).decode()
 
 
 STRING_FUNCTIONS: Group = {

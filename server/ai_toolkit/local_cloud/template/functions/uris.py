@@ -21,6 +21,7 @@ from ai_toolkit.local_cloud.template.functions.values import (
     object_of,
     text,
     unexpected,
+    utf8,
 )
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+", re.DOTALL)
@@ -50,6 +51,9 @@ def uri(base: Value, relative: Value) -> str:
 
 
 def _readable(found: URL) -> str:
+    """As .NET writes it: unescaped, without a default port, with a path."""
+    if found.is_default_port():
+        found = found.with_port(None)
     return found.human_repr() if found.path or not found.host else f"{found.human_repr()}/"
 
 
@@ -81,9 +85,9 @@ def build_uri(value: Value) -> str:
             path=f"/{parts['path'].lstrip('/')}",
             query_string=parts["query"].removeprefix("?"),
         )
+        return _readable(found)
     except ValueError as error:
         raise FunctionError(f"The function 'buildUri' cannot make a URI: {error}.") from error
-    return _readable(found)
 
 
 def _component(given: dict[str, Value], name: str) -> str:
@@ -114,7 +118,7 @@ def _data_uri(value: Value) -> str:
     if value is None:
         raise unexpected("dataUri", 1, "a string", value)
 
-    return "data:text/plain;charset=utf-8;base64," + base64.b64encode(shown(value).encode(errors="replace")).decode()
+    return "data:text/plain;charset=utf-8;base64," + base64.b64encode(utf8(shown(value))).decode()
 
 
 URI_FUNCTIONS: Group = {
@@ -124,7 +128,7 @@ URI_FUNCTIONS: Group = {
     "parseuri": (parse_uri, 1, 1),
     "uri": (uri, 2, 2),
     "uricomponent": (
-        lambda value: urllib.parse.quote(text(value, "uriComponent"), safe="-._~", errors="replace"), 1, 1,
+        lambda value: urllib.parse.quote(utf8(text(value, "uriComponent")), safe="-._~"), 1, 1,
     ),
     "uricomponenttostring": (
         lambda value: urllib.parse.unquote_plus(text(value, "uriComponentToString")), 1, 1,

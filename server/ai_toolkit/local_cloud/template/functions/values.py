@@ -103,6 +103,11 @@ def has_half(value: str) -> bool:
     return not value.isascii() and _HALF.search(value) is not None
 
 
+def utf8(value: str) -> bytes:
+    """The string in UTF-8, half a character as the replacement character, as .NET writes it."""
+    return _HALF.sub("\ufffd", value).encode()
+
+
 def upper(value: str) -> str:
     """In capitals, character by character, without regard to a language."""
     return "".join(_single(character, str.upper) for character in value)
