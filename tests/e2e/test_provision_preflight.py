@@ -191,7 +191,7 @@ async def test_what_validate_refuses_is_told_in_azures_words(provisioned):
     """The innermost code and message; nothing is sent."""
     path = provisioned.workspace.provision_folder / "inference.json"
     document = json.loads(path.read_text())
-    app = next(one for one in document["resources"] if one["type"] == "Microsoft.App/containerApps")
+    app = next(one for one in document["resources"].values() if one["type"] == "Microsoft.App/containerApps")
     app["properties"]["template"]["scale"]["minReplicas"] = 7
     path.write_text(json.dumps(document))
     person = Person()

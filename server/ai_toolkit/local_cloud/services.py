@@ -98,7 +98,7 @@ class Services:
         self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
 
     async def resume(self) -> None:
-        """Take up what an earlier process left."""
+        """Continue with what an earlier process left."""
         self._deployments.fail_interrupted()
         await self._apps.resume()
 

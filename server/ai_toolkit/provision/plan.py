@@ -55,7 +55,8 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     values = settings.to_send(template)
     content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
     name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    switches = existing.to_create() if template.ours else {}
+    decided = existing.to_create() if template.ours else {}
+    switches = {name: value for name, value in decided.items() if name in template.parameters}
     earlier = next((one for one in found.history if one.name == name), None)
     return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
 

@@ -14,14 +14,14 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
 from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
-from ai_toolkit.local_cloud.container_apps.running_app import LOCAL, RunningApp
+from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.container_apps.schedule import read_schedules
 from ai_toolkit.local_cloud.container_apps.traffic import check_traffic
 from ai_toolkit.local_cloud.container_apps.versions import APP_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 TOKEN_LIFE = timedelta(hours=1)
@@ -49,7 +49,7 @@ class ContainerApps(ResourceType):
     # Life of the cloud.
 
     async def resume(self) -> None:
-        """Take up every app that is stored."""
+        """Continue with every app that is stored."""
         self._host.clear_work_folders()
         for app in self.store.below("/subscriptions", self.name):
             await self.running(app.id).resume()

@@ -84,7 +84,7 @@ SCALE_RULE: Final[Table] = {
     "custom": {"type": TEXT, "metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
     "tcp": {"metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
 }
-TEMPLATE: Final[Table] = {
+APP_TEMPLATE: Final[Table] = {
     "revisionSuffix": TEXT,
     "terminationGracePeriodSeconds": INTEGER,
     "containers": ListOf(CONTAINER),
@@ -145,7 +145,7 @@ APP: Final[Table] = {
             "runtime": since_2025(Kept()),
             **not_emulated("dapr", "service"),
         },
-        "template": TEMPLATE,
+        "template": APP_TEMPLATE,
         **answered(
             "provisioningState",
             "runningStatus",

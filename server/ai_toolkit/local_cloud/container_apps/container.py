@@ -185,7 +185,7 @@ async def _has_started(probe: Probe, whole: ReplicaPlan, session: aiohttp.Client
     return False
 
 
-def struck(plan: ContainerPlan, fault: Fault | None) -> ContainerPlan:
+def misbehaving_plan(plan: ContainerPlan, fault: Fault | None) -> ContainerPlan:
     """The plan with a command that misbehaves as it was asked for."""
     if fault is None:
         return plan

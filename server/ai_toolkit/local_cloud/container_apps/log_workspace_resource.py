@@ -12,10 +12,8 @@ from ai_toolkit.local_cloud.container_apps.versions import WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-
-KEYS = "localKeys"  # where the stored body holds the shared keys; never in a view
 
 
 class Workspaces(ResourceType):
@@ -33,7 +31,7 @@ class Workspaces(ResourceType):
         del identifier
         before = properties(existing) if existing else {}
         keys = (
-            existing[KEYS]
+            existing[LOCAL_KEYS]
             if existing
             else {
                 "primarySharedKey": base64.b64encode(secrets.token_bytes(64)).decode(),
@@ -50,14 +48,14 @@ class Workspaces(ResourceType):
         customer = before.get("customerId", str(uuid.uuid4()))
         return {
             **body,
-            KEYS: keys,
+            LOCAL_KEYS: keys,
             "properties": {**defaults, **properties(body), "customerId": customer},
         }
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The workspace without its keys."""
         body = super().view(resource)
-        del body[KEYS]
+        del body[LOCAL_KEYS]
         return body
 
     def actions(self) -> Mapping[str, Action]:
@@ -66,7 +64,7 @@ class Workspaces(ResourceType):
 
     def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
         """`listKeys()` of templates."""
-        return {"listkeys": lambda workspace: dict(workspace.body[KEYS])}
+        return {"listkeys": lambda workspace: dict(workspace.body[LOCAL_KEYS])}
 
     async def _shared_keys(self, workspace: StoredResource, _body: JsonObject) -> JsonValue:
-        return workspace.body[KEYS]
+        return workspace.body[LOCAL_KEYS]

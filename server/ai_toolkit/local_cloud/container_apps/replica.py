@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ai_toolkit.local_cloud.container_apps.container import Container, ReplicaHost, struck
+from ai_toolkit.local_cloud.container_apps.container import Container, ReplicaHost, misbehaving_plan
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import ContainerPlan, ReplicaPlan, ReplicaPlanError
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
@@ -134,7 +134,7 @@ class Replica:
             if own is None:
                 raise ReplicaPlanError(f"The container '{container.name}' is not in the template any more.")
             fault = self._host.faults.for_replica(self.name) if container is self.serving else None
-            return whole, struck(own, fault)
+            return whole, misbehaving_plan(own, fault)
 
         return plan
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 KEPT_LINES: Final = 1000
-LARGEST_FILE_BYTES: Final = 5 * 1024 * 1024
+LARGEST_LOG_BYTES: Final = 5 * 1024 * 1024
 LONGEST_LINE_BYTES: Final = 1 << 20
 MOST_WAITING_LINES: Final = 10_000  # a follower that reads slower loses the oldest
 
@@ -33,7 +33,7 @@ class LineLog:
         if not self._file.closed:
             self._file.write(f"{line[0].isoformat()} {text}\n")
             self._file.flush()
-            if self._file.tell() > LARGEST_FILE_BYTES:
+            if self._file.tell() > LARGEST_LOG_BYTES:
                 self._start_new_file()
         for follower in self._followers:
             if follower.qsize() > MOST_WAITING_LINES:

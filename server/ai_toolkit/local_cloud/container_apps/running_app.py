@@ -20,14 +20,13 @@ from ai_toolkit.local_cloud.container_apps.revision import LETTERS, RunningRevis
 from ai_toolkit.local_cloud.container_apps.scaling import Scaling
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
 from ai_toolkit.local_cloud.faults.model import Port
 from ai_toolkit.local_cloud.faults.routes import misbehaving
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 
 log = logging.getLogger(__name__)
 
-LOCAL: Final = "local"  # where the stored body holds what only this cloud knows; never in a view
 LOOK_SECONDS: Final = 1.0  # how often scaling is considered while nothing happens
 WAKE_LIMIT: Final = timedelta(seconds=240)  # how long a request waits for a replica
 PROVISION_LIMIT: Final = timedelta(minutes=20)
@@ -92,14 +91,14 @@ class RunningApp:
     # Life.
 
     async def resume(self) -> None:
-        """Take up an app that was there before this process: it listens, and sleeps unless it may not."""
+        """Continue with an app that was there before this process: it listens, and sleeps unless it may not."""
         for record in self.revision_records():
             self._revision(record.id.name)
         has_address = await self._try_ingress()
         if properties(self.body).get("provisioningState") == "InProgress":
             state = "Succeeded" if has_address else "Failed"
-            settled = {**properties(self.body), "provisioningState": state}
-            self._host.store.put(self.id, {**self.body, "properties": settled})
+            body = {**properties(self.body), "provisioningState": state}
+            self._host.store.put(self.id, {**self.body, "properties": body})
         if not self.local.get("stopped"):
             for record in self.revision_records():
                 if record.body["active"]:

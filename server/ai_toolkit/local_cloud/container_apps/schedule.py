@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
-TARGET = "properties.template.scale.rules"
+_TARGET = "properties.template.scale.rules"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Schedule:
                 "ContainerAppInvalidScaleRule",
                 "A cron rule needs 'start' and 'end' in cron's notation, a 'timezone' and 'desiredReplicas': "
                 f"{error or 'the expression is invalid'}.",
-                target=TARGET,
+                target=_TARGET,
             ) from error
         return found
 

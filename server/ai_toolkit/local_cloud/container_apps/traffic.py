@@ -11,7 +11,7 @@ from typing import Final
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 WHOLE: Final = 100
-TARGET: Final = "properties.configuration.ingress.traffic"
+_TARGET: Final = "properties.configuration.ingress.traffic"
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ def check_traffic(ingress: JsonObject) -> None:
         raise ArmError(
             "ContainerAppTrafficRevisionNameMissing",
             "Each traffic weight needs a 'revisionName' or 'latestRevision'.",
-            target=TARGET,
+            target=_TARGET,
         )
     total = sum(one.get("weight") or 0 for one in listed)
     if listed and total != WHOLE:
         raise ArmError(
-            "ContainerAppInvalidTrafficWeight", f"The traffic weights sum up to {total}, not to {WHOLE}.", target=TARGET
+            "ContainerAppInvalidTrafficWeight",
+            f"The traffic weights sum up to {total}, not to {WHOLE}.",
+            target=_TARGET,
         )
 
 

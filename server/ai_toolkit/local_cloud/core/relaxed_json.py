@@ -9,7 +9,7 @@ import re
 from typing import Any, Final, Never
 
 Value = Any  # a JSON value
-DEEPEST: Final = 64
+DEEPEST_JSON: Final = 64
 _SPACE: Final = re.compile(r"(?:\s|//[^\r\n]*|/\*.*?\*/|\ufeff)*", re.DOTALL)
 _NAME: Final = re.compile(r"[\w$]+")
 _NUMBER: Final = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])")
@@ -49,7 +49,7 @@ class _Reader:
 
     def value(self, depth: int) -> Value:
         """The value that stands next."""
-        if depth > DEEPEST:
+        if depth > DEEPEST_JSON:
             self._fail("nested too deeply")
         match self._next():
             case "{":

@@ -13,7 +13,7 @@ from ai_toolkit.local_cloud.core.arm_error import (
     resource_not_found,
 )
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
-from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.locks import Lock, check_unlocked
@@ -141,14 +141,14 @@ class ResourceManager:
         """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""
         resource_type = self.type_of(resource.id, None)
         try:
-            await self._suffer(resource)
+            await self._let_fault_happen(resource)
             await resource_type.provision(resource)
         except ArmError:
             self._record_state(resource.id, "Failed")
             raise
         return self._record_state(resource.id, "Succeeded") or resource
 
-    async def _suffer(self, resource: StoredResource) -> None:
+    async def _let_fault_happen(self, resource: StoredResource) -> None:
         """Let a fault happen that was asked for."""
         fault = self.faults.for_resource(str(resource.id))
         if fault is not None and fault.kind is Kind.RESOURCE_HANGS:
@@ -254,4 +254,4 @@ class ResourceManager:
 
 def _as_sent(body: JsonObject) -> JsonObject:
     """A body without what only this cloud adds to what it stores, which a merged PATCH brings along."""
-    return {name: value for name, value in body.items() if name not in {"local", "localKeys"}}
+    return {name: value for name, value in body.items() if name not in {LOCAL, LOCAL_KEYS}}

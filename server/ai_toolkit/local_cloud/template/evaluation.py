@@ -35,7 +35,7 @@ PLAIN_FUNCTIONS: Final = {
     **URI_FUNCTIONS,
 }
 EXTRACTORS: Final = frozenset({"reference", "references"})  # besides every `list…`
-DEEPEST: Final = 200  # evaluations within evaluations: variables that need each other
+DEEPEST_EVALUATION: Final = 200  # evaluations within evaluations: variables that need each other
 
 
 def evaluate(value: Value, scope: Scope, place: str) -> Value:
@@ -120,7 +120,7 @@ def parse(value: str, place: str) -> Expression:
 
 def evaluate_expression(expression: Expression, scope: Scope, place: str) -> Value:
     """The value of one expression."""
-    if scope.depth > DEEPEST:
+    if scope.depth > DEEPEST_EVALUATION:
         raise invalid_template("Circular or too deeply nested variables and functions", place)
     match expression:
         case Text(value) | Number(value):

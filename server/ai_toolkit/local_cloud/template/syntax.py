@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Never
 
-DEEPEST: Final = 100  # nested brackets; beyond this it is refused rather than exhausting the stack
+DEEPEST_BRACKETS: Final = 100  # nested brackets; beyond this it is refused rather than exhausting the stack
 
 
 class ExpressionSyntaxError(Exception):
@@ -144,7 +144,7 @@ class _Reader:
             self.fail(f"'{character}' is expected")
 
     def expression(self, depth: int) -> Expression:
-        if depth > DEEPEST:
+        if depth > DEEPEST_BRACKETS:
             self.fail("The expression is nested too deeply")
         self.skip_space()
         if self.at_end():
