@@ -49,9 +49,9 @@ async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     replicas = await apps.replicas(app.name, app.active_revision)
     names = tuple(replica.name for replica in replicas)
     created = min((replica.created for replica in replicas if replica.created), default=None)
-    state, problem = await apps.revision(app.name, app.active_revision)
-    if problem and not names and not properties:
-        raise RevisionFailed(app.active_revision, state, problem)
+    revision = await apps.revision(app.name, app.active_revision)
+    if revision.problem and not names and not properties:
+        raise RevisionFailed(revision.name, revision.state, revision.problem)
     key = await own.key()
     if not names:
         return Running(app, url, key, names, created, None, properties, bool(properties))

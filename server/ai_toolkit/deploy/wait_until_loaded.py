@@ -17,10 +17,9 @@ from ai_toolkit.ui import Ui
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps, Replica
 
-START_LIMIT: Final = timedelta(minutes=30)
+LOADED_LIMIT: Final = timedelta(minutes=30)
 _LOOK_AGAIN: Final = timedelta(seconds=0.5)
 _ASK_PLATFORM_SECONDS: Final = 3.0
-_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
         return (readiness.ready and await _is_proven(endpoint, start, proven, running, ui)) or None
 
     try:
-        await poll(look, every=_LOOK_AGAIN, limit=START_LIMIT)
+        await poll(look, every=_LOOK_AGAIN, limit=LOADED_LIMIT)
     except TimeoutError as error:
-        raise EndpointNotReady(start.app.name, readiness.said, START_LIMIT) from error
+        raise EndpointNotReady(start.app.name, readiness.said, LOADED_LIMIT) from error
 
 
 class _Platform:
@@ -81,8 +80,8 @@ class _Platform:
                 lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
                 self._detail = lines[-1].strip() if lines else replicas[0].reason
             else:
-                state, _error = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
-                self._detail = f"revision {self._start.app.active_revision} is {state.lower()}"
+                revision = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
+                self._detail = f"revision {revision.name} is {revision.state.lower()}"
         return self._detail
 
 
@@ -118,8 +117,8 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
     elif replica.restarts > 0 and not readiness.ready:
         reason = replica.reason or "its process ended."
     elif readiness.stage is Stage.NO_ANSWER:
-        state, error = await apps.revision(start.app.name, start.app.active_revision)
-        if state in _FAILED_STATES:
-            reason = error or replica.reason or f"the revision is {state}."
+        revision = await apps.revision(start.app.name, start.app.active_revision)
+        if revision.failed:
+            reason = revision.problem or replica.reason or f"the revision is {revision.state}."
     if reason:
         raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))

@@ -91,12 +91,12 @@ async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Ans
 
 async def _copy_example(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
     async def work(ui: "EditorUi") -> None:
-        from ai_toolkit.endpoint.api_examples import EXAMPLES, KEY_VARIABLE, example
+        from ai_toolkit.endpoint.api_examples import CALLERS_KEY_VARIABLE, EXAMPLES, example
 
         endpoint = workspace.target().endpoint
         items = tuple(Choice(language, language) for language in EXAMPLES)
         language = await ui.pick(Pick(Title.COPY_EXAMPLE, "In which language?", items))
-        said = f"The {language} example is in the clipboard. It reads the key from {KEY_VARIABLE}."
+        said = f"The {language} example is in the clipboard. It reads the key from {CALLERS_KEY_VARIABLE}."
         await _copy(server, example(language, endpoint), said)
 
     await server.run_command(workspace.uri, token, Title.COPY_EXAMPLE, work)

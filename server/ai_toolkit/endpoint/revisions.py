@@ -15,8 +15,6 @@ from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
 _LOOK_AGAIN: Final = timedelta(seconds=0.3)
-_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
-_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
 
 
 @asynccontextmanager
@@ -65,12 +63,12 @@ async def wait_until_it_serves(apps: ContainerApps, app: ContainerApp, ui: Ui) -
     """Returns when the app's active revision runs, or sleeps. Raises RevisionFailed."""
 
     async def look() -> bool | None:
-        state, problem = await apps.revision(app.name, app.active_revision)
-        if state in _FAILED_STATES:
-            raise RevisionFailed(app.active_revision, state, problem or "its replica ends")
-        if state in _SERVING_STATES:
+        revision = await apps.revision(app.name, app.active_revision)
+        if revision.failed:
+            raise RevisionFailed(revision.name, revision.state, revision.problem or "its replica ends")
+        if revision.serves:
             return True
-        ui.report(f"revision {app.active_revision}: {state.lower()}")
+        ui.report(f"revision {revision.name}: {revision.state.lower()}")
         return None
 
     await poll(look, every=_LOOK_AGAIN)
