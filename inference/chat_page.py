@@ -101,6 +101,8 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nEach answer says which model gave it. For programs: [the API](docs).", elem_id="title")
+        if completions.notices:
+            gr.Markdown(" ".join(completions.notices), elem_id="notices")
         with gr.Row(elem_id="models"):
             model = gr.Dropdown(choices(), value=completions.default, label="Who answers", elem_id="model", scale=3)
             other = gr.Dropdown(

@@ -11,8 +11,9 @@ import {
   WorkDoneProgressCancelNotification,
   type WorkDoneProgressReport,
 } from "vscode-languageclient/node";
+import { act } from "./actions";
 import type { Button, Display } from "./display";
-import { type Action, type CommandArgument, type ErrorData, serverCommands } from "./protocol";
+import { type CommandArgument, type ErrorData, serverCommands } from "./protocol";
 import type { Server } from "./server";
 
 type Name = keyof typeof serverCommands;
@@ -25,11 +26,6 @@ export function registerCommands(server: Server, display: Display): vscode.Dispo
     vscode.commands.registerCommand(`aiToolkit.${name}`, (...given: CommandArgument[]) => run(name, given, server, display)),
   );
   return vscode.Disposable.from(vscode.commands.registerCommand("aiToolkit.restartServer", () => server.restart()), ...commands);
-}
-
-/** Does what a button of the server's offers. */
-export async function act({ command, workspaceFolder }: Action): Promise<void> {
-  await vscode.commands.executeCommand(command, ...(typeof workspaceFolder === "string" ? [{ workspaceFolder }] : []));
 }
 
 async function run(name: Name, given: readonly CommandArgument[], server: Server, display: Display): Promise<void> {

@@ -71,6 +71,10 @@ class Readiness:
         """The next stage."""
         self.state = State(stage, detail, progress=progress, warnings=self.warnings)
 
+    def warn(self, *warnings: str) -> None:
+        """What is not as it should be, from the next report on."""
+        self.warnings = (*self.warnings, *warnings)
+
     def fail(self, reason: str) -> None:
         """The start has failed, for this reason; it stays so."""
         self.state = State(Stage.FAILED, "The model could not be loaded.", reason, warnings=self.warnings)

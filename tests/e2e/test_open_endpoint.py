@@ -5,7 +5,7 @@ import shutil
 import sys
 
 import pytest
-from small_app import THAT_LOADS
+from tests.support.small_app import THAT_LOADS
 
 from ai_toolkit.deploy.questions import agree_to_download
 from ai_toolkit.endpoint.open import open_endpoint

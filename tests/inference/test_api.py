@@ -268,7 +268,7 @@ from aitk_app.web.api import build_api
 from gradio_chat import build_page
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
-fake = SimpleNamespace(served=served, default="a", context_length=64)
+fake = SimpleNamespace(served=served, default="a", context_length=64, notices=())
 app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):
     for route in routes:

@@ -179,7 +179,7 @@ async def test_an_engine_that_dies_is_started_again(tiny, start):
 
 def test_text_that_only_began_like_a_stop_text_is_given_at_the_end(tiny):
     """What was held back in vain is not lost."""
-    stream = TextStream(tiny.models.tokenizer.backend_tokenizer, ("abc",))
+    stream = TextStream(tiny.models.tokenizer, ("abc",))
     shown = [stream.push(ord(each) - 33) for each in "xab"]
 
     assert shown == ["x", "", ""]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from pycep import BicepParser
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
+from tests.support import outside_data
 
 ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra/provision/inference.bicep"
@@ -30,8 +30,7 @@ DOCUMENTED = [
     "acaAppName",
     "acaLogAnalyticsName",
 ]
-SCHEMAS = os.environ.get("AZURE_SCHEMAS")
-needs_schemas = pytest.mark.skipif(SCHEMAS is None, reason="AZURE_SCHEMAS does not name Azure's descriptions")
+needs_schemas = outside_data.needs("AZURE_SCHEMAS")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def _registry(folder: Path) -> Registry:
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: r["type"])
 def test_resource_body_is_what_azure_describes(resource):
     """Every resource body fits the published JSON Schema of its type and version."""
-    folder = Path(SCHEMAS) / "json-schema"
+    folder = outside_data.folder("AZURE_SCHEMAS") / "json-schema"
     provider, _, kind = resource["type"].partition("/")
     base = f"https://schema.management.azure.com/schemas/{resource['apiVersion']}/{provider}.json"
     definition = kind.replace("/", "_")
@@ -146,7 +145,7 @@ def test_resource_body_is_what_azure_describes(resource):
 @needs_schemas
 def test_template_and_parameters_files_fit_azures_schemas():
     """The files as wholes fit the schemas that they name."""
-    folder = Path(SCHEMAS) / "json-schema"
+    folder = outside_data.folder("AZURE_SCHEMAS") / "json-schema"
     registry = _registry(folder)
     for document in (TEMPLATE, json.loads((BICEP.parent / "inference.parameters.json").read_text())):
         schema = json.loads((folder / document["$schema"].partition("/schemas/")[2].rstrip("#")).read_text())

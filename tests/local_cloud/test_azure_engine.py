@@ -4,11 +4,11 @@ import json
 
 import aiohttp
 import pytest
-from tests.support.local_cloud.engine import GROUP, SUBSCRIPTION, Engine, folder, is_named, needs_engine, read
+from tests.support.local_cloud.engine import GROUP, SUBSCRIPTION, Engine, cases, folder, needs_engine, read
 
 pytestmark = needs_engine
 
-CASES = sorted(path.name for path in (folder() / "cases").iterdir()) if is_named() else ["none"]
+CASES = cases()
 SHARED = "shared"  # a group that some of the cases look into
 
 

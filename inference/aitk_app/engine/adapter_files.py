@@ -19,6 +19,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLED = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 _HEADER_LIMIT_BYTES = 100_000_000
+_VOCABULARY = ("embed_tokens", "wte", "word_embeddings", "lm_head", "embed_out")
 
 Kind = Literal["lora_A", "lora_B", "lora_magnitude_vector", "weight"]
 
@@ -66,11 +67,9 @@ def read_adapter(folder: Path, name: str) -> AdapterFiles:
             f"The adapter {name} has no {ADAPTER_WEIGHTS}"
             + (f" but {pickled}, a pickle file, which can run code. Save it as safetensors." if pickled else ".")
         )
-    if config.get("layer_replication") or config.get("lora_bias") or config.get("target_parameters"):
-        odd = next(key for key in ("layer_replication", "lora_bias", "target_parameters") if config.get(key))
-        raise ModelError(f"The adapter {name} uses {odd}, which is not served. Merge it into its base model.")
-    tensors = tuple(_described(key, shape, name) for key, shape in safetensors_shapes(weights).items())
-    if not tensors:
+    shapes = safetensors_shapes(weights)
+    tensors = tuple(each for key, shape in shapes.items() if (each := _described(key, shape)))
+    if not shapes:
         raise ModelError(f"The adapter {name} is empty: {weights} has no tensors.")
     return AdapterFiles(name, str(config.get("base_model_name_or_path") or ""), config, tensors)
 
@@ -107,44 +106,24 @@ def safetensors_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def check_adapter(adapter: AdapterFiles, base: Mapping[str, tuple[int, ...]], *, complete: bool) -> None:
-    """Raise `ModelError` unless every tensor fits the layers `base` (name -> shape, outputs first).
+def check_adapter(adapter: AdapterFiles, base: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `ModelError` where a tensor cannot belong to the layers `base` (name -> shape, outputs first).
 
-    `complete`: `base` names every layer there is, so that one that is not in it is an error, and so is a
-    layer that the adapter's configuration targets without having weights for it.
+    Only what the headers tell is looked at; peft has the last word when it loads the adapter.
     """
-    trained_on = f"It was trained on {adapter.base_name or 'another base model'}."
     kinds = {(each.layer, each.kind): each for each in adapter.tensors}
     for each in adapter.tensors:
-        shape = base.get(each.layer)
-        if shape is None:
-            if complete:
-                raise ModelError(
-                    f"The adapter {adapter.id} does not fit the base model, which has no layer {each.layer}. "
-                    f"{trained_on}"
-                )
-            continue
-        if (wrong := _mismatch(each, shape)) is not None:
-            raise ModelError(f"The adapter {adapter.id} does not fit the base model: {each.key} {wrong}. {trained_on}")
         for kind, other in (("lora_A", "lora_B"), ("lora_B", "lora_A")):
             if each.kind == kind and (each.layer, other) not in kinds:
                 raise ModelError(f"The adapter {adapter.id} is incomplete: {each.layer} has {kind} but no {other}.")
+        shape = base.get(each.layer)
+        if shape is not None and (wrong := _mismatch(each, shape)) is not None:
+            raise ModelError(
+                f"The adapter {adapter.id} does not fit the base model: {each.key} {wrong}. "
+                f"It was trained on {adapter.base_name or 'another base model'}."
+            )
         if each.kind == "lora_A" and kinds[each.layer, "lora_B"].shape[1] != each.shape[0]:
             raise ModelError(f"The adapter {adapter.id} is broken: the ranks of {each.layer} differ.")
-    if complete:
-        _check_targets(adapter, base, {layer for layer, kind in kinds if kind == "lora_A"})
-
-
-def _check_targets(adapter: AdapterFiles, base: Mapping[str, tuple[int, ...]], there: set[str]) -> None:
-    targets = adapter.config.get("target_modules")
-    limited = ("layers_to_transform", "exclude_modules", "rank_pattern")
-    if not isinstance(targets, list) or any(adapter.config.get(each) for each in limited):
-        return
-    for layer in base:
-        if any(layer == target or layer.endswith(f".{target}") for target in targets) and layer not in there:
-            raise ModelError(
-                f"The adapter {adapter.id} is incomplete: its configuration names {layer}, its weights do not."
-            )
 
 
 def _mismatch(tensor: AdapterTensor, base: tuple[int, ...]) -> str | None:
@@ -155,21 +134,24 @@ def _mismatch(tensor: AdapterTensor, base: tuple[int, ...]) -> str | None:
         "lora_magnitude_vector": ("outputs", tensor.shape[0], outputs),
     }
     if tensor.kind == "weight":
-        return None if tensor.shape == base else f"has the shape {list(tensor.shape)}, there it is {list(base)}"
+        # More rows of an embedding or a head are tokens that the adapter adds.
+        if tensor.shape == base or (tensor.layer.endswith(_VOCABULARY) and tensor.shape[1:] == base[1:]):
+            return None
+        return f"has the shape {list(tensor.shape)}, there it is {list(base)}"
     what, has, wanted = expected[tensor.kind]
-    return None if has == wanted else f"has {has} {what}, there it is {wanted}"
+    # Either way around: GPT-2's layers have their inputs first.
+    return None if has in {wanted, inputs, outputs} else f"has {has} {what}, there it is {wanted}"
 
 
-def _described(key: str, shape: tuple[int, ...], name: str) -> AdapterTensor:
+def _described(key: str, shape: tuple[int, ...]) -> AdapterTensor | None:
+    """What the key says; None for a kind that only peft understands."""
     inner = key.removeprefix("base_model.model.")
     if match := re.fullmatch(r"(.+)\.(lora_[AB])(?:\.\w+)?\.weight", inner):
         kind: Kind = "lora_A" if match[2] == "lora_A" else "lora_B"
-        if len(shape) == 2:  # noqa: PLR2004 - a matrix
-            return AdapterTensor(key, match[1], kind, shape)
+        # Otherwise a convolution's.
+        return AdapterTensor(key, match[1], kind, shape) if len(shape) == 2 else None  # noqa: PLR2004 - a matrix
     if match := re.fullmatch(r"(.+)\.lora_magnitude_vector(?:\.\w+)?(?:\.weight)?", inner):
         return AdapterTensor(key, match[1], "lora_magnitude_vector", shape)
     if "lora_" not in inner and (match := re.fullmatch(r"(.+?)(?:\.modules_to_save(?:\.\w+)?)?\.weight", inner)):
         return AdapterTensor(key, match[1].removesuffix(".base_layer"), "weight", shape)
-    raise ModelError(
-        f"The adapter {name} has weights of a kind that is not served: {key}. Merge it into its base model."
-    )
+    return None

@@ -82,6 +82,10 @@ class Pass:
         return visible[:, None]
 
 
+class UnservedAttentionError(Exception):
+    """The model uses attention in a way that is not served here; the message is the rest of a sentence."""
+
+
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base class has an untyped hook
     """One layer's keys and values, `[slots, heads, length, size]`."""
 
@@ -90,6 +94,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # untyped there
         self.current: Pass | None = None
+        self.attended = False  # whether our attention was called for this layer
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take type, device and shape from the first states."""
@@ -150,7 +155,7 @@ class SlotCache(Cache):
         self.slot_layers = [SlotLayer() for _ in range(layers)]
         super().__init__(layers=[*self.slot_layers])
 
-    def aim(self, current: Pass) -> None:
+    def set_pass(self, current: Pass) -> None:
         """What the next pass writes."""
         for layer in self.slot_layers:
             layer.current = current
@@ -159,6 +164,9 @@ class SlotCache(Cache):
     def nbytes(self) -> int:
         """The memory that it takes."""
         return sum(held.nbytes for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None)
+
+    def close(self) -> None:
+        """Nothing to end: the memory goes with it."""
 
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
@@ -196,12 +204,18 @@ def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
 
     Source: https://huggingface.co/docs/transformers/attention_interface
     """
-    del attention_mask, dropout
+    del dropout
+    if attention_mask is not None:
+        raise UnservedAttentionError("gives its attention a mask of its own")
     layer = slot_cache.slot_layers[module.layer_idx]
     current = layer.current
     assert current is not None
-    assert layer.keys is not None
-    assert layer.values is not None
+    if layer.keys is None or layer.values is None:
+        raise UnservedAttentionError("attends to keys that it does not store")
+    for handed, held in ((key, layer.keys), (value, layer.values)):
+        if (handed.shape[1], handed.shape[3]) != (held.shape[1], held.shape[3]):
+            raise UnservedAttentionError("stores other keys than it attends to")
+    layer.attended = True
     how = _How(scaling, softcap, s_aux)
     outputs, begin = [], 0
     if current.singles:

@@ -62,25 +62,67 @@ class Chooser:
         self.source = random.Random(self.sampling.seed)  # noqa: S311 - a choice of words, not a secret
 
 
-def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[tuple[int, TokenLogprob | None]]:
-    """One token id per row of `logits`, `[rows, vocabulary]`, with its probability where that was asked for."""
-    wanted = [row for row, each in enumerate(choosers) if each.sampling.logprobs is not None]
-    logprobs = {row: logits[row].float().log_softmax(dim=-1) for row in wanted}
+Chosen = tuple[int, "TokenLogprob | None"]
+
+
+def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chosen | Exception]:
+    """One token id per row of `logits`, `[rows, vocabulary]`, with its probability where that was asked for.
+
+    What cannot be chosen for one row is an exception in its place; the other rows are as they would be without it.
+    """
+    numbers: list[float] = []
+    failed: dict[int, Exception] = {}
+    logprobs: dict[int, torch.Tensor] = {}
     for row, chooser in enumerate(choosers):
-        if chooser.sampling.penalised:
-            _penalise(logits[row], chooser)
+        numbers.append(0.0)
+        try:
+            if chooser.sampling.logprobs is not None:
+                logprobs[row] = logits[row].float().log_softmax(dim=-1)
+            if chooser.sampling.penalised:
+                _penalise(logits[row], chooser)
+            if chooser.sampling.temperature > 0:
+                numbers[row] = chooser.source.random()
+        except Exception as error:  # noqa: BLE001 - it ends its own row
+            failed[row] = error
     tokens: list[int] = logits.argmax(dim=-1).tolist()
-    drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0]
-    if drawn:
-        for row, token in zip(drawn, _drawn(logits, drawn, choosers), strict=True):
-            tokens[row] = token
-    for token, chooser in zip(tokens, choosers, strict=True):
-        if chooser.sampling.penalised:
-            chooser.answer[token] += 1
-    return [
-        (token, _logprob(logprobs[row], token, choosers[row].sampling.logprobs or 0) if row in logprobs else None)
-        for row, token in enumerate(tokens)
-    ]
+    drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0 and row not in failed]
+    for row, found in zip(drawn, _each_drawn(logits, drawn, numbers, choosers), strict=True):
+        if isinstance(found, Exception):
+            failed[row] = found
+        else:
+            tokens[row] = found
+    results: list[Chosen | Exception] = []
+    for row, (token, chooser) in enumerate(zip(tokens, choosers, strict=True)):
+        try:
+            results.append(failed.get(row) or _remembered(chooser, token, logprobs.get(row)))
+        except Exception as error:  # noqa: BLE001 - the same
+            results.append(error)
+    return results
+
+
+def _remembered(chooser: Chooser, token: int, logprobs: torch.Tensor | None) -> Chosen:
+    """The token with its probability; the row's later tokens know of it."""
+    if chooser.sampling.penalised:
+        chooser.answer[token] += 1
+    return token, None if logprobs is None else _logprob(logprobs, token, chooser.sampling.logprobs or 0)
+
+
+def _each_drawn(
+    logits: torch.Tensor, rows: list[int], numbers: Sequence[float], choosers: Sequence[Chooser]
+) -> Sequence[int | Exception]:
+    """A token for each of `rows`: all at once, or one by one where one of them raises."""
+    if not rows:
+        return []
+    try:
+        return _drawn(logits, rows, numbers, choosers)
+    except Exception:  # noqa: BLE001 - whose it is, is found out below
+        found: list[int | Exception] = []
+        for row in rows:
+            try:
+                found += _drawn(logits, [row], numbers, choosers)
+            except Exception as error:  # noqa: BLE001 - it ends its own row
+                found.append(error)
+        return found
 
 
 def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
@@ -97,14 +139,16 @@ def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
         logits[said] -= sampling.frequency_penalty * times + sampling.presence_penalty
 
 
-def _drawn(logits: torch.Tensor, rows: list[int], choosers: Sequence[Chooser]) -> list[int]:
+def _drawn(
+    logits: torch.Tensor, rows: list[int], random_numbers: Sequence[float], choosers: Sequence[Chooser]
+) -> list[int]:
     """A random token for each of `rows`: the one at a random place of the cumulative distribution."""
     asked = [choosers[row].sampling for row in rows]
     device = logits.device
     temperatures = torch.tensor([each.temperature for each in asked], device=device)[:, None]
     scaled = logits[rows].float() / temperatures.clamp(min=1e-5)
     probabilities = scaled.softmax(dim=-1)
-    numbers = torch.tensor([choosers[row].source.random() for row in rows], device=device, dtype=torch.float64)
+    numbers = torch.tensor([random_numbers[row] for row in rows], device=device, dtype=torch.float64)
     tokens: dict[int, int] = {}
     whole = [place for place, each in enumerate(asked) if each.top_p >= 1 and not each.top_k and each.min_p <= 0]
     if whole:

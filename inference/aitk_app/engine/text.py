@@ -1,21 +1,46 @@
-"""From tokens to text, piece by piece: no character is cut, and no stop text leaks."""
+"""From tokens to text, piece by piece: together the pieces are what `decode` of the whole answer gives.
+
+No character is cut, and no stop text leaks. A piece is decoded together with the tokens of the piece before it, because
+a tokenizer may write a token in another way at the beginning of a text.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tokenizers.decoders import DecodeStream
+import re
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from collections.abc import Callable, Sequence
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_CUT = "\ufffd"  # what an incomplete character looks like
+_CONTEXT_TOKENS = 6
 
 
 class TextStream:
-    """One answer's text: what can be shown after each token."""
+    """One answer's text: what can be shown after each token.
 
-    def __init__(self, tokenizer: Tokenizer, stop: tuple[str, ...]) -> None:
-        self._tokenizer = tokenizer
-        self._decoder = DecodeStream(skip_special_tokens=True)
+    `before` are the last tokens of a text that the answer continues; an answer of its own has none.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,  # noqa: ANN401 - of transformers
+        stop: tuple[str, ...],
+        before: Sequence[int] = (),
+        *,
+        skip_special: bool = True,
+    ) -> None:
+        fast = getattr(
+            tokenizer, "backend_tokenizer", None
+        )  # several times as quick, where nothing is tidied up after it
+        plain = fast is not None and not getattr(tokenizer, "clean_up_tokenization_spaces", False)
+        self._decode: Callable[..., str] = fast.decode if fast is not None and plain else tokenizer.decode
+        self._token: Callable[[int], str | None] = tokenizer.convert_ids_to_tokens if fast is None else fast.id_to_token
+        self._skip_special = skip_special
+        self._context = list(before[-_CONTEXT_TOKENS:])
+        self._context_text = self._decoded(self._context)
+        self._pending: list[int] = []
         self._stop = stop
         self._held = ""
         self.stopped = False
@@ -23,20 +48,50 @@ class TextStream:
     @property
     def holding(self) -> bool:
         """Whether text is held back."""
-        return bool(self._held)
+        return bool(self._held or self._pending)
 
     def push(self, token: int) -> str:
         """The text that is certain after `token`; sets `stopped` when a stop text came."""
-        self._held += self._decoder.step(self._tokenizer, token) or ""
-        found = [place for each in self._stop if (place := self._held.find(each)) >= 0]
-        if found:
-            self.stopped = True
-            return self._take(min(found), drop_rest=True)
-        return self._take(len(self._held) - self._possible_stop())
+        self._pending.append(token)
+        if not self._is_byte(token):
+            self._decode_pending(final=False)
+        return self._certain()
 
     def finish(self) -> str:
         """What was held back, at the end of the answer."""
-        return self._take(len(self._held))
+        self._decode_pending(final=True)
+        if text := self._certain():
+            return text + ("" if self.stopped else self._take(len(self._held)))
+        return "" if self.stopped else self._take(len(self._held))
+
+    def _decode_pending(self, *, final: bool) -> None:
+        if not self._pending:
+            return
+        text = self._decoded([*self._context, *self._pending])
+        new = text[len(self._context_text) :]
+        if new.endswith(_CUT) and not final:
+            return
+        self._held += new
+        if new:  # otherwise the next token would begin a text of its own
+            self._context = self._pending
+            self._context_text = self._decoded(self._context)
+        self._pending = []
+
+    def _certain(self) -> str:
+        found = [place for each in self._stop if (place := self._held.find(each)) >= 0]
+        if found:
+            self.stopped = True
+            self._pending = []
+            return self._take(min(found), drop_rest=True)
+        return self._take(len(self._held) - self._possible_stop())
+
+    def _decoded(self, tokens: list[int]) -> str:
+        return str(self._decode(tokens, skip_special_tokens=self._skip_special)) if tokens else ""
+
+    def _is_byte(self, token: int) -> bool:
+        """Whether the token is a byte of a character that the vocabulary does not have: it is decoded with the rest."""
+        written = self._token(token)
+        return isinstance(written, str) and _BYTE.fullmatch(written) is not None
 
     def _take(self, length: int, *, drop_rest: bool = False) -> str:
         taken = self._held[:length]

@@ -87,7 +87,7 @@ def find_models(share: Path, settings: Settings) -> Catalog:
                 f"{base.id}. Name the adapters that belong to it in settings.toml (adapters), or "
                 f"another base_model."
             )
-        check_adapter(read_adapter(adapter.folder, adapter.id), shapes, complete=False)
+        check_adapter(read_adapter(adapter.folder, adapter.id), shapes)
     if base.id in {adapter.id for adapter in adapters}:
         raise ModelError(f"An adapter and the base model have the same name, {base.id}. Rename the adapter.")
     return Catalog(share, base, adapters, default.id if default else base.id)

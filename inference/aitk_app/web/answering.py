@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
+from aitk_app.engine.adapters import file_stamps
 from aitk_app.engine.generation import QueueFullError
-from aitk_app.engine.lora import file_stamps
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.web.prompt import Message, PromptError, PromptTemplate
 
@@ -90,10 +90,16 @@ class Completions:
                 "files": dict(loaded.files),
                 "changed": file_stamps(folder) != loaded.stamps,
                 "replaceable": self._models.can_remove(name),
+                "served": loaded.served.as_json() if loaded.served else None,
             }
             for name, loaded in self._models.adapters.items()
             if name in self.adapters
         ]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """For people: what is served one request at a time, and why."""
+        return self._models.notices
 
     def path_of(self, folder: Path) -> str:
         """Relative to the share where it lies there."""
@@ -170,7 +176,9 @@ class Completions:
 
             await self._between_steps(install)
         logger.info("%s the adapter %s", "replaced" if replaced else "loaded", name)
-        return {"id": name, "path": self.path_of(folder), "replaced": replaced, "files": loaded.files}
+        return {"id": name, "path": self.path_of(folder), "replaced": replaced, "files": loaded.files} | {
+            "served": loaded.served.as_json() if loaded.served else None
+        }
 
     async def unload_adapter(self, name: str) -> dict[str, object]:
         """Serve `name` no longer; what is under way goes on. Raises `RequestError`."""

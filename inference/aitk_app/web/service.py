@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STREAMS_MAY_END_SECONDS = 3
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gradio", "fastapi", "uvicorn")
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "gradio", "fastapi", "uvicorn")
 # Read in one pass beside the answers that are under way: on a processor every token costs the others time.
 _PROMPT_TOKENS = {False: 128, True: 2048}
 
@@ -122,6 +122,7 @@ class Service:
         models, reading = load_models(catalog, settings, self._readiness)
         self._readiness.report(Stage.WARMING, "The model computes a first token.")
         models.warm()
+        self._readiness.warn(*models.notices)
         metrics = Metrics()
         engine = Scheduler(
             models,
@@ -144,7 +145,7 @@ class Service:
         except PromptError as error:
             raise ModelError(str(error)) from error
         self._readiness.report(Stage.WARMING, "Building the chat page.")
-        fixed = self._version(catalog) | {"weights": reading.as_json()}
+        fixed = self._version(catalog) | {"weights": reading.as_json(), "served": models.served[None].as_json()}
         inner = build_api(
             completions,
             lambda: {**fixed, "adapters": completions.loaded},

@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aitk_app.engine.adapter_files import Adapter
 from aitk_app.engine.model import Models
+from aitk_app.engine.reference import ReferencePath
 from aitk_app.settings import Settings
 
 VOCABULARY = 97
@@ -111,3 +112,8 @@ def make_tiny(folder, adapters=("plain",), dtype=torch.float64, **settings):
         described = Adapter(name, folders[name], "")
         loaded.install(loaded.prepare(described), only=len(adapters) == 1)
     return Tiny(loaded, folders, judge)
+
+
+def tiny_reference(dtype=torch.float64):
+    """The reference path over a tiny model without adapters."""
+    return ReferencePath(base(dtype), torch.device("cpu"))

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
+from tests.support import outside_data
 
 SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
@@ -17,19 +16,19 @@ GROUP = "ml-team"
 LOCATION = "swedencentral"
 
 
-def is_named() -> bool:
-    """Whether the tests are told where the answers are."""
-    return "AZURE_ENGINE" in os.environ
+needs_engine = outside_data.needs("AZURE_ENGINE")
 
 
-needs_engine = pytest.mark.skipif(
-    not is_named(), reason="AZURE_ENGINE names no folder of answers of Azure's own engine"
-)
+def cases() -> list[str]:
+    """The templates that were asked about; one name that is none where the answers are not there."""
+    return (
+        sorted(path.name for path in (folder() / "cases").iterdir()) if outside_data.is_there("AZURE_ENGINE") else [""]
+    )
 
 
 def folder() -> Path:
-    """The folder of answers; where AZURE_ENGINE names one that is not there, reading it fails."""
-    return Path(os.environ["AZURE_ENGINE"])
+    """The folder of answers."""
+    return outside_data.folder("AZURE_ENGINE")
 
 
 def read(name: str) -> Any:

@@ -1,13 +1,11 @@
 """The descriptions of resources that Azure publishes, read from the folder that AZURE_SCHEMAS names."""
 
 import json
-import os
 from pathlib import Path
 
-import pytest
+from tests.support import outside_data
 
-FOLDER = os.environ.get("AZURE_SCHEMAS")
-needs_schemas = pytest.mark.skipif(FOLDER is None, reason="AZURE_SCHEMAS names no folder of published descriptions")
+needs_schemas = outside_data.needs("AZURE_SCHEMAS")
 VERSIONS = {
     "microsoft.app": "2025-07-01",
     "microsoft.storage": "2025-08-01",
@@ -54,13 +52,16 @@ class Published:
 
 def versions(resource_type):
     """Every version whose types are there."""
-    folder = Path(FOLDER) / "resource-types" / resource_type.partition("/")[0].lower()
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in _folder(resource_type).iterdir())
 
 
 def _types(resource_type, version):
-    path = Path(FOLDER) / "resource-types" / resource_type.partition("/")[0].lower() / version / "types.json"
-    return json.loads(path.read_text())
+    return json.loads((_folder(resource_type) / version / "types.json").read_text())
+
+
+def _folder(resource_type) -> Path:
+    namespace = resource_type.partition("/")[0].lower()
+    return outside_data.folder("AZURE_SCHEMAS") / "resource-types" / namespace
 
 
 def value_problems(published, value, kind, path, *, is_answer, is_whole=True):

@@ -1,0 +1,55 @@
+"""A running request: what the engine's thread keeps of it, and what each of its tokens adds to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aitk_app.engine.batch import Row
+from aitk_app.engine.generation import Piece
+from aitk_app.engine.sampling import Chooser
+from aitk_app.engine.text import TextStream
+
+if TYPE_CHECKING:
+    from aitk_app.engine.generation import FinishReason, Generation
+    from aitk_app.engine.lora import LoadedAdapter
+    from aitk_app.engine.model import Models
+    from aitk_app.engine.sampling import TokenLogprob
+
+
+class RequestRow(Row):
+    """A row of a batch with the request that it answers."""
+
+    def __init__(self, generation: Generation, adapter: LoadedAdapter | None, models: Models) -> None:
+        super().__init__(generation.prompt, adapter)
+        sampling = generation.sampling
+        self.generation = generation
+        self.text = TextStream(models.tokenizer, sampling.stop)
+        self.chooser = Chooser(sampling, generation.prompt)
+        self.ends = (frozenset() if sampling.ignore_end else models.end_tokens) | sampling.stop_tokens
+        self._context_length = models.context_length
+        self._answer_tokens = 0
+        self._logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
+
+    def take(self, token: int, logprob: TokenLogprob | None) -> Piece:
+        """Give the row its token; what that adds to its answer."""
+        self.last = token
+        self._answer_tokens += 1
+        text = ""
+        finish: FinishReason | None = None
+        if token in self.ends:
+            finish = "stop"
+        else:
+            text = self.text.push(token)
+            length = self.length + 1  # once the token is in the cache
+            if self.text.stopped:
+                finish = "stop"
+            elif self._answer_tokens >= self.generation.sampling.max_tokens or length >= self._context_length:
+                finish = "length"
+        if finish and not self.text.stopped:
+            text += self.text.finish()
+        if logprob is not None and finish != "stop":
+            self._logprobs.append(logprob)
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if self._logprobs and not self.text.holding and not self.text.stopped:
+            logprobs, self._logprobs = tuple(self._logprobs), []
+        return Piece(text, self._answer_tokens, finish, logprobs)
