@@ -200,3 +200,14 @@ async def test_existing_in_another_group_is_read(engine, scope, group):
 
     assert found["outputs"]["id"]["value"]
     assert "ResourceNotFound" in str(missing["error"])
+
+
+async def test_resources_of_the_subscription_are_filtered(engine, scope, group):
+    """By group, type and name, as the Azure CLI asks; what is no such question is not emulated."""
+    await engine.deploy(template(workspace("listed-a"), workspace("listed-b")), scope=scope)
+    path = f"{SUBSCRIPTION}/resources?$filter=resourceGroup eq '{group.upper()}' and name eq 'listed-b'"
+    _, found, _ = await engine.ask("GET", path)
+    status, _, _ = await engine.ask("GET", f"{SUBSCRIPTION}/resources?$filter=tagName eq 'x' or name eq 'y'")
+
+    assert [one["name"] for one in found["value"]] == ["listed-b"]
+    assert status == 501

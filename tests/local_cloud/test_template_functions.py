@@ -359,6 +359,46 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("form", "value", "expected"),
+    [
+        ("#,##0.00;(#,##0.00);none", 1234.5, "1,234.50"),
+        ("#,##0.00;(#,##0.00);none", -1234.5, "(1,234.50)"),
+        ("#,##0.00;(#,##0.00);none", 0, "none"),
+        ("0.###", 1.5, "1.5"),
+        ("000-000", 123456, "123-456"),
+        ("0%", 0.5, "50%"),
+        ("'n='0", 7, "n=7"),
+        ("0.0E+00", 12345, "1.2E+04"),
+        ("0,,", 12345678, "12"),
+        ("C", -5, "(¤5.00)"),
+        ("X2", -1, "FFFFFFFFFFFFFFFF"),
+        ("G2", 12345, "1.2E+04"),
+        ("E", 0, "0.000000E+000"),
+    ],
+)
+def test_numbers_in_dotnets_formats(form, value, expected):
+    """Standard and custom ones, with sections, literals, scaling and exponents."""
+    assert PLAIN_FUNCTIONS["format"][0](f"{{0:{form}}}", value) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("dddd, d MMM yy h:mm tt", "Monday, 1 Jan 24 12:30 AM"),
+        ("D", "Monday, 01 January 2024"),
+        ("s", "2024-01-01T00:30:05"),
+        ("yyyy'T'fff", "2024T250"),
+        ("%d", "1"),
+        ("HH\\h", "00h"),
+        ("yyyyMMddTHHmmssZ", "20240101T003005Z"),
+    ],
+)
+def test_dates_in_dotnets_formats(form, expected):
+    """Standard and custom ones, with names, literals and fractions."""
+    assert PLAIN_FUNCTIONS["datetimeadd"][0]("2024-01-01T00:30:05.25Z", "PT0S", form) == expected
+
+
 @pytest.mark.parametrize("name", sorted(PLAIN_FUNCTIONS))
 def test_what_a_function_cannot_use_is_refused_in_one_way(name):
     """Whatever the arguments are: a value, or a refusal that names the function."""

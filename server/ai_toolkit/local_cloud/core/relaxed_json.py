@@ -34,9 +34,14 @@ def read_json(content: bytes) -> Value:
 def read_first(text: str) -> Value:
     """The first value in a text, which may end before it is closed; ValueError where there is none."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return _Reader(text, may_end_early=True).value(0)
+
+
+def _refuse_constant(word: str) -> Never:
+    """NaN and the like are no values that JSON could say again."""
+    raise ValueError(word)
 
 
 class _Reader:

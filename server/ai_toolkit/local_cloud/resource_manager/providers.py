@@ -1,5 +1,7 @@
 """Resource providers and whether the subscription has registered them; what the caller may do in a group."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
@@ -93,13 +95,18 @@ class Providers:
                 {
                     "resourceType": resource_type,
                     "locations": displays,
-                    "apiVersions": list(versions),
+                    "apiVersions": list(self._versions(namespace, resource_type, versions)),
                     "defaultApiVersion": versions[0],
                     "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
                 }
                 for resource_type, versions in PROVIDERS[namespace].items()
             ],
         }
+
+    def _versions(self, namespace: str, resource_type: str, some: Sequence[str]) -> Sequence[str]:
+        """Every version that is known for the type, the newest first; else those that are listed here."""
+        found = self._manager.find_type(f"{namespace}/{resource_type}")
+        return sorted(found.api_versions, reverse=True) if found is not None and found.api_versions else some
 
 
 def _namespace(request: ArmRequest) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found, not_emulated_value
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.shapes import TEXT, TRACKED, Table, answered
 from ai_toolkit.local_cloud.core.state import StoredResource
@@ -17,6 +17,8 @@ from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_subscription,
     normal_location,
 )
+
+_EQUAL = re.compile(r"(\w+) eq '([^']*)'", re.IGNORECASE)
 
 
 class ResourceGroupType(ResourceType):
@@ -74,6 +76,7 @@ class ResourceGroups:
         routes.add("HEAD", group, self._head)
         routes.add("DELETE", group, self._delete)
         routes.add("GET", f"{group}/resources", self._resources)
+        routes.add("GET", "/subscriptions/{subscription}/resources", self._all_resources)
 
     def document(self, group: StoredResource) -> JsonObject:
         """A resource group as a GET returns it."""
@@ -113,14 +116,37 @@ class ResourceGroups:
 
     async def _resources(self, request: ArmRequest) -> web.Response:
         group = self._manager.group(_identifier(request))
-        value: list[JsonObject] = []
-        for resource in self._manager.store.below(str(group.id)):
-            if len(resource.id.types) == 1 and self._manager.find_type(resource.id.type) is not None:
+        return paged(request, self._listed(str(group.id), request))
+
+    async def _all_resources(self, request: ArmRequest) -> web.Response:
+        check_subscription(request.names["subscription"])
+        return paged(request, self._listed(f"/subscriptions/{request.names['subscription']}", request))
+
+    def _listed(self, scope: str, request: ArmRequest) -> list[JsonObject]:
+        """The resources below a scope that the request's filter lets through, each in short."""
+        wanted = _filter(request)
+        found: list[JsonObject] = []
+        for resource in self._manager.store.below(scope):
+            identifier = resource.id
+            own = {"resourcegroup": identifier.group, "resourcetype": identifier.type, "name": identifier.name}
+            is_one = identifier.namespace and len(identifier.types) == 1 and identifier.target is None
+            if not is_one or self._manager.find_type(identifier.type) is None:
+                continue
+            if all(own[name].lower() == value.lower() for name, value in wanted.items()):
                 body = self._manager.view(resource)
-                value.append(
-                    {key: body[key] for key in ("id", "name", "type", "location", "tags", "sku", "kind") if key in body}
-                )
-        return paged(request, value)
+                names = ("id", "name", "type", "location", "tags", "sku", "kind")
+                found.append({key: body[key] for key in names if key in body})
+        return found
+
+
+def _filter(request: ArmRequest) -> dict[str, str]:
+    """What `$filter` asks for by name in lower case; ArmError 501 for more than equality of what is known."""
+    given = request.query.get("$filter", "").strip()
+    parts = [_EQUAL.fullmatch(part.strip()) for part in re.split(r"\s+and\s+", given)] if given else []
+    found = {part[1].lower(): part[2] for part in parts if part is not None}
+    if None in parts or found.keys() - {"resourcegroup", "resourcetype", "name"}:
+        raise not_emulated_value(given, "$filter")
+    return found
 
 
 def _identifier(request: ArmRequest) -> ResourceId:

@@ -152,9 +152,13 @@ def _custom(value: float, form: str) -> str:
 
 def _sections(form: str) -> list[str]:
     """The format at its semicolons, those in quotes or behind a backslash left out."""
-    return [
-        match[0] for match in re.finditer(r"""(?:'[^']*'?|"[^"]*"?|\\.|[^;'"\\])*""", form) if match[0] or match.start()
-    ] or [""]
+    found = [""]
+    for match in re.finditer(r"""'[^']*'?|"[^"]*"?|\\.?|.""", form, re.DOTALL):
+        if match[0] == ";":
+            found.append("")
+        else:
+            found[-1] += match[0]
+    return found
 
 
 def _read_section(form: str) -> _Section:
