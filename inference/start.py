@@ -26,13 +26,20 @@ from typing import Any
 
 ENTRY = "inference/gradio_chat.py"
 OWN = "aitk_app"
-# What signing in needs; version 0.1.0 had it beside this file, and a deploy that was cut off may have left that there.
-SIGN_IN = (
-    *(f"inference/{OWN}/{name}" for name in ("__init__.py", "web/__init__.py", "web/access.py", "web/pages.py")),
-    *("inference/access.py", "inference/pages.py"),
+# What answering with a sign-in page needs.
+ENTRANCE = tuple(
+    f"inference/{OWN}/{name}"
+    for name in (
+        "__init__.py",
+        "readiness.py",
+        "web/__init__.py",
+        "web/access.py",
+        "web/entrance.py",
+        "web/pages.py",
+    )
 )
 DEFAULT_PORT = 7860
-RETRY = {"Retry-After": "3"}
+RETRY = {"retry-after": "3"}
 
 
 class StartError(Exception):
@@ -40,30 +47,32 @@ class StartError(Exception):
 
 
 class Starter:
-    """What `/ready` says while the app is being prepared, and the modules that the sign-in page needs."""
+    """How far the preparation is; `stage` is one of those that `/ready` sends (`aitk_app/readiness.py`)."""
 
     def __init__(self) -> None:
         self.stage = "preparing"
         self.detail = "Reading the deployed code."
         self.reason: str | None = None
         # From the verified copy, once it is there: never imported from the share.
-        self.access_module: Any = None
-        self.pages_module: Any = None
+        self.entrance: Any = None
+        self.access: Any = None
+        self.readiness: Any = None
         self.packages: Path | None = None  # what the image lacked
         self.warnings: list[str] = []
 
+    def fail(self, reason: str) -> None:
+        """The start ends here, for this reason."""
+        self.stage, self.detail, self.reason = "failed", "The app could not be started.", reason
+
     def ready_body(self) -> bytes:
-        """The body of `/ready`."""
-        return json.dumps(
-            {
-                "ready": False,
-                "stage": self.stage,
-                "detail": self.detail,
-                "reason": self.reason,
-                "progress": None,
-                "warnings": self.warnings,
-            }
-        ).encode()
+        """The body of `/ready` while nothing of the copy is there."""
+        body = {"ready": False, "stage": self.stage, "detail": self.detail, "reason": self.reason, "progress": None}
+        return json.dumps(body | {"warnings": self.warnings}).encode()
+
+    def state(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
+        """The same as the app's own state."""
+        stage = self.readiness.Stage(self.stage)
+        return self.readiness.State(stage, self.detail, self.reason, None, tuple(self.warnings))
 
 
 def listen() -> socket.socket:
@@ -142,72 +151,55 @@ class Handler(BaseHTTPRequestHandler):
     starter: Starter
 
     def do_GET(self) -> None:
-        """Health, stage, or a refusal."""
-        path = self.path.partition("?")[0]
-        if path == "/health":
-            self.answer(200, b'{"status": "ok"}', "application/json")
-        elif path == "/ready":
-            self.answer(503, self.starter.ready_body(), "application/json", RETRY)
-        else:
-            self.refuse()
+        """Health, stage, or a refusal, from the table that the app itself answers from."""
+        path, starter = self.path.partition("?")[0], self.starter
+        if starter.entrance is None:
+            self.answer_at_first(path)
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.send(starter.entrance.entrance(path, headers, self.access(), starter.state()))
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the same
 
     def do_POST(self) -> None:
-        """A session for a signed link or the key, or a refusal."""
+        """A session for a signed link or the key, or what the others get."""
         length = self.headers.get("Content-Length", "0")
         body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
-        cookie = None
-        if self.starter.access_module and self.path.partition("?")[0] == "/session":
-            secure = self.headers.get("X-Forwarded-Proto") == "https"
-            cookie = self.access().session_cookie(body, secure=secure)
-        if cookie:
-            self.answer(204, b"", "application/json", {"Set-Cookie": cookie})
-        else:
-            self.refuse()
+        entrance = self.starter.entrance
+        if entrance is None or self.path.partition("?")[0] != entrance.SESSION:
+            self.do_GET()
+            return
+        secure = self.headers.get("X-Forwarded-Proto") == "https"
+        self.send(entrance.open_session(body, self.access(), secure=secure))
 
-    def refuse(self) -> None:
-        """401 without the key, 503 with it: a page for people, OpenAI's error shape for programs."""
-        starter, for_people = self.starter, "text/html" in self.headers.get("Accept", "")
-        pages, errors = starter.pages_module, starter.access_module
-        if not (pages and errors):
-            # For the moment until their copy is there nobody can be told from anybody.
-            status = 401 if os.environ.get("AITK_API_KEY") else 503
-            page = b'<meta http-equiv="refresh" content="3">Starting'
-            body = page if for_people else starter.ready_body()
-            self.answer(status, body, "text/html" if for_people else "application/json", RETRY)
-        elif not self.access().allows({name.lower(): value for name, value in self.headers.items()}):
-            message = "A key is needed: Authorization: Bearer KEY. `aitk key` prints it."
-            error = errors.openai_error(message, kind="invalid_request_error", code="invalid_api_key")
-            self.answer_either(
-                401, pages.login_page(self.path.partition("?")[0]), error, {"WWW-Authenticate": "Bearer"}
-            )
+    def answer_at_first(self, path: str) -> None:
+        """For the moment until the copy is there, when nobody can be told from anybody."""
+        if path == "/health":
+            self.answer(200, b'{"status": "ok"}', {"content-type": "application/json"})
+            return
+        is_closed = path != "/ready" and os.environ.get("AITK_API_KEY")
+        if path != "/ready" and "text/html" in self.headers.get("Accept", ""):
+            body, kind = b'<meta http-equiv="refresh" content="3">Starting', "text/html"
         else:
-            message = f"Not ready: {starter.stage}. {starter.reason or starter.detail}"
-            error = errors.openai_error(message, kind="server_error", code="not_ready")
-            page = pages.waiting_page(starter.stage, starter.detail, starter.reason, None)
-            self.answer_either(503, page, error, RETRY)
+            body, kind = self.starter.ready_body(), "application/json"
+        self.answer(401 if is_closed else 503, body, {"content-type": kind, "cache-control": "no-store", **RETRY})
 
     def access(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
         """The lock."""
-        return self.starter.access_module.Access(os.environ.get("AITK_API_KEY") or None)
+        return self.starter.access.Access(os.environ.get("AITK_API_KEY") or None)
 
-    def answer_either(self, status: int, page: bytes, error: bytes, headers: dict[str, str]) -> None:
-        """The page for a browser, the error for a program."""
-        if "text/html" in self.headers.get("Accept", ""):
-            self.answer(status, page, "text/html; charset=utf-8", headers)
-        else:
-            self.answer(status, error, "application/json", headers)
+    def send(self, answer: Any) -> None:  # noqa: ANN401 - of a module that is imported by path
+        """An answer of the table."""
+        headers = {name: value for name, value in answer.all_headers.items() if name != "content-length"}
+        self.answer(answer.status, answer.body, headers)
 
-    def answer(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         """One response."""
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             self.send_header(name, value)
         if status != 204:  # noqa: PLR2004 - 204 has no body
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
+            self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -222,9 +214,10 @@ def prepare(starter: Starter) -> Path | None:
     target = Path(tempfile.mkdtemp(prefix="aitk-inference-"))
     local = target / "inference"
     # These first, so that people can sign in while the rest goes on.
-    copy_code(share, target, SIGN_IN)
-    starter.pages_module = import_from(local, "web.pages")
-    starter.access_module = import_from(local, "web.access")
+    if set(ENTRANCE) <= set(copy_code(share, target, ENTRANCE)):
+        starter.readiness = import_from(local, "readiness")
+        starter.access = import_from(local, "web.access")
+        starter.entrance = import_from(local, "web.entrance")
     if ENTRY not in copy_code(share, target):
         return None
     packages = import_from(local, "packages")
@@ -287,8 +280,7 @@ def main() -> None:
     try:
         local = prepare(starter)
     except (StartError, OSError, ValueError, KeyError) as error:
-        starter.reason = str(error) or type(error).__name__
-        starter.stage, starter.detail = "failed", "The app could not be started."
+        starter.fail(str(error) or type(error).__name__)
         log(f"failed: {starter.reason}")
     else:
         if local is not None:

@@ -1,5 +1,21 @@
+"""What holds for every test."""
+
+import pytest
 from hypothesis import settings
+from tests.support import long_tests, outside_data
 
 # Two runs try the same values: a failure is met again, and a slow machine is no failure.
 settings.register_profile("same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("same every time")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long_tests.mark(items)
+    if hasattr(config, "workerinput"):  # several at a time; one by one the quick ones come first, as they are collected
+        long_tests.begin_with_the_longest(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture is made
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    outside_data.decide(item)

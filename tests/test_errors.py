@@ -26,7 +26,6 @@ from ai_toolkit.errors import (
     FileMissing,
     ReplicaFailed,
     ResourceMissing,
-    ShareConflict,
     SignInNeeded,
     SubscriptionUnknown,
     ValueImpossible,
@@ -78,8 +77,7 @@ def test_codes_are_stable_words():
         (SubscriptionUnknown("one", []), "(none)"),
         (ResourceMissing("file share", "s", "account a"), "The file share s does not exist in account a."),
         (DeploymentFailed("d", "QuotaExceeded", "no GPU"), "no GPU (QuotaExceeded)"),
-        (ShareConflict(["models/a", "models/b"]), "models/a, models/b"),
-        (ReplicaFailed("it ended.", ["first", "last"]), "first\n    last"),
+        (ReplicaFailed("it ended.", ["first", "last"]), "The replica did not start: it ended."),
         (EndpointNotReady("http://e", "loading weights", timedelta(minutes=30)), "1800 s (stage: loading weights)"),
         (EndpointRefused("http://e", 401, "no key"), "http://e answered 401: no key"),
     ],
@@ -88,7 +86,18 @@ def test_error_says_what_happened_and_what_to_do(error, said):
     """Both halves, of the values at hand; never an empty advice."""
     assert said in error.message
     assert error.advice.endswith(".")
-    assert str(error) == f"{error.message} {error.advice}"
+    assert error.in_brief == f"{error.message} {error.advice}"
+    assert str(error).replace("\n", " ").startswith(error.message)
+    assert str(error).endswith(error.advice)
+
+
+def test_a_log_s_last_lines_are_apart_from_the_sentence():
+    """A notification shows the sentence, the output channel the lines too, and nobody takes them for one another."""
+    error = ReplicaFailed("it ended.", ["first", "    last, indented"])
+
+    assert "first" not in error.in_brief
+    assert str(error).splitlines()[1:3] == ["    first", "        last, indented"]
+    assert error.details == ("first", "    last, indented")
 
 
 def test_closed_question_changed_nothing():

@@ -11,8 +11,9 @@ import {
   WorkDoneProgressCancelNotification,
   type WorkDoneProgressReport,
 } from "vscode-languageclient/node";
+import { act } from "./actions";
 import type { Button, Display } from "./display";
-import { type Action, type CommandArgument, type ErrorData, serverCommands } from "./protocol";
+import { type CommandArgument, type ErrorData, serverCommands } from "./protocol";
 import type { Server } from "./server";
 
 type Name = keyof typeof serverCommands;
@@ -25,11 +26,6 @@ export function registerCommands(server: Server, display: Display): vscode.Dispo
     vscode.commands.registerCommand(`aiToolkit.${name}`, (...given: CommandArgument[]) => run(name, given, server, display)),
   );
   return vscode.Disposable.from(vscode.commands.registerCommand("aiToolkit.restartServer", () => server.restart()), ...commands);
-}
-
-/** Does what a button of the server's offers. */
-export async function act({ command, workspaceFolder }: Action): Promise<void> {
-  await vscode.commands.executeCommand(command, ...(typeof workspaceFolder === "string" ? [{ workspaceFolder }] : []));
 }
 
 async function run(name: Name, given: readonly CommandArgument[], server: Server, display: Display): Promise<void> {
@@ -65,25 +61,47 @@ async function execute(name: Name, given: readonly CommandArgument[], client: La
   });
 }
 
+/**
+ * Work that ends sooner gets no progress notification: it would only flash. It would also take a place: of notifications
+ * that come within 800 ms VS Code shows three, and what a quick command has to say after the next one's would be the fourth.
+ * Source: SPAM_PROTECTION in github.com/microsoft/vscode/blob/main/src/vs/workbench/browser/parts/notifications/notificationsToasts.ts
+ */
+const quick_ms = 500;
+
 /** Progress with Cancel until `work` ends: the client itself would put it, silently, into the status bar. */
 class Notification {
+  private message: string | undefined;
   private percentage = 0;
+  private shown = 0;
   private progress: vscode.Progress<{ message?: string; increment: number }> | undefined;
 
   constructor(begin: WorkDoneProgressBegin, work: Promise<unknown>, cancel: () => void) {
+    this.show(begin);
+    const ended = work.catch(() => undefined);
     const options = { location: vscode.ProgressLocation.Notification, cancellable: begin.cancellable === true };
-    void vscode.window.withProgress({ ...options, title: begin.title }, async (progress, cancelled) => {
-      this.progress = progress;
-      cancelled.onCancellationRequested(cancel);
-      this.show(begin);
-      await work.catch(() => undefined);
-    });
+    const waiting = setTimeout(() => {
+      void vscode.window.withProgress({ ...options, title: begin.title }, async (progress, cancelled) => {
+        this.progress = progress;
+        cancelled.onCancellationRequested(cancel);
+        this.report();
+        await ended;
+      });
+    }, quick_ms);
+    void ended.finally(() => { clearTimeout(waiting); });
   }
 
-  show({ message, percentage = this.percentage }: WorkDoneProgressBegin | WorkDoneProgressReport): void {
-    const increment = percentage - this.percentage;
+  show({ message = this.message, percentage = this.percentage }: WorkDoneProgressBegin | WorkDoneProgressReport): void {
+    this.message = message;
     this.percentage = percentage;
-    this.progress?.report({ ...(message === undefined ? {} : { message }), increment });
+    this.report();
+  }
+
+  private report(): void {
+    if (this.progress) {
+      const increment = this.percentage - this.shown;
+      this.shown = this.percentage;
+      this.progress.report({ ...(this.message === undefined ? {} : { message: this.message }), increment });
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // The Python language server: started, connected to the window, started again when it dies, stopped.
 import * as vscode from "vscode";
 import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn } from "vscode-languageclient/node";
-import { act } from "./commands";
+import { act } from "./actions";
 import type { Button, Display } from "./display";
 import { type Environment, interpreterSetting, variables, ServerStartError, SetupCancelled } from "./environment";
 import { type Action, type CopyParams, editorNotifications, editorRequests, type ReplicaLogParams, type StatusParams } from "./protocol";

@@ -1,13 +1,39 @@
-"""How far the app is: what `/ready` answers."""
+"""How far the app is: what `/ready` answers. Standard library only: `start.py` needs it before any package is there."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from enum import StrEnum
 
-Stage = Literal[
-    "nothing deployed", "preparing", "installing", "loading weights", "adapter", "warming", "ready", "failed"
-]
+
+class Stage(StrEnum):
+    """How far a start is. The values are what `/ready` sends, for programs; `said` is for people."""
+
+    NOTHING_DEPLOYED = "nothing deployed"
+    PREPARING = "preparing"
+    INSTALLING = "installing"
+    LOADING_WEIGHTS = "loading weights"
+    ADAPTER = "adapter"
+    WARMING = "warming"
+    READY = "ready"
+    FAILED = "failed"
+
+    @property
+    def said(self) -> str:
+        """The stage in words."""
+        return _SAID[self]
+
+
+_SAID = {
+    Stage.NOTHING_DEPLOYED: "nothing is deployed yet",
+    Stage.PREPARING: "preparing",
+    Stage.INSTALLING: "installing packages",
+    Stage.LOADING_WEIGHTS: "loading weights",
+    Stage.ADAPTER: "loading the adapter",
+    Stage.WARMING: "warming up",
+    Stage.READY: "ready",
+    Stage.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +52,7 @@ class State:
     @property
     def ready(self) -> bool:
         """Whether requests are answered."""
-        return self.stage == "ready"
+        return self.stage is Stage.READY
 
     def as_json(self) -> dict[str, object]:
         """The body of `/ready`."""
@@ -39,7 +65,7 @@ class Readiness:
 
     def __init__(self, warnings: tuple[str, ...] = ()) -> None:
         self.warnings = warnings
-        self.state = State("preparing", "Starting the app.", warnings=warnings)
+        self.state = State(Stage.PREPARING, "Starting the app.", warnings=warnings)
 
     def report(self, stage: Stage, detail: str = "", *, progress: tuple[int, int] | None = None) -> None:
         """The next stage."""
@@ -51,4 +77,4 @@ class Readiness:
 
     def fail(self, reason: str) -> None:
         """The start has failed, for this reason; it stays so."""
-        self.state = State("failed", "The model could not be loaded.", reason, warnings=self.warnings)
+        self.state = State(Stage.FAILED, "The model could not be loaded.", reason, warnings=self.warnings)

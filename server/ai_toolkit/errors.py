@@ -18,7 +18,6 @@ AiToolkitError
 │   └── CloudUnreachable
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
-│   ├── ShareConflict
 │   ├── DeployRunning
 │   ├── FileChanged
 │   └── PreviousMissing
@@ -38,21 +37,32 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
+from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
 
 class AiToolkitError(Exception):
-    """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`."""
+    """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`.
+
+    `details` are lines that belong to it and that a notification has no room for, such as a log's last ones.
+    """
 
     code: ClassVar[str] = "failed"
 
-    def __init__(self, message: str, advice: str = "") -> None:
+    def __init__(self, message: str, advice: str = "", details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.details = tuple(details)
+
+    @property
+    def in_brief(self) -> str:
+        """Message and advice in one line."""
+        return f"{self.message} {self.advice}".strip()
 
     def __str__(self) -> str:
-        return f"{self.message} {self.advice}".strip()
+        lines = "".join(f"\n    {line}" for line in self.details)
+        return f"{self.message}{lines}\n{self.advice}".strip() if lines else self.in_brief
 
 
 class UsageError(AiToolkitError):
@@ -158,8 +168,7 @@ class ResourceMissing(CloudError):
     def __init__(self, kind: str, name: str, where: str) -> None:
         super().__init__(
             f"The {kind} {name} does not exist in {where}.",
-            "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), "
-            "or correct the name in infra/inference.config.json.",
+            f"Run {PREFIX}{Title.PROVISION} (aitk provision), or correct the name in infra/inference.config.json.",
         )
 
 
@@ -189,7 +198,7 @@ class DeploymentFailed(CloudError):
         likely = f" {cause.says}" if cause else ""
         super().__init__(
             f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
-            f"{cause.advice if cause else ''} {_MORE} What was created stays; a second run goes on from there.".strip(),
+            f"{cause.advice if cause else ''} {_MORE} What was created stays; run it again to continue.".strip(),
         )
 
 
@@ -211,23 +220,13 @@ class ShareError(AiToolkitError):
     code = "share"
 
 
-class ShareConflict(ShareError):
-    code = "share_conflict"
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        super().__init__(
-            f"The file share has other files under these names, not put there by a deploy: {', '.join(paths)}.",
-            "Rename them here or remove them from the share; nothing was changed.",
-        )
-
-
 class DeployRunning(ShareError):
     code = "deploy_running"
 
     def __init__(self, owner: str, since: str) -> None:
         super().__init__(
-            f"{owner} is deploying to this share since {since}.",
-            "Wait for it, or run the command again in a few minutes: a deploy that died is recognised after two.",
+            f"{owner} has been deploying to this share since {since}.",
+            "Wait for it, or run the command again in a few minutes: a deploy that died is detected after two minutes.",
         )
 
 
@@ -253,17 +252,18 @@ class EndpointError(AiToolkitError):
 
 
 class ReplicaFailed(EndpointError):
-    """A replica that does not start; the message carries the last lines of its log."""
+    """A replica that does not start; its details are the last lines of its log."""
 
     code = "replica_failed"
 
     def __init__(self, reason: str, log: Iterable[str]) -> None:
-        self.log = tuple(log)
-        lines = "".join(f"\n    {line}" for line in self.log)
-        tail = f" Its last log lines:{lines}\n" if lines else ""
-        cause = cause_in_log([*self.log, reason])
+        lines = tuple(log)
+        cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
-        super().__init__(f"The replica did not start: {reason}{tail}", f"{likely} The files are on the share already.")
+        follows = " The last lines of its log:" if lines else ""
+        super().__init__(
+            f"The replica did not start: {reason}{follows}", f"{likely} The files are on the share already.", lines
+        )
 
 
 class RevisionFailed(EndpointError):
@@ -272,7 +272,9 @@ class RevisionFailed(EndpointError):
     code = "revision_failed"
 
     def __init__(self, revision: str, state: str, problem: str) -> None:
-        super().__init__(f"The revision {revision} is {state}: {problem}", "Mend the cause and run the command again.")
+        super().__init__(
+            f"The revision {revision} is {state}: {problem}", "Correct the cause and run the command again."
+        )
 
 
 class EndpointNotReady(EndpointError):
@@ -281,7 +283,7 @@ class EndpointNotReady(EndpointError):
     def __init__(self, url: str, stage: str, waited: timedelta) -> None:
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
-            "It may still become ready: aitk status tells.",
+            "It may still become ready: see aitk status.",
         )
 
 
@@ -304,7 +306,7 @@ class EndpointRefused(EndpointError):
         """`status` is HTTP's, or 0 where there was no answer."""
         self.status = status
         answered = f"answered {status}: {reason}" if status else f"gave {reason}"
-        super().__init__(f"{url} {answered}", "aitk status tells what runs there.")
+        super().__init__(f"{url} {answered}", "See aitk status for what runs there.")
 
 
 class ToolMissing(AiToolkitError):
@@ -323,5 +325,5 @@ class Interrupted(AiToolkitError):
 
     code = "cancelled"
 
-    def __init__(self, state: str = "Cancelled on the way: what was done stays.") -> None:
-        super().__init__(state, "A second run goes on from there.")
+    def __init__(self, state: str = "Cancelled part of the way: what was done stays.") -> None:
+        super().__init__(state, "Run the command again to continue.")

@@ -7,10 +7,11 @@ import sys
 from datetime import timedelta
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from tests.support.azure_files import AzureFiles
 
 from ai_toolkit.azure.share_lock import DEAD_AFTER, HEARTBEAT, LOCK_PATH, share_lock
-from ai_toolkit.errors import DeployRunning
+from ai_toolkit.errors import DeployRunning, ResourceMissing
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def nobody_died(holder):
 async def test_second_deploy_is_told_who_and_since_when(azure_files):
     """It changes nothing and names the one that runs."""
     async with azure_files.opened() as mine, share_lock(mine, nobody_died), azure_files.opened() as other:
-        with pytest.raises(DeployRunning, match=r"\S+@\S+ is deploying to this share since 20\d\d-"):
+        with pytest.raises(DeployRunning, match=r"\S+@\S+ has been deploying to this share since 20\d\d-"):
             async with share_lock(other, nobody_died):
                 pytest.fail("two deploys at once")
 
@@ -132,7 +133,7 @@ async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_fil
             azure_files.clock_offset_seconds = 0
 
         claiming = asyncio.create_task(claim_a_moment_later())
-        with pytest.raises(DeployRunning, match="ann@laptop is deploying"):
+        with pytest.raises(DeployRunning, match="ann@laptop has been deploying"):
             async with share_lock(share, nobody_died):
                 pytest.fail("two deploys at once")
         await claiming
@@ -141,3 +142,30 @@ async def test_lock_whose_last_holder_has_let_go_is_not_taken_for_dead(azure_fil
 def test_heartbeat_comes_often_enough_to_miss_two():
     """One lost request does not make a deploy look dead."""
     assert HEARTBEAT * 3 < DEAD_AFTER
+
+
+async def test_a_share_that_is_gone_ends_a_deploy_at_once(azure_files):
+    """It is named, and nothing is tried again: no pause would bring it back."""
+    async with azure_files.opened() as share:
+        azure_files.folder.rmdir()
+        with pytest.raises(ResourceMissing, match="file share share does not exist"):
+            async with share_lock(share, nobody_died):
+                pytest.fail("a lock on nothing")
+        for ask in (lambda: share.list_directory(LOCK_PATH.parent), lambda: share.write(LOCK_PATH, b"")):
+            with pytest.raises(ResourceMissing, match="file share share does not exist"):
+                await ask()
+
+    assert len(azure_files.requests) < 10
+
+
+@pytest.mark.parametrize("refusal", [(403, "AuthorizationFailure"), (404, "ResourceNotFound"), (400, "InvalidInput")])
+async def test_a_lock_that_cannot_be_made_is_an_error_and_no_loop(azure_files, refusal):
+    """Whoever may not write learns it from the first refusal."""
+    azure_files.refusal = refusal
+    azure_files.requests_until_refusal = 0
+    async with azure_files.opened() as share:
+        with pytest.raises(HttpResponseError):
+            async with share_lock(share, nobody_died):
+                pytest.fail("a lock that nobody made")
+
+    assert len(azure_files.requests) < 10

@@ -145,7 +145,7 @@ def test_error_is_one_json_object(aitk, tmp_path):
 
     assert run.returncode == 1
     error = error_of(run)
-    assert set(error) == {"code", "message", "advice"}
+    assert set(error) == {"code", "message", "advice", "details"}
     assert error["code"] == "file_missing"
     assert str(tmp_path / "here" / "infra" / "inference.config.json") in error["message"]
     assert "Traceback" not in run.stderr

@@ -82,6 +82,6 @@ async def test_two_machines_at_once_end_with_one_whole_deploy(azure_files, tmp_p
             codes = [process.returncode for process in processes]
             assert 0 in codes
             told = [text.strip().splitlines()[-1] for code, text in zip(codes, said, strict=True) if code]
-            assert [text for text in told if "is deploying to this share since" not in text] == []
+            assert [text for text in told if "has been deploying to this share since" not in text] == []
             assert azure_files.as_a_replica_starts() in whole
             assert azure_files.paths() == set(azure_files.as_a_replica_starts())

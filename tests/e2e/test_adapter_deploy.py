@@ -8,6 +8,7 @@ WEIGHTS = "models/qlora/qlora/gpu_model/adapter/adapter_model.safetensors"
 
 def test_new_adapter_is_loaded_without_a_restart(road):
     """Only the adapter changed: it is replaced in the running replica, which answers with it at once."""
+    road.json("deploy")  # whatever another test left on the share
     place = road.folder / WEIGHTS
     trained = place.read_bytes()
     before = replicas(road)
@@ -31,6 +32,7 @@ def test_new_adapter_is_loaded_without_a_restart(road):
 
 def test_adapter_that_fine_tuning_left_on_the_share_is_loaded_without_a_restart(road):
     """The workspace has none of it; what the replica loaded is not what lies there now, so it loads that."""
+    road.json("deploy")  # whatever another test left on the share
     place = road.folder / WEIGHTS
     on_share = next(road.home.glob("shares/*/*")) / WEIGHTS
     trained = place.read_bytes()

@@ -29,6 +29,7 @@ from ai_toolkit.errors import Dismissed, SignInNeeded, SubscriptionDisabled, Sub
 from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.provision.choose_target import Answers, choose_target
+from ai_toolkit.provision.request import named_place
 from ai_toolkit.ui import WentBack
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
@@ -104,7 +105,7 @@ async def groups_of(subscription, *names):
 
 
 async def chosen_by(person, workspace, answers=None):
-    async with choose_target(person, answers or Answers(), workspace) as chosen:
+    async with choose_target(person, answers or Answers(), named_place(workspace)) as chosen:
         return chosen.place
 
 
@@ -187,7 +188,7 @@ async def test_the_tenant_is_asked_when_several_can_be_read(signed_in, tmp_path)
     """Theirs are the subscriptions that follow, and what was chosen is reached in its own tenant."""
     signed_in.knows(contoso(), NORTHWIND_READABLE, FABRIKAM_REFUSES)
     person = Person("An Azure subscription…", "Northwind", "Partner", "Create new resource group…", "g", "West US 3")
-    async with choose_target(person, Answers(), Workspace(tmp_path)) as chosen:
+    async with choose_target(person, Answers(), named_place(Workspace(tmp_path))) as chosen:
         await chosen.manager.create_resource_group(chosen.place.resource_group, chosen.place.location)
         groups = await chosen.manager.resource_groups()
 

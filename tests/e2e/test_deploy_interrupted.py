@@ -35,7 +35,7 @@ class Cancelling(Person):
     ("stage", "left"),
     [
         ("reading the workspace", "nothing was changed"),
-        ("uploading", "what a replica loads is as it was"),
+        ("uploading", "replicas still load what they loaded before"),
         ("restarting", "the files are on the share"),
     ],
 )

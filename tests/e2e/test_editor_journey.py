@@ -153,10 +153,8 @@ async def test_an_open_document_is_judged_again_when_the_share_was_seen(empty_ro
         seen.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([config]))
         once_there = await next_found()
 
-    assert at_first == [
-        "adapters: models/theirs is not here. Whether it is on the share is not known: it was not seen yet."
-    ]
-    assert once_seen == ["adapters: models/theirs is neither here nor on the share, when that was last seen."]
+    assert at_first == ["adapters: models/theirs is not here. Whether it is on the share is not known yet."]
+    assert once_seen == ["adapters: models/theirs is neither here nor, at the last look, on the share."]
     assert once_there == []
 
 

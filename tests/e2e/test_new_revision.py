@@ -9,6 +9,7 @@ from tests.support.provisioning import Person
 from tests.support.resource_manager import arm, config, set_parameters, wait_for
 from tests.support.small_app import APP, OF_ANOTHER_MAKE
 
+from ai_toolkit.deploy.action import Options
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.errors import Interrupted
 from ai_toolkit.workspace.workspace import Workspace
@@ -105,7 +106,7 @@ async def test_cancel_before_there_is_a_new_revision_brings_the_old_one_back(dep
                 self.work.cancel()
 
     person = Cancelling()
-    person.work = asyncio.create_task(deploy(Workspace(deployed.folder), person))
+    person.work = asyncio.create_task(deploy(Workspace(deployed.folder), person, Options()))
     with pytest.raises(Interrupted):
         await person.work
     after = deployed.json("status")["live"]

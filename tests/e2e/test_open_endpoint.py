@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+from tests.support.small_app import THAT_LOADS
 
 from ai_toolkit.deploy.questions import agree_to_download
 from ai_toolkit.endpoint.open import open_endpoint
@@ -51,7 +52,7 @@ async def test_the_page_is_a_signed_link_to_the_apps_own_host(workspace):
 
 
 def test_a_question_wakes_a_sleeping_model_and_waits_for_it(road):
-    """The answer comes after the start, which is told meanwhile; a stopped local cloud is named."""
+    """The answer comes after the start; a stopped local cloud is named."""
     road.run("local-cloud", "stop")
     stopped = road.run("chat", "What is the capital of Japan?", check=False)
     road.run("local-cloud", "start")
@@ -62,7 +63,18 @@ def test_a_question_wakes_a_sleeping_model_and_waits_for_it(road):
     assert "The local cloud is stopped." in stopped.stderr
     assert asleep == []
     assert "Ahoy" in answered.stdout
-    assert "… loading" in answered.stderr
+
+
+def test_how_far_a_waking_model_is_is_told_meanwhile(small):
+    """Its stage and count, on stderr; then its answer."""
+    (small.folder / "inference/start.py").write_text(THAT_LOADS)
+    small.run("deploy")
+    small.run("local-cloud", "stop")
+    small.run("local-cloud", "start")
+    answered = small.run("chat", "What is the capital of Japan?")
+
+    assert answered.stdout == "Ahoy, captain!\n"
+    assert answered.stderr.splitlines()[-1] == "… loading weights 1 of 2"
 
 
 @pytest.mark.parametrize("foreign", ["https://example.com", "http://127.0.0.1:9", "https://127.0.0.1.example.com"])

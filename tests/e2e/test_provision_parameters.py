@@ -11,9 +11,7 @@ from tests.support.provisioning import GROUP_URL, Person
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.errors import FileMalformed, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
-from ai_toolkit.provision.gpu_profile import Profile, choose_profile
-from ai_toolkit.provision.settings import Setting, Settings, Source
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
 JOB = "finetuningjob"
 
@@ -261,30 +259,6 @@ async def test_the_new_parameters_reach_the_app(ground):
     assert app["template"]["containers"][0]["resources"]["cpu"] == 8
     assert ingress["ipSecurityRestrictions"][0]["ipAddressRange"] == "127.0.0.1"
     assert ingress["stickySessions"]["affinity"] == "sticky"
-
-
-class Environment:
-    name = "env"
-    workload_profiles = (("ours", "NC24-A100"), ("Consumption", "Consumption"))
-
-
-def settings(**given):
-    found = {"workloadProfileType": "Consumption-GPU-NC24-A100", "workloadProfileName": "gpu"}
-    by_name = {name: Setting(value, Source.DEFAULT) for name, value in found.items()}
-    by_name |= {name: Setting(value, Source.FILE, "inference.parameters.json") for name, value in given.items()}
-    return Settings(Parameters("p"), by_name)
-
-
-def test_a_dedicated_profile_is_used_when_the_environment_has_it():
-    """By its type, or by its name."""
-    wanted = Profile("ours", "NC24-A100", missing=False)
-
-    assert choose_profile(settings(workloadProfileType="NC24-A100"), Environment()) == wanted
-    assert choose_profile(settings(workloadProfileName="ours"), Environment()) == wanted
-    with pytest.raises(ValueImpossible, match="ours is a profile of type NC24-A100"):
-        choose_profile(
-            settings(workloadProfileName="ours", workloadProfileType="Consumption-GPU-NC8as-T4"), Environment()
-        )
 
 
 async def test_only_my_address_is_typed_and_written_to_the_parameters(ground):

@@ -191,7 +191,7 @@ async def test_what_validate_refuses_is_told_in_azures_words(provisioned):
     """The innermost code and message; nothing is sent."""
     path = provisioned.workspace.provision_folder / "inference.json"
     document = json.loads(path.read_text())
-    app = next(one for one in document["resources"] if one["type"] == "Microsoft.App/containerApps")
+    app = next(one for one in document["resources"].values() if one["type"] == "Microsoft.App/containerApps")
     app["properties"]["template"]["scale"]["minReplicas"] = 7
     path.write_text(json.dumps(document))
     person = Person()
@@ -328,7 +328,7 @@ def test_no_secret_is_previewed_and_what_is_not_foreseen_counts_as_a_change():
     assert len(preview.ignore) == 1
 
 
-@pytest.mark.parametrize(("least", "said"), [(0, "no GPU is billed"), (2, "day and night")])
+@pytest.mark.parametrize(("least", "said"), [(0, "no GPU is billed"), (2, "all the time")])
 def test_what_is_billed_is_said_in_words_without_a_price(least, said):
     """When a GPU is billed, and where prices are."""
     values = {"minimumInstanceCount": least, "maximumInstanceCount": 3, "workloadProfileType": "T4"}
@@ -350,7 +350,7 @@ async def test_a_refused_what_if_is_no_obstacle(provisioned):
         preview = await provisioned.what_if(person)
         await provisioned.provision()
 
-    assert "No preview: Azure does not tell what would change: No (AuthorizationFailed)." in person.text
+    assert "No preview: Azure does not say what would change: No (AuthorizationFailed)." in person.text
     assert preview.as_json() == {"create": [], "modify": [], "noChange": [], "ignore": []}
     assert len(await provisioned.deployments()) == 2
 

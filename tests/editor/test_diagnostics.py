@@ -136,7 +136,7 @@ def test_a_share_that_nobody_saw_is_not_accused(workspace):
 
     unseen = diagnose(workspace, path, text)
     assert [one.weight for one in unseen] == [Weight.INFORMATION] * 2
-    assert all("it was not seen yet" in one.message for one in unseen)
+    assert all("is not known yet" in one.message for one in unseen)
     seen = diagnose(workspace, path, text, frozenset())
     assert [one.weight for one in seen] == [Weight.WARNING] * 2
     assert (
@@ -172,7 +172,7 @@ def test_what_fine_tuning_wrote_is_judged_where_provision_takes_it(workspace):
     (workspace.folder / "infra/provision/finetuning.parameters.json").write_text("{}")
 
     both, name, typo = found(workspace, path, text)
-    assert both[1] == "infra/provision/finetuning.parameters.json goes before this file."
+    assert both[1] == "infra/provision/finetuning.parameters.json takes precedence over this file."
     assert (name[0], name[2]) == ('"MyStorage"', '"mystorage"')
     assert (typo[0], typo[2]) == ('"acaEnviromentName"', '"acaEnvironmentName"')
 
@@ -185,3 +185,32 @@ def test_the_config_file_of_fine_tuning_is_judged(workspace):
     subscription, typo = found(workspace, path, json.dumps(config))
     assert "an id such as" in subscription[1]
     assert typo[2] == '"FILE_SHARE_NAME"'
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "on_share", "weight"),
+    [
+        (PARAMETERS, parameters(colour="red"), None, Weight.ERROR),
+        (PARAMETERS, parameters(acaAppName="Not-A-Name-"), None, Weight.ERROR),
+        (PARAMETERS, parameters(apiKey="mine"), None, Weight.ERROR),
+        (PARAMETERS, parameters(maximumInstanceCount="many"), None, Weight.ERROR),
+        (CONFIG, json.dumps({**SIX, "STORAGE_ACCOUNT_NAME": "Not A Name"}), None, Weight.ERROR),
+        (SETTINGS, 'adapters = ["mine"]\n', None, Weight.INFORMATION),
+        (SETTINGS, 'adapters = ["mine"]\n', [], Weight.WARNING),
+        (SETTINGS, 'base_model = "model-cache/org/name"\n', [], Weight.WARNING),
+    ],
+)
+def test_how_much_a_finding_weighs(workspace, path, text, on_share, weight):
+    """An error stops a command; what only the share can tell is a warning, and before it was seen a hint."""
+    findings = diagnose(workspace, workspace.folder / path, text, on_share)
+
+    assert [one.weight for one in findings] == [weight]
+
+
+def test_a_file_that_is_not_read_is_a_warning(workspace):
+    """Two files of one meaning are no error: the other one counts."""
+    text = parameters(acaAppName="mine")
+
+    findings = diagnose(workspace, workspace.folder / "infra/inference.parameters.json", text, None)
+
+    assert [one.weight for one in findings] == [Weight.WARNING]

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from ai_toolkit.endpoint.api_examples import EXAMPLES, KEY_VARIABLE, example
+from ai_toolkit.endpoint.api_examples import CALLERS_KEY_VARIABLE, EXAMPLES, example
 
 ENDPOINT = "https://app.example"
 
@@ -13,7 +13,7 @@ def test_an_example_has_the_whole_address_and_names_the_key(language):
     text = example(language, ENDPOINT)
 
     assert f"{ENDPOINT}/v1" in text
-    assert KEY_VARIABLE in text
+    assert CALLERS_KEY_VARIABLE in text
     assert "Bearer" in text
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from aiohttp import web
 
-from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, signed_link
+from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage, signed_link
 from ai_toolkit.errors import EndpointRefused
 
 
@@ -94,7 +94,7 @@ async def test_stage_of_a_start_is_read(app, endpoint):
     app.status = 503
     app.body = {"ready": False, "stage": "loading weights", "detail": "d", "progress": {"done": 1, "total": 2}}
 
-    assert await endpoint.readiness() == Readiness(False, "loading weights", "d", None, 1, 2)
+    assert await endpoint.readiness() == Readiness(False, Stage.LOADING_WEIGHTS, "d", None, 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import zipfile
 import pytest
 from tests.support.packing import EXTENSION, ROOT, packed_extension
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.editor.protocol import COMMANDS
 
 MOST_BYTES = 5_000_000
@@ -101,3 +102,12 @@ def test_every_setting_has_a_default_and_a_description():
     assert all("default" in one and one["markdownDescription"] for one in settings.values())
     assert all(one["scope"] in {"machine", "machine-overridable"} for one in settings.values())
     assert set(settings) == set(restricted)
+
+
+def test_the_palette_and_the_server_call_a_command_the_same():
+    """A button, an advice and the palette's entry have one title."""
+    words = json.loads((EXTENSION / "package.nls.json").read_text())
+
+    palette = {text for key, text in words.items() if key.startswith("command.")}
+
+    assert set(Title) <= palette

@@ -12,12 +12,12 @@ import pytest
 from aitk_app.engine.adapter_files import Adapter
 from aitk_app.engine.scheduler import Scheduler, Watcher
 from aitk_app.loading.catalog import BaseModel, Catalog
-from aitk_app.readiness import Readiness
+from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import Settings
 from aitk_app.web.access import Access
 from aitk_app.web.answering import Completions
 from aitk_app.web.api import build_api
-from aitk_app.web.gate import Front
+from aitk_app.web.gate import Gate
 from aitk_app.web.metrics import Metrics
 from aitk_app.web.response_bodies import Limits
 
@@ -61,9 +61,9 @@ async def serve(tiny, tmp_path):
         adapters = (Adapter("plain", tiny.folders["plain"], ""),)
         catalog = Catalog(tmp_path, BaseModel("base", tmp_path), adapters, "plain")
         completions = Completions(catalog, tiny.models, scheduler, Settings(prompt_template="{}"))
-        front = Front(Access(key), readiness)
+        front = Gate(Access(key), readiness)
         front.inner = build_api(completions, dict, metrics, limits or Limits())
-        readiness.report("ready")
+        readiness.report(Stage.READY)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://localhost", timeout=60)
         opened.append((client, scheduler))
         return client

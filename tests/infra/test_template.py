@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from pycep import BicepParser
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
+from tests.support import outside_data
 
 ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra/provision/inference.bicep"
 TEMPLATE = json.loads(BICEP.with_suffix(".json").read_text())
+RESOURCES = list(TEMPLATE["resources"].values())
+NOT_IN_BODY = {"condition", "dependsOn", "@options"}
 DOCUMENTED = [
     "defaultCommands",
     "maximumInstanceCount",
@@ -26,8 +30,7 @@ DOCUMENTED = [
     "acaAppName",
     "acaLogAnalyticsName",
 ]
-SCHEMAS = os.environ.get("AZURE_SCHEMAS")
-needs_schemas = pytest.mark.skipif(SCHEMAS is None, reason="AZURE_SCHEMAS does not name Azure's descriptions")
+needs_schemas = outside_data.needs("AZURE_SCHEMAS")
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,16 @@ def test_compiled_template_names_the_hash_of_its_source():
     assert TEMPLATE["metadata"]["sourceSha256"] == hashlib.sha256(BICEP.read_bytes()).hexdigest()
 
 
+def written_type(kind: Any) -> str:
+    """A type of the Bicep file as its compiled form calls it: `string[]` is an array."""
+    return str(kind["type"] if isinstance(kind, dict) else kind)
+
+
 def test_parameters_are_the_same(bicep):
     """Both forms declare the same parameters of the same types."""
     declared = {name: body["type"] for name, body in TEMPLATE["parameters"].items()}
     secure = {name for name, body in bicep["parameters"].items() if {"type": "secure"} in body["decorators"]}
-    written = {name: str(body["type"]) for name, body in bicep["parameters"].items()}
+    written = {name: written_type(body["type"]) for name, body in bicep["parameters"].items()}
 
     assert {n: k.lower() for n, k in declared.items()} == {
         n: f"secure{k}" if n in secure else k for n, k in written.items()
@@ -53,10 +61,27 @@ def test_parameters_are_the_same(bicep):
 
 def test_resources_have_the_same_types_and_versions(bicep):
     """Both forms deploy the same kinds of resources with the same API versions."""
-    compiled = sorted((r["type"].lower(), r["apiVersion"]) for r in TEMPLATE["resources"])
+    compiled = sorted((r["type"].lower(), r["apiVersion"]) for r in RESOURCES)
     written = sorted((r["type"].lower(), r["api_version"]) for r in bicep["resources"].values())
 
     assert compiled == written
+
+
+def test_what_exists_is_left_alone():
+    """All but the app itself is made only where it is missing."""
+    careful = {name for name, one in TEMPLATE["resources"].items() if "onlyIfNotExists" in one.get("@options", {})}
+
+    assert careful == TEMPLATE["resources"].keys() - {"app"}
+
+
+def test_the_compiler_has_no_finding_and_writes_what_stands_here():
+    """The linter, the formatter and the compiler of the Bicep CLI, where there is one: else the script says so."""
+    script = [sys.executable, ROOT / "scripts" / "compare-bicep"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    if done.stdout.startswith("No Bicep CLI"):
+        pytest.skip(done.stdout.strip())
 
 
 def test_outputs_are_the_six_names_of_the_config_file(bicep):
@@ -98,16 +123,16 @@ def _registry(folder: Path) -> Registry:
 
 
 @needs_schemas
-@pytest.mark.parametrize("resource", TEMPLATE["resources"], ids=lambda r: r["type"])
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: r["type"])
 def test_resource_body_is_what_azure_describes(resource):
     """Every resource body fits the published JSON Schema of its type and version."""
-    folder = Path(SCHEMAS) / "json-schema"
+    folder = outside_data.folder("AZURE_SCHEMAS") / "json-schema"
     provider, _, kind = resource["type"].partition("/")
     base = f"https://schema.management.azure.com/schemas/{resource['apiVersion']}/{provider}.json"
     definition = kind.replace("/", "_")
     schema = {"$schema": "http://json-schema.org/draft-04/schema#", "$ref": f"{base}#/resourceDefinitions/{definition}"}
     validator = jsonschema.Draft4Validator(schema, registry=_registry(folder))
-    body = {key: value for key, value in resource.items() if key not in {"condition", "dependsOn"}}
+    body = {key: value for key, value in resource.items() if key not in NOT_IN_BODY}
     body["name"] = "/".join("name" for _ in kind.split("/"))  # the schema's lengths are those of names, not expressions
     if kind.endswith("shares"):
         body["name"] = "sharename"
@@ -120,7 +145,7 @@ def test_resource_body_is_what_azure_describes(resource):
 @needs_schemas
 def test_template_and_parameters_files_fit_azures_schemas():
     """The files as wholes fit the schemas that they name."""
-    folder = Path(SCHEMAS) / "json-schema"
+    folder = outside_data.folder("AZURE_SCHEMAS") / "json-schema"
     registry = _registry(folder)
     for document in (TEMPLATE, json.loads((BICEP.parent / "inference.parameters.json").read_text())):
         schema = json.loads((folder / document["$schema"].partition("/schemas/")[2].rstrip("#")).read_text())

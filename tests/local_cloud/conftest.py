@@ -21,11 +21,10 @@ from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.fileshare.aio import ShareServiceClient
 from tests.support.local_cloud import WEB_APP
+from tests.support.local_cloud.plans import plan_of
 
 from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud.faults import FaultInjection
-from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
-from ai_toolkit.local_cloud.template.run import evaluate_known
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 LIMIT_SECONDS = 60.0
@@ -245,12 +244,11 @@ def template_bodies() -> list[tuple[str, dict[str, Any]]]:
         "name": "ai-toolkit-local",
         "location": "westus3",
     }
-    surroundings = UnknownYet()
-    plan = make_plan(json.loads(path.read_text()), {}, group, "contract", surroundings)
+    plan = plan_of(json.loads(path.read_text()), {}, group, "contract")
     return [
         (
             one.id.type,
-            {"name": one.id.name, **evaluate_known(one.body, one)},
+            {"name": one.id.name, **one.known_body()},
         )
         for one in plan.resources
         if not one.existing

@@ -12,7 +12,7 @@ import pytest
 
 from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud.core.processes import start_time
-from ai_toolkit.local_cloud.core.state import VERSION
+from ai_toolkit.local_cloud.core.state import STATE_VERSION
 from ai_toolkit.local_cloud.faults import FaultInjection
 
 SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
@@ -154,7 +154,7 @@ async def test_older_state_is_migrated(home):
     database.close()
 
     assert status == 200
-    assert version == VERSION
+    assert version == STATE_VERSION
 
 
 @pytest.mark.parametrize("name", ["state.sqlite", "files.sqlite"])

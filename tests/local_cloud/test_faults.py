@@ -176,7 +176,7 @@ def test_chances_are_repeatable():
 
     def struck(seed):
         fault = Fault.read({"kind": "status", "probability": 0.5, "seed": seed, "count": None})
-        return [fault.strikes("GET", "/") for _ in range(40)]
+        return [fault.happens_to("GET", "/") for _ in range(40)]
 
     assert struck(1) == struck(1)
     assert struck(1) != struck(2)

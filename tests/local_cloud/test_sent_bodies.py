@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.support.local_cloud.plans import plan_of
 from tests.support.local_cloud.published import Published, needs_schemas, value_problems
 from tests.support.road import Road, environment
 
@@ -17,8 +18,6 @@ from ai_toolkit.endpoint.add_secret import add_secret
 from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud.core.home import HomeFolder
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
-from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
-from ai_toolkit.local_cloud.template.run import evaluate_known
 from ai_toolkit.workspace.workspace import Workspace
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/ai-toolkit-local"
@@ -120,8 +119,8 @@ def planned(sent):
     """The resources of a deployment, with the parameters that were sent, as far as they are known before it runs."""
     properties = sent.body["properties"]
     group = {"id": GROUP, "name": "ai-toolkit-local", "location": "westus3"}
-    plan = make_plan(properties["template"], properties["parameters"], group, "journey", UnknownYet())
-    return [(one.id.type, evaluate_known(one.body, one)) for one in plan.resources if not one.existing]
+    plan = plan_of(properties["template"], properties["parameters"], group, "journey")
+    return [(one.id.type, one.known_body()) for one in plan.resources if not one.existing]
 
 
 @needs_schemas

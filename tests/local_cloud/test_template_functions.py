@@ -1,20 +1,26 @@
 """Every documented function of templates, with the examples of Microsoft's documentation and their results.
 
+Where the documentation is older than Azure's engine (capitals after small letters, durations of 30 and 365 days), the
+engine is right; `test_azure_engine.py` holds the functions against it.
+
 Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions
 """
 
+import contextlib
+import random
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.local_cloud.plans import plan_of as planned
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
+from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
-from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 
 SUBSCRIPTION = subscription_document()["id"]
@@ -31,7 +37,7 @@ STRING = [
     ("concat", "[concat('prefix', '-', 'rest')]", "prefix-rest"),
     ("contains", "[contains('OneTwoThree', 'e')]", True),
     ("contains", "[contains('OneTwoThree', 'z')]", False),
-    ("dataUri", "[dataUri('Hello')]", DATA_URI),
+    ("dataUri", "[dataUri('Hello')]", "data:text/plain;charset=utf-8;base64,SGVsbG8="),
     ("dataUriToString", f"[dataUriToString('{DATA_URI}')]", "Hello"),
     ("dataUriToString", "[dataUriToString('data:;base64,SGVsbG8sIFdvcmxkIQ==')]", "Hello, World!"),
     ("empty", "[empty('')]", True),
@@ -138,14 +144,14 @@ COMPARISON = [
     ("equals", "[equals('a', 'A')]", False),
     ("equals", f"[equals({OBJECT}, {OBJECT})]", True),
     ("greater", "[greater(1, 2)]", False),
-    ("greater", "[greater('a', 'A')]", True),
-    ("greaterOrEquals", "[greaterOrEquals('A', 'a')]", False),
-    ("less", "[less('A', 'a')]", True),
+    ("greater", "[greater('A', 'a')]", True),
+    ("greaterOrEquals", "[greaterOrEquals('a', 'A')]", False),
+    ("less", "[less('a', 'A')]", True),
     ("lessOrEquals", "[lessOrEquals(2, 2)]", True),
 ]
 LOGICAL = [
     ("and", "[and(bool('true'), bool('false'))]", False),
-    ("bool", "[bool('1')]", True),
+    ("bool", "[bool(1)]", True),
     ("bool", "[bool(0)]", False),
     ("false", "[false()]", False),
     ("if", "[if(equals('a', 'a'), 'yes', 'no')]", "yes"),
@@ -195,16 +201,30 @@ DEPLOYMENT = [
     ("variables", "[variables('known').nested]", "value"),
 ]
 DATES = [
-    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', 'P3Y')]", "2023-04-07 14:53:14Z"),
-    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', '-P9D')]", "2020-03-29 14:53:14Z"),
-    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', 'PT1H')]", "2020-04-07 15:53:14Z"),
-    ("dateTimeAdd", "[dateTimeAdd('2020-01-31 00:00:00Z', 'P1M')]", "2020-02-29 00:00:00Z"),
+    ("cidrHost", "[cidrHost('10.144.3.0/24', 4)]", "10.144.3.5"),
+    ("cidrSubnet", "[cidrSubnet('10.144.0.0/20', 24, 15)]", "10.144.15.0/24"),
+    ("parseCidr", "[parseCidr('10.144.0.0/20').lastUsable]", "10.144.15.254"),
+    ("parseUri", "[parseUri('https://contoso.org:8443/a?x=1').port]", 8443),
+    (
+        "buildUri",
+        "[buildUri(createObject('scheme', 'https', 'host', 'contoso.org', 'path', '/a'))]",
+        "https://contoso.org/a",
+    ),
+    (
+        "managementGroupResourceId",
+        "[managementGroupResourceId('mg', 'Microsoft.A/b', 'p')]",
+        "/providers/Microsoft.Management/managementGroups/mg/providers/Microsoft.A/b/p",
+    ),
+    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', 'P3Y')]", "2023-04-07T14:53:14Z"),
+    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', '-P9D')]", "2020-03-29T14:53:14Z"),
+    ("dateTimeAdd", "[dateTimeAdd('2020-04-07 14:53:14Z', 'PT1H')]", "2020-04-07T15:53:14Z"),
+    ("dateTimeAdd", "[dateTimeAdd('2020-01-31 00:00:00Z', 'P1M')]", "2020-03-01T00:00:00Z"),
     ("dateTimeFromEpoch", "[dateTimeFromEpoch(1683040573)]", "2023-05-02T15:16:13Z"),
     ("dateTimeToEpoch", "[dateTimeToEpoch('2023-05-02T15:16:13Z')]", 1683040573),
 ]
 EXAMPLES = [*STRING, *ARRAY, *LAMBDA, *OBJECTS, *COMPARISON, *LOGICAL, *NUMERIC, *RESOURCE, *DEPLOYMENT, *DATES]
 # What an example in an output cannot show; each has a test of its own.
-ELSEWHERE = {
+ELSEWHERE = {"fail",
     "guid", "newguid", "utcnow", "copyindex", "lambdavariables", "reference", "references", "resourceinfo",
 }  # fmt: skip
 
@@ -216,7 +236,7 @@ def plan_of(parameters: dict[str, Any] | None = None, resources: Any = None) -> 
         "variables": {"known": {"nested": "[parameters('given')]"}},
         "resources": resources or [],
     }
-    return make_plan(template, {}, GROUP, "test", UnknownYet())
+    return planned(template, {}, GROUP)
 
 
 def value_of(expression: str) -> Any:
@@ -327,3 +347,71 @@ def test_impossible_dates_are_mistakes_of_the_template(expression: str):
         value_of(expression)
 
     assert refusal.value.code == "InvalidTemplate"
+
+
+# One of each type, and what is at the edge of what a function can mean.
+ODD = [
+    None, True, 0, -1, 17, 2**63 - 1, -(2**63), 1.5, -0.0, 1e300, "", "a", "é", "😀", "\ud83d", "-7", "2024-01-01",
+    "9999-12-31T23:59:59Z", "P1D", "-P9999Y", "P99999999999D", "dddd", "%", "'", "{0}", "{0:N2}", "{", "{0,5:X}",
+    "{0:#,##0.0%;(0)}", "{0:D99}", "{0:'x}", "http://a.b/c", "http://[", "data:;base64,@", "10.0.0.0/8", "::/0", "[",
+    '{"a":1', "1e400", [], [1, 2], ["a", "B"], [[1], [2]], [None], [{}], {}, {"a": {"b": 1}}, {"A": 2},
+    {"scheme": "https", "host": "x", "port": 99999}, {"scheme": "http", "host": "a b", "path": "é"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "expected"),
+    [
+        ("#,##0.00;(#,##0.00);none", 1234.5, "1,234.50"),
+        ("#,##0.00;(#,##0.00);none", -1234.5, "(1,234.50)"),
+        ("#,##0.00;(#,##0.00);none", 0, "none"),
+        ("0.###", 1.5, "1.5"),
+        ("000-000", 123456, "123-456"),
+        ("0%", 0.5, "50%"),
+        ("'n='0", 7, "n=7"),
+        ("0.0E+00", 12345, "1.2E+04"),
+        ("0,,", 12345678, "12"),
+        ("C", -5, "(¤5.00)"),
+        ("X2", -1, "FFFFFFFFFFFFFFFF"),
+        ("G2", 12345, "1.2E+04"),
+        ("E", 0, "0.000000E+000"),
+    ],
+)
+def test_numbers_in_dotnets_formats(form, value, expected):
+    """Standard and custom ones, with sections, literals, scaling and exponents."""
+    assert PLAIN_FUNCTIONS["format"][0](f"{{0:{form}}}", value) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("dddd, d MMM yy h:mm tt", "Monday, 1 Jan 24 12:30 AM"),
+        ("D", "Monday, 01 January 2024"),
+        ("s", "2024-01-01T00:30:05"),
+        ("yyyy'T'fff", "2024T250"),
+        ("%d", "1"),
+        ("HH\\h", "00h"),
+        ("yyyyMMddTHHmmssZ", "20240101T003005Z"),
+    ],
+)
+def test_dates_in_dotnets_formats(form, expected):
+    """Standard and custom ones, with names, literals and fractions."""
+    assert PLAIN_FUNCTIONS["datetimeadd"][0]("2024-01-01T00:30:05.25Z", "PT0S", form) == expected
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN_FUNCTIONS))
+def test_what_a_function_cannot_use_is_refused_in_one_way(name):
+    """Whatever the arguments are: a value, or a refusal that names the function."""
+    function, fewest, most = PLAIN_FUNCTIONS[name]
+    draw = random.Random(7)
+    refusals = set()
+    for _ in range(400):
+        count = draw.randint(fewest, min(most if most is not None else fewest + 3, fewest + 3))
+        with contextlib.suppress(FunctionError):
+            try:
+                function(*(draw.choice(ODD) for _ in range(count)))
+            except FunctionError as refusal:
+                refusals.add(str(refusal))
+                raise
+
+    assert {one for one in refusals if name not in one.lower()} == set()

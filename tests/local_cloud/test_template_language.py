@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.local_cloud.plans import plan_of as planned
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template import syntax
 from ai_toolkit.local_cloud.template.evaluation import PLAIN_FUNCTIONS, evaluate
+from ai_toolkit.local_cloud.template.functions.unique_string import unique_string
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
-from ai_toolkit.local_cloud.template.plan import UnknownYet, make_plan
 from ai_toolkit.local_cloud.template.scope import NotYetKnownError
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
-from ai_toolkit.local_cloud.template.unique_string import unique_string
 
 GROUP = {
     "id": f"{subscription_document()['id']}/resourceGroups/my-rg",
@@ -175,7 +175,7 @@ def value_of(expression: Any, **parameters: Any) -> Any:
         "resources": [],
     }  # fmt: skip
     given_values = {name: {"value": value} for name, value in parameters.items()}
-    plan = make_plan(template, given_values, GROUP, "test", UnknownYet())
+    plan = planned(template, given_values, GROUP)
     return evaluate(expression, plan.scope, "outputs.x")
 
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from tests.support.local_cloud.plans import plan_of as planned
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
-from ai_toolkit.local_cloud.template.plan import Plan, UnknownYet, make_plan
+from ai_toolkit.local_cloud.template.planned import Plan
 
 GROUP = {"id": f"{subscription_document()['id']}/resourceGroups/one", "name": "one", "location": "westus3"}
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
@@ -17,7 +18,7 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTempl
 def plan_of(definition: dict[str, Any], *given: Any, **more: Any) -> Plan:
     """The plan of a template with the parameter `p`, given a value or none."""
     template = {"$schema": SCHEMA, "parameters": {"p": definition}, "resources": [], **more}
-    return make_plan(template, {"p": {"value": given[0]}} if given else {}, GROUP, "test", UnknownYet())
+    return planned(template, {"p": {"value": given[0]}} if given else {}, GROUP)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_missing_and_unknown_parameters_are_named():
         plan_of({"type": "string"})
     template = {"$schema": SCHEMA, "parameters": {"p": {"type": "string"}}, "resources": []}
     with pytest.raises(ArmError) as unknown:
-        make_plan(template, {"p": {"value": "x"}, "q": {"value": 1}}, GROUP, "test", UnknownYet())
+        planned(template, {"p": {"value": "x"}, "q": {"value": 1}}, GROUP)
 
     assert "The value for the template parameter 'p' is not provided" in missing.value.message
     assert "do not correspond to any parameters defined in the template: 'q'" in unknown.value.message

@@ -26,3 +26,26 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"Hello")
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
 """
+
+THAT_LOADS = """
+import http.server, json, os
+class Answer(http.server.BaseHTTPRequestHandler):
+    looks = 0
+    def do_GET(self):
+        if self.path != "/ready":
+            return self.answer(200 if self.path == "/health" else 404, {})
+        Answer.looks += 1
+        if Answer.looks > 1:
+            return self.answer(200, {"ready": True, "stage": "ready"})
+        self.answer(503, {"ready": False, "stage": "loading weights", "progress": {"done": 1, "total": 2}})
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200 if Answer.looks > 1 else 503, {"choices": [{"message": {"content": "Ahoy, captain!"}}]})
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(json.dumps(body))))
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
+"""
+"""Loads until somebody has seen it: the first look at /ready finds it loading weights, every later one ready."""

@@ -1,6 +1,7 @@
 """Downloads a base model from a hub into `model-cache/`, once: with progress, and going on where it was broken off.
 
-Source: https://huggingface.co/docs/hub/api (a repository's files with `?blobs=true`, and `/resolve/`).
+huggingface_hub lists, authenticates, follows redirects and tries again; its own downloads begin a broken file anew, so
+the part that is there already is kept here.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
-import httpx
+from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars  # type: ignore[attr-defined]
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.readiness import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aitk_app.loading.catalog import HubModel
     from aitk_app.readiness import Readiness
@@ -30,7 +35,6 @@ logger = logging.getLogger(__name__)
 _WANTED = re.compile(r"[^/]+\.(safetensors|safetensors\.index\.json|json|model|txt|jinja|md)|LICENSE[^/]*|[^/]+\.py")
 _MEGABYTE = 10**6
 _PIECE_BYTES = 4 << 20
-_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -40,37 +44,81 @@ class _File:
     sha256: str | None  # of large files; the hub does not say it of others
 
 
+class _Hub:
+    """One revision of one model on a hub; without a token nothing is sent in its place."""
+
+    def __init__(self, wanted: HubModel, environment: Mapping[str, str]) -> None:
+        self.endpoint = environment.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        self.has_token = bool(environment.get("HF_TOKEN"))
+        self._wanted = wanted
+        self._token: str | bool = environment.get("HF_TOKEN") or False
+
+    def files(self) -> list[_File]:
+        """What is to be downloaded, the weights last. Raises `ModelError`, HfHubHTTPError."""
+        api = HfApi(endpoint=self.endpoint, token=self._token)
+        found = []
+        info = api.model_info(self._wanted.id, revision=self._wanted.revision, files_metadata=True)
+        for entry in info.siblings or ():
+            name = entry.rfilename
+            if _WANTED.fullmatch(name) and ".." not in PurePosixPath(name).parts:
+                found.append(_File(name, int(entry.size or 0), entry.lfs.sha256 if entry.lfs else None))
+        if not any(file.name.endswith(".safetensors") for file in found):
+            raise ModelError(
+                f"The base model {self._wanted.id} has no safetensors weights on the hub; nothing else is loaded."
+            )
+        return sorted(found, key=lambda file: (file.name.endswith(".safetensors"), file.name))
+
+    def read(self, file: _File, stream: _Counting, there: int) -> None:
+        """Writes what comes after the first `there` bytes. Raises HfHubHTTPError, OSError."""
+        url = hf_hub_url(self._wanted.id, file.name, revision=self._wanted.revision, endpoint=self.endpoint)
+        headers = build_hf_headers(token=self._token)
+        http_get(url, cast("BinaryIO", stream), resume_size=there, headers=headers, expected_size=file.size)
+
+
+class _Counting:
+    """A binary file that tells how far it was written."""
+
+    def __init__(self, stream: BinaryIO, tell: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._tell = tell
+
+    def write(self, piece: bytes) -> int:
+        written = self._stream.write(piece)
+        self._tell(self._stream.tell())
+        return written
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a file can do
+        return getattr(self._stream, name)
+
+
 def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], readiness: Readiness) -> Path:
     """The folder below `cache` that holds the model, whole. Raises `ModelError`."""
     target = cache / wanted.id
     # Beside it, so that nobody takes a part for the whole; kept when broken off.
     beside = cache / ".aitk-downloads" / f"{wanted.id.replace('/', '--')}@{quote(wanted.revision, safe='')}"
-    endpoint = environment.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    token = environment.get("HF_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    hub = _Hub(wanted, environment)
+    disable_progress_bars()  # the replica's log is no terminal; /ready tells
     try:
-        # It leaves the token behind where it is sent on to another host.
-        with httpx.Client(headers=headers, follow_redirects=True, timeout=30) as client:
-            files = _files(client, endpoint, wanted)
-            _check_room(cache, wanted, sum(each.size for each in files))
-            done, total = 0, sum(each.size for each in files)
-            for file in files:
-                url = f"{endpoint}/{wanted.id}/resolve/{quote(wanted.revision, safe='')}/{quote(file.name)}"
-                for number in range(_TRIES):
-                    try:
-                        _fetch(client, url, file, beside / file.name, (readiness, wanted.id, done, total))
-                        break
-                    except httpx.TransportError:
-                        if number == _TRIES - 1:
-                            raise
-                        logger.warning("%s of %s was broken off; going on", file.name, wanted.id)
-                done += file.size
-    except httpx.HTTPStatusError as error:
-        raise ModelError(_refusal(wanted, endpoint, error.response.status_code, token=bool(token))) from error
-    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
+        files = hub.files()
+        done, total = 0, sum(each.size for each in files)
+        _check_room(cache, wanted, total)
+
+        def tell(here: int) -> None:
+            megabytes = ((done + here) // _MEGABYTE, total // _MEGABYTE)
+            readiness.report(Stage.LOADING_WEIGHTS, f"Downloading {wanted.id} (MB).", progress=megabytes)
+
+        for file in files:
+            _fetch(hub, file, beside / file.name, wanted.id, tell)
+            done += file.size
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        raise ModelError(_refusal(wanted, hub.endpoint, status, token=hub.has_token)) from error
+    except ModelError:
+        raise
+    except Exception as error:  # the client's transport has its own exceptions, which are no public ones
         raise ModelError(
-            f"The base model {wanted.id} is not in {cache} and could not be downloaded from {endpoint}: "
-            f"{error or type(error).__name__}. Put it there, or try again: the download goes on where it stopped."
+            f"The base model {wanted.id} is not in {cache} and could not be downloaded from {hub.endpoint}: "
+            f"{type(error).__name__}. Put it there, or try again: the download goes on where it stopped."
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     if not (target / "config.json").exists():
@@ -78,42 +126,14 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
     return target
 
 
-def _files(client: httpx.Client, endpoint: str, wanted: HubModel) -> list[_File]:
-    answer = client.get(f"{endpoint}/api/models/{wanted.id}/revision/{quote(wanted.revision, safe='')}?blobs=true")
-    answer.raise_for_status()
-    found = []
-    for entry in answer.json()["siblings"]:
-        name: str = entry["rfilename"]
-        if _WANTED.fullmatch(name) and ".." not in PurePosixPath(name).parts:
-            large: dict[str, Any] = entry.get("lfs") or {}
-            found.append(_File(name, int(entry["size"]), large.get("sha256")))
-    if not any(file.name.endswith(".safetensors") for file in found):
-        raise ModelError(f"The base model {wanted.id} has no safetensors weights on the hub; nothing else is loaded.")
-    return sorted(found, key=lambda file: (file.name.endswith(".safetensors"), file.name))
-
-
-def _fetch(
-    client: httpx.Client, url: str, file: _File, target: Path, progress: tuple[Readiness, str, int, int]
-) -> None:
+def _fetch(hub: _Hub, file: _File, target: Path, name: str, tell: Callable[[int], None]) -> None:
     """`file` whole at `target`; what is there of it already is not asked for again."""
-    readiness, name, before, total = progress
     if target.is_file():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    there = part.stat().st_size if part.is_file() else 0
-    if there < file.size or not part.is_file():
-        headers = {"Range": f"bytes={there}-"} if there else {}
-        with client.stream("GET", url, headers=headers) as answer:
-            answer.raise_for_status()
-            whole = answer.status_code != 206  # noqa: PLR2004 - a part, as asked
-            done = 0 if whole else there
-            with part.open("wb" if whole else "ab") as stream:
-                for piece in answer.iter_bytes(_PIECE_BYTES):
-                    stream.write(piece)
-                    done += len(piece)
-                    megabytes = ((before + done) // _MEGABYTE, total // _MEGABYTE)
-                    readiness.report("loading weights", f"Downloading {name} (MB).", progress=megabytes)
+    with part.open("ab") as stream:
+        hub.read(file, _Counting(stream, tell), stream.tell())
     digest = hashlib.sha256()
     with part.open("rb") as read:
         while piece := read.read(_PIECE_BYTES):

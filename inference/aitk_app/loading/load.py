@@ -14,6 +14,7 @@ import transformers
 from aitk_app.engine.adapter_files import ModelError
 from aitk_app.engine.model import Models
 from aitk_app.loading.weight_files import bring_near, shown_progress
+from aitk_app.readiness import Stage
 
 if TYPE_CHECKING:
     from aitk_app.loading.catalog import Catalog
@@ -59,7 +60,7 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> t
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
     models = Models(model, loaded_tokenizer, settings)
     for number, adapter in enumerate(catalog.adapters):
-        readiness.report("adapter", f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
+        readiness.report(Stage.ADAPTER, f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
         models.install(models.prepare(adapter), only=len(catalog.adapters) == 1)
     return models, reading
 

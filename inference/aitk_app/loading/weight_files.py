@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from aitk_app.engine.memory import free_main_memory_bytes
+from aitk_app.readiness import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def bring_near(folder: Path, name: str, readiness: Readiness) -> Reading:
     """Measure, and where reading is quicker read all weights below `folder`, so that mapping finds them in memory."""
     files = sorted(folder.glob("*.safetensors"))
     total = sum(file.stat().st_size for file in files)
-    readiness.report("loading weights", f"Loading {name}.", progress=(0, total // _MEGABYTE))
+    readiness.report(Stage.LOADING_WEIGHTS, f"Loading {name}.", progress=(0, total // _MEGABYTE))
     reading = _choose(files, total)
     if reading.way == "read ahead":
         done, lock = 0, threading.Lock()
@@ -94,7 +95,7 @@ def bring_near(folder: Path, name: str, readiness: Readiness) -> Reading:
             with lock:
                 done += size
                 progress = (done // _MEGABYTE, total // _MEGABYTE)
-                readiness.report("loading weights", f"Loading {name} (MB).", progress=progress)
+                readiness.report(Stage.LOADING_WEIGHTS, f"Loading {name} (MB).", progress=progress)
 
         read_pieces([piece for file in files for piece in pieces_of(file)], count)
     logger.info("the weights of %s are %s: %s", name, reading.way, reading.why)
@@ -110,7 +111,7 @@ def shown_progress(name: str, total: int, device: str, readiness: Readiness) -> 
         while not ended.wait(_LOOKED_AT_SECONDS):
             come = min(max(_held_bytes(device) - before, 0), total)
             progress = (come // _MEGABYTE, total // _MEGABYTE)
-            readiness.report("loading weights", f"Putting {name} on the device (MB).", progress=progress)
+            readiness.report(Stage.LOADING_WEIGHTS, f"Putting {name} on the device (MB).", progress=progress)
 
     watching = threading.Thread(target=watch, name="progress", daemon=True)
     watching.start()

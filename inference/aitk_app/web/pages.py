@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import html
 
+from aitk_app.readiness import Stage
+
 REFRESH_SECONDS = 3
 
 _PAGE = """<!doctype html>
@@ -76,23 +78,23 @@ def login_page(path: str) -> bytes:
     return _PAGE.format(title="Sign in", head="", body=_LOGIN_BODY, script=script).encode()
 
 
-def waiting_page(stage: str, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:
+def waiting_page(stage: Stage, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:
     """The page that comes with a 503 to a browser: says what is going on, and asks again by itself."""
     parts = [f"<h1>{html.escape(_heading(stage))}</h1>"]
     if detail:
         parts.append(f"<p>{html.escape(detail)}</p>")
     if reason:
         parts.append(f'<pre class="bad" role="alert">{html.escape(reason)}</pre>')
-    elif stage != "nothing deployed":
+    elif stage is not Stage.NOTHING_DEPLOYED:
         value = f' value="{progress[0]}" max="{progress[1]}"' if progress and progress[1] else ""
         parts.append(f"<progress{value}></progress><p>This page goes on by itself when the model is ready.</p>")
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n'
     return _PAGE.format(title=_heading(stage), head=refresh, body="".join(parts), script="").encode()
 
 
-def _heading(stage: str) -> str:
-    if stage == "failed":
+def _heading(stage: Stage) -> str:
+    if stage is Stage.FAILED:
         return "The model could not be started"
-    if stage == "nothing deployed":
+    if stage is Stage.NOTHING_DEPLOYED:
         return "Provisioned, nothing deployed yet"
-    return f"Getting the model ready: {stage}"
+    return f"Getting the model ready: {stage.said}"

@@ -17,9 +17,9 @@ import uvicorn
 
 from aitk_app.engine.adapter_files import ModelError
 from aitk_app.loading.catalog import BaseModelMissingError, file_sha256, find_models, weight_headers
-from aitk_app.readiness import Readiness
+from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import SettingsError, read_settings
-from aitk_app.web.gate import Front
+from aitk_app.web.gate import Gate
 
 if TYPE_CHECKING:
     import socket
@@ -50,13 +50,13 @@ class Service:
         self._build_page = build_page
         # From start.py, which ran before this process's own code.
         self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
-        self._front = Front(access, self._readiness)
+        self._gate = Gate(access, self._readiness)
         self._cleanup = AsyncExitStack()
 
     async def run(self, listener: socket.socket, arguments: Sequence[str]) -> None:
         """Serve on `listener` until a signal; load meanwhile."""
         config = uvicorn.Config(
-            self._front,
+            self._gate,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -99,7 +99,7 @@ class Service:
         except BaseModelMissingError as missing:
             if missing.hub is None:
                 raise
-            self._readiness.report("loading weights", f"Downloading {missing.hub.id}.")
+            self._readiness.report(Stage.LOADING_WEIGHTS, f"Downloading {missing.hub.id}.")
             from aitk_app.loading.hub import download  # noqa: PLC0415 - few starts need it
 
             try:
@@ -110,7 +110,7 @@ class Service:
 
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.
-        self._readiness.report("preparing", "Loading PyTorch and transformers.")
+        self._readiness.report(Stage.PREPARING, "Loading PyTorch and transformers.")
         from aitk_app.engine.scheduler import Scheduler, Watcher  # noqa: PLC0415 - see above
         from aitk_app.loading.load import load_models  # noqa: PLC0415 - see above
         from aitk_app.web.answering import Completions  # noqa: PLC0415 - see above
@@ -120,7 +120,7 @@ class Service:
         from aitk_app.web.response_bodies import Limits  # noqa: PLC0415 - see above
 
         models, reading = load_models(catalog, settings, self._readiness)
-        self._readiness.report("warming", "The model computes its first token.")
+        self._readiness.report(Stage.WARMING, "The model computes a first token.")
         models.warm()
         self._readiness.warn(*models.notices)
         metrics = Metrics()
@@ -131,8 +131,10 @@ class Service:
             prompt_tokens=_PROMPT_TOKENS[models.device.type != "cpu"],
             watcher=Watcher(
                 ended=metrics.ended,
-                stopped=lambda why: self._readiness.report("warming", f"The engine stopped and starts again: {why}"),
-                restarted=lambda: self._readiness.report("ready"),
+                stopped=lambda why: self._readiness.report(
+                    Stage.WARMING, f"The engine stopped and starts again: {why}"
+                ),
+                restarted=lambda: self._readiness.report(Stage.READY),
                 failed=self._readiness.fail,
             ),
         )
@@ -143,7 +145,7 @@ class Service:
         except PromptError as error:
             raise ModelError(str(error)) from error
         self._readiness.warn(*completions.warnings)
-        self._readiness.report("warming", "Building the chat page.")
+        self._readiness.report(Stage.WARMING, "Building the chat page.")
         fixed = self._version(catalog) | {"weights": reading.as_json(), "served": models.served[None].as_json()}
         inner = build_api(
             completions,
@@ -157,8 +159,8 @@ class Service:
     async def _open(self, inner: Any) -> None:  # noqa: ANN401 - of FastAPI
         """Run the start-up of the app proper (Gradio's queue), and let requests in."""
         await self._cleanup.enter_async_context(inner.router.lifespan_context(inner))
-        self._front.inner = inner
-        self._readiness.report("ready")
+        self._gate.inner = inner
+        self._readiness.report(Stage.READY)
         logger.info("ready")
 
     def _version(self, catalog: Catalog) -> dict[str, object]:

@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import platformdirs
-from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.identity import (
     AuthenticationRecord,
     CredentialUnavailableError,
@@ -18,6 +18,7 @@ from azure.identity import (
 )
 from msal_extensions import build_encrypted_persistence  # type: ignore[import-untyped]
 
+from ai_toolkit.azure.credential import Credential
 from ai_toolkit.azure.environment import AzureEnvironment
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _CACHE_NAME: Final = "ai-toolkit"
 _Result = TypeVar("_Result")
 
 
-class BrowserCredential:
+class BrowserCredential(Credential):
     """Tokens of the remembered account. Opens a browser in `sign_in` and nowhere else.
 
     The record beside the cache names the account and holds no secret; tokens are in the system's own store (Keychain,
@@ -54,20 +55,9 @@ class BrowserCredential:
         inner = self._inner
         return await _in_thread(lambda: inner.get_token_info(*scopes, options=options))
 
-    async def get_token(self, *scopes: str, tenant_id: str | None = None, **_options: Any) -> AccessToken:  # noqa: ANN401  (the SDK's protocol)
-        options: TokenRequestOptions = {"tenant_id": tenant_id} if tenant_id else {}
-        found = await self.get_token_info(*scopes, options=options)
-        return AccessToken(found.token, found.expires_on)
-
     async def close(self) -> None:
         if self._inner is not None:
             await asyncio.to_thread(self._inner.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_about: object) -> None:
-        await self.close()
 
     def _remembered(self) -> InteractiveBrowserCredential:
         try:
@@ -111,7 +101,7 @@ async def _in_thread(work: Callable[[], _Result]) -> _Result:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_Result] = loop.create_future()
 
-    def settle(result: _Result | None, error: BaseException | None) -> None:
+    def hand_over(result: _Result | None, error: BaseException | None) -> None:
         if done.done():
             return
         if error is not None:
@@ -127,7 +117,7 @@ async def _in_thread(work: Callable[[], _Result]) -> _Result:
         except BaseException as error:  # noqa: BLE001  (handed over to whoever waits)
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, failure)
+            loop.call_soon_threadsafe(hand_over, result, failure)
 
     threading.Thread(target=run, name="sign-in", daemon=True).start()
     return await done

@@ -1,10 +1,9 @@
 """Which cloud a subscription means, Azure or this computer, and how its services are reached."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN
@@ -13,8 +12,6 @@ from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target
 
 if TYPE_CHECKING:
-    from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
-
     from ai_toolkit.azure.connection import Connection
     from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.azure.file_share import FileShare
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 LOCAL_RESOURCE_GROUP: Final = "ai-toolkit-local"
 LOCAL_LOCATION: Final = "westus3"
-_LOCAL_TOKEN_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,7 @@ async def open_cloud(subscription: str | None) -> AsyncIterator[Cloud]:
 
 async def _local_cloud() -> Cloud:
     from ai_toolkit.azure.connection import Connection  # noqa: PLC0415  (azure.core, when first used)
+    from ai_toolkit.azure.credential import LocalCredential  # noqa: PLC0415
 
     try:
         running = await control.start(control.home())
@@ -110,7 +107,7 @@ async def _local_cloud() -> Cloud:
         raise LocalCloudFailed(error.message, error.advice) from error
     if running.resource_manager is None:
         raise LocalCloudFailed("The local cloud did not start.", "aitk local-cloud reset starts it anew, empty.")
-    connection = Connection(running.resource_manager, _LocalToken(token), "local/.default")
+    connection = Connection(running.resource_manager, LocalCredential(token), "local/.default")
     return Cloud(connection, endpoint_scheme="http", portal=None)
 
 
@@ -123,33 +120,3 @@ async def raise_if_stopped(target: Target) -> None:
             raise AiToolkitError(error.message, error.advice) from error
         if not running:
             raise LocalCloudFailed("The local cloud is stopped.", "Start it with aitk local-cloud start.")
-
-
-class _LocalToken:
-    """The credential of the local cloud: the token in its folder, which is itself a bearer token."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def get_token(self, *_scopes: str, **_options: Any) -> "AccessToken":  # noqa: ANN401  (the SDK's protocol)
-        from azure.core.credentials import AccessToken  # noqa: PLC0415  (loaded by its caller)
-
-        return AccessToken(self._token, int(time.time()) + _LOCAL_TOKEN_SECONDS)
-
-    async def get_token_info(self, *_scopes: str, options: "TokenRequestOptions | None" = None) -> "AccessTokenInfo":
-        from azure.core.credentials import AccessTokenInfo  # noqa: PLC0415  (loaded by its caller)
-
-        del options
-        return AccessTokenInfo(self._token, int(time.time()) + _LOCAL_TOKEN_SECONDS)
-
-    async def refused(self, _tenant: str | None) -> bool:
-        return True
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_about: object) -> None:
-        await self.close()

@@ -19,6 +19,8 @@ from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
+_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
 _GPU_WORDS: Final = ("A100", "T4")
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
@@ -39,10 +41,28 @@ class ContainerApp:
     max_replicas: int
     environment_id: str
     workload_profile: str
-    event_stream: str
     location: str
     tags: Mapping[str, str]
     template: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision's running state, in Azure's own word, and its provisioning error (empty when none)."""
+
+    name: str
+    state: str
+    problem: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it cannot serve: what is not known yet has not failed."""
+        return self.state in _FAILED_STATES
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs, or sleeps and would wake."""
+        return self.state in _SERVING_STATES
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,6 @@ class ContainerApps:
             max_replicas=int(value_at(body, "template", "scale", "maxReplicas") or 1),
             environment_id=value_at(body, "environmentId") or value_at(body, "managedEnvironmentId") or "",
             workload_profile=value_at(body, "workloadProfileName") or "",
-            event_stream=value_at(body, "eventStreamEndpoint") or "",
             location=str(whole.get("location")),
             tags=whole.get("tags") or {},
             template=template,
@@ -175,11 +194,10 @@ class ContainerApps:
     async def restart(self, app: str, revision: str) -> None:
         await self._client.container_apps_revisions.restart_revision(self._group, app, revision)
 
-    async def revision(self, app: str, revision: str) -> tuple[str, str]:
-        """Running state and provisioning error (empty when none) of the revision."""
+    async def revision(self, app: str, revision: str) -> Revision:
         found = await self._client.container_apps_revisions.get_revision(self._group, app, revision)
         body = found.as_dict().get("properties") or {}
-        return str(body.get("runningState") or "Unknown"), str(body.get("provisioningError") or "")
+        return Revision(revision, str(body.get("runningState") or "Unknown"), str(body.get("provisioningError") or ""))
 
     async def replicas(self, app: str, revision: str) -> list[Replica]:
         found = await self._client.container_apps_revision_replicas.list_replicas(self._group, app, revision)

@@ -4,8 +4,9 @@ import asyncio
 import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import (
@@ -18,10 +19,11 @@ from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 
 from ai_toolkit.azure.failures import innermost, innermost_of
 from ai_toolkit.errors import CloudUnreachable, DeploymentFailed
+from ai_toolkit.polling import poll
 
-_POLL_SECONDS: Final = 1.0
-_NOT_THERE_YET_SECONDS: Final = 30
-_CANCEL_SECONDS: Final = 60
+_LOOK_AGAIN: Final = timedelta(seconds=1)
+_NOT_THERE_YET: Final = timedelta(seconds=30)
+_CANCEL_LIMIT: Final = timedelta(minutes=1)
 _ACTIVE: Final = frozenset({"accepted", "running", "created", "creating", "updating", "notspecified", "ready"})
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -148,8 +150,10 @@ class Deployments:
         `earlier`: one of the same name, which Azure may still show right after the new one was sent.
         Raises DeploymentFailed, CloudUnreachable.
         """
-        patience = int(_NOT_THERE_YET_SECONDS / _POLL_SECONDS)
-        while True:
+        patience = int(_NOT_THERE_YET / _LOOK_AGAIN)
+
+        async def look() -> Deployment | None:
+            nonlocal patience
             try:
                 found, operations = await self._look(name)
             except (ServiceRequestError, ServiceResponseError) as error:
@@ -157,16 +161,15 @@ class Deployments:
             state = _deployment(found)
             if earlier is not None and state.time == earlier.time and not state.active and patience:
                 patience -= 1
-                await asyncio.sleep(_POLL_SECONDS)
-                continue
+                return None
             observe(operations)
-            if state.succeeded:
-                return state
-            if not state.active:
+            if not state.active and not state.succeeded:
                 failure = found.properties.error if found.properties is not None else None
                 code, reason = innermost(failure.as_dict() if failure is not None else {})
                 raise DeploymentFailed(name, code or state.state, reason or f"it ended as {state.state}")
-            await asyncio.sleep(_POLL_SECONDS)
+            return None if state.active else state
+
+        return await poll(look, every=_LOOK_AGAIN)
 
     async def cancel(self, name: str, earlier: Deployment | None = None) -> Deployment | None:
         """The deployment as it ended after Azure was asked to cancel it; None when none was sent after `earlier`.
@@ -181,25 +184,32 @@ class Deployments:
             ended = await self.get(name)
             is_old = earlier is not None and ended is not None and ended.time == earlier.time
             return None if is_old else ended
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                while (found := await self.get(name)) is not None and found.active:  # noqa: ASYNC110  (Azure sends no event)
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
+        found: Deployment | None = None
+
+        async def look() -> bool | None:
+            nonlocal found
             found = await self.get(name)
+            return None if found is not None and found.active else True
+
+        with suppress(TimeoutError):
+            await poll(look, every=_LOOK_AGAIN, limit=_CANCEL_LIMIT)
         return found
 
     async def _look(self, name: str) -> tuple[Any, list[Operation]]:
         """The deployment and its operations. Right after it was sent Azure may not know it yet."""
-        attempts = int(_NOT_THERE_YET_SECONDS / _POLL_SECONDS)
-        while True:
+        attempts = int(_NOT_THERE_YET / _LOOK_AGAIN)
+
+        async def look() -> tuple[Any, list[Operation]] | None:
+            nonlocal attempts
             try:
                 return await asyncio.gather(self._operations.get(self._group, name), self._operations_of(name))
             except ResourceNotFoundError:
                 attempts -= 1
                 if not attempts:
                     raise
-                await asyncio.sleep(_POLL_SECONDS)
+                return None
+
+        return await poll(look, every=_LOOK_AGAIN)
 
     async def _operations_of(self, name: str) -> list[Operation]:
         operations = []

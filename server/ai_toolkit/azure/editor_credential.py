@@ -1,20 +1,21 @@
 """The editor's own Microsoft account as a credential of the Azure SDK."""
 
 import asyncio
-from typing import Any, Final, Self
+from typing import Final
 
-from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from ai_toolkit.azure.account_token import read_token
+from ai_toolkit.azure.credential import Credential
 from ai_toolkit.azure.sign_in_choice import EditorTokens
 from ai_toolkit.errors import SignInNeeded
 
 _ANSWER_SECONDS: Final = 30.0
 
 
-class EditorCredential:
+class EditorCredential(Credential):
     """Asks the editor for each token; the editor renews its own. Never makes it ask the person."""
 
     def __init__(self, tokens: EditorTokens) -> None:
@@ -37,17 +38,3 @@ class EditorCredential:
             return AccessTokenInfo(token, read_token(token).expires_on)
         except ValueError as error:
             raise ClientAuthenticationError(f"the editor's token cannot be used: {error}") from error
-
-    async def get_token(self, *scopes: str, tenant_id: str | None = None, **_options: Any) -> AccessToken:  # noqa: ANN401  (the SDK's protocol)
-        options: TokenRequestOptions = {"tenant_id": tenant_id} if tenant_id else {}
-        found = await self.get_token_info(*scopes, options=options)
-        return AccessToken(found.token, found.expires_on)
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_about: object) -> None:
-        await self.close()

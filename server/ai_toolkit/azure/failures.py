@@ -26,7 +26,7 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
         code, message = innermost_of(error)
         cause = cause_of_code(code)
         likely = f" {cause.says}" if cause else ""
-        advice = "Nothing after this step was done; run the command again when the cause is mended."
+        advice = "Nothing after this step was done. Correct the cause and run the command again."
         return CloudError(
             f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
             f"({code or 'no code'}).{likely}",

@@ -20,6 +20,7 @@ from ai_toolkit.errors import ResourceMissing
 RANGE_BYTES: Final = 4 * 1024 * 1024
 """The most that the service takes in one request."""
 _RANGES_AT_A_TIME: Final = 8
+_NO_SHARE: Final = frozenset({"ShareNotFound", "ShareBeingDeleted"})
 
 
 Answer = TypeVar("Answer")
@@ -78,10 +79,14 @@ class FileShare:
             download = await self.file(path).download_file()
             content: bytes = await download.readall()
         except ResourceNotFoundError as error:
-            if getattr(error, "error_code", None) == "ShareNotFound":
-                raise ResourceMissing("file share", self._client.share_name, f"{self._client.account_name}") from error
+            self.raise_if_missing(error)
             return None
         return content
+
+    def raise_if_missing(self, error: ResourceNotFoundError) -> None:
+        """Raises ResourceMissing when what was not found is the share itself, and not something in it."""
+        if getattr(error, "error_code", None) in _NO_SHARE:
+            raise ResourceMissing("file share", self._client.share_name, f"{self._client.account_name}") from error
 
     async def sha256(self, path: PurePosixPath, length: int | None = None) -> str:
         """The SHA-256 of the file's content, or of its first `length` bytes, read in pieces."""
@@ -92,7 +97,10 @@ class FileShare:
         return digest.hexdigest()
 
     async def list_directory(self, path: PurePosixPath) -> Mapping[str, RemoteFile | None]:
-        """The directory's entries by name: a file, or None for a directory. Empty when it does not exist."""
+        """The directory's entries by name: a file, or None for a directory. Empty when it does not exist.
+
+        Raises ResourceMissing for the share.
+        """
         directory = self._client.get_directory_client("" if path == PurePosixPath() else str(path))
         entries: dict[str, RemoteFile | None] = {}
         try:
@@ -102,12 +110,13 @@ class FileShare:
                     if isinstance(item, FileProperties)
                     else None
                 )
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            self.raise_if_missing(error)
             return {}
         return entries
 
     async def write(self, path: PurePosixPath, content: bytes) -> str:
-        """Puts a small file, replacing one of that name; returns its last-write time."""
+        """Puts a small file, replacing one of that name; returns its last-write time. Raises ResourceMissing."""
         file = self.file(path)
         answer = await self._in_directory(
             path.parent, lambda: file.upload_file(content, length=len(content), validate_content=True)
@@ -191,6 +200,7 @@ class FileShare:
         try:
             return await work()
         except ResourceNotFoundError as error:
+            self.raise_if_missing(error)
             if getattr(error, "error_code", None) != "ParentNotFound":
                 raise
         await self.make_directory(directory)

@@ -31,6 +31,8 @@ _SURE_AFTER_SECONDS: Final = 2.0
 _UNKNOWN: Final = "an unknown time"
 _CONFLICT: Final = 409
 _LEASE_LOST: Final = frozenset({409, 412})
+_LET_GO: Final = frozenset({404, 409})
+"""What breaking a lease is answered that its holder has just let go of."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,16 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
     the same. Whoever claims in between is seen; whoever claims after the lease was broken is refused.
     """
     suspect: Holder | None = None
+    made = False
     while True:
         try:
             return await file.acquire_lease()
-        except ResourceNotFoundError:
-            with suppress(HttpResponseError):  # another one makes it, and may hold it already
-                await share.write(LOCK_PATH, b"")
+        except ResourceNotFoundError as error:
+            share.raise_if_missing(error)
+            if made:  # it was there a moment ago: somebody deletes it, or it cannot be made
+                raise
+            made = True
+            await _make(share)
             continue
         except HttpResponseError as error:
             if error.status_code != _CONFLICT:
@@ -154,8 +160,23 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
             await asyncio.sleep(_SURE_AFTER_SECONDS)
             continue
         broken(holder)
-        with suppress(HttpResponseError):  # it has just been let go
-            await ShareLeaseClient(file).break_lease()
+        await _break(file)
+
+
+async def _make(share: FileShare) -> None:
+    try:
+        await share.write(LOCK_PATH, b"")
+    except HttpResponseError as error:
+        if error.status_code not in _LEASE_LOST:  # another one made it, and holds it already
+            raise
+
+
+async def _break(file: ShareFileClient) -> None:
+    try:
+        await ShareLeaseClient(file).break_lease()
+    except HttpResponseError as error:
+        if error.status_code not in _LET_GO:
+            raise
 
 
 async def _holder(file: ShareFileClient) -> Holder:

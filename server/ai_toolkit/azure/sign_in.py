@@ -5,14 +5,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError
 from azure.identity.aio import AzureCliCredential, AzureDeveloperCliCredential, EnvironmentCredential
 
 from ai_toolkit.azure.account_token import read_token
 from ai_toolkit.azure.browser_sign_in import BrowserCredential
+from ai_toolkit.azure.credential import Credential
 from ai_toolkit.azure.editor_credential import EditorCredential
 from ai_toolkit.azure.environment import AzureEnvironment
 from ai_toolkit.azure.failures import first_line
@@ -117,7 +118,7 @@ class _TokenPool:
         raise SignInNeeded(f"nobody is signed in ({'; '.join(reasons)}).")
 
 
-class AzureCredential:
+class AzureCredential(Credential):
     """The SDK's credential protocol for one tenant (None: the account's home). Close the one that was made first."""
 
     def __init__(
@@ -141,17 +142,6 @@ class AzureCredential:
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         given = options or {}
         return await self._pool.token(scopes[0], given.get("tenant_id") or self.tenant, given)
-
-    async def get_token(
-        self,
-        *scopes: str,
-        claims: str | None = None,
-        tenant_id: str | None = None,
-        **_options: Any,  # noqa: ANN401  (the SDK's protocol)
-    ) -> AccessToken:
-        options: TokenRequestOptions = {"claims": claims} if claims else {}
-        found = await self._pool.token(scopes[0], tenant_id or self.tenant, options)
-        return AccessToken(found.token, found.expires_on)
 
     async def refused(self, tenant: str | None) -> bool:
         """What to do when the cloud refused a token: take that tenant's, which it named, or a new one.
@@ -202,9 +192,3 @@ class AzureCredential:
 
     async def close(self) -> None:
         await self._pool.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_about: object) -> None:
-        await self.close()

@@ -1,10 +1,10 @@
 """What a subscription offers and permits: providers, locations, GPU profiles, quotas, rights."""
 
-import asyncio
 import fnmatch
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import HttpResponseError
@@ -13,11 +13,12 @@ from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.polling import poll
 
 _AUTHORIZATION_API_VERSION: Final = "2022-04-01"
 _OK: Final = 200
-_POLL_SECONDS: Final = 2.0
-_REGISTER_SECONDS: Final = 300
+_LOOK_AGAIN: Final = timedelta(seconds=2)
+_REGISTER_LIMIT: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ class SubscriptionState:
     async def register(self, namespace: str) -> None:
         """Registers the provider and waits until it is, at most five minutes (TimeoutError)."""
         await self._resources.providers.register(namespace)
-        async with asyncio.timeout(_REGISTER_SECONDS):
-            while not (await self.provider(namespace)).registered:  # noqa: ASYNC110  (Azure sends no event)
-                await asyncio.sleep(_POLL_SECONDS)
+
+        async def look() -> bool | None:
+            return (await self.provider(namespace)).registered or None
+
+        await poll(look, every=_LOOK_AGAIN, limit=_REGISTER_LIMIT)
 
     async def profile_types(self, location: str) -> frozenset[str] | None:
         """The workload profiles that Container Apps offers there; None when Azure does not tell."""

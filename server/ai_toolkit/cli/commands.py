@@ -127,10 +127,14 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @main.command()
 @_yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
-@click.option("--previous", is_flag=True, help="Bring the code of the deploy before back, from the share.")
+@click.option("--previous", is_flag=True, help="Restore the code of the previous deploy, which the share keeps.")
 @click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
-@click.option("--conflicts", type=click.Choice(["keep", "replace"]), help="Files on the share that are others.")
+@click.option(
+    "--conflicts",
+    type=click.Choice(["keep", "replace"]),
+    help="What to do with files on the share that no deploy put there.",
+)
 @click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
 @click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
 @_common
@@ -195,7 +199,7 @@ def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool
 
 
 @main.command()
-@click.option("--follow", is_flag=True, help="Go on until Ctrl+C, also with the replica that comes next.")
+@click.option("--follow", is_flag=True, help="Keep printing new lines until Ctrl+C, also those of the next replica.")
 @_common
 def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
     """Print the replica's log; wakes nothing."""
@@ -337,9 +341,12 @@ async def _until_interrupted(work: Awaitable[object]) -> object:
 
 def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
     if as_json:
-        click.echo(json.dumps({"error": {"code": error.code, "message": error.message, "advice": error.advice}}))
+        told = {"code": error.code, "message": error.message, "advice": error.advice, "details": list(error.details)}
+        click.echo(json.dumps({"error": told}))
     else:
         click.secho(error.message, fg="red", err=True)
+        for line in error.details:
+            click.echo(f"    {line}", err=True)
         if error.advice:
             click.echo(error.advice, err=True)
     sys.exit(exit_code)

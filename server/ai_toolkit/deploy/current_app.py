@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from ai_toolkit.azure.container_apps import KEY_SECRET, ContainerApp, ContainerApps
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
 from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, UsageError
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.workspace import CODE
-
-if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
 
 KEY_VARIABLE: Final = "AITK_API_KEY"
 
@@ -29,7 +28,7 @@ class Running:
     `differs` when the parameters want that, and not only a key.
     """
 
-    app: "ContainerApp"
+    app: ContainerApp
     endpoint: str
     key: str | None
     replicas: tuple[str, ...]
@@ -50,9 +49,9 @@ async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     replicas = await apps.replicas(app.name, app.active_revision)
     names = tuple(replica.name for replica in replicas)
     created = min((replica.created for replica in replicas if replica.created), default=None)
-    state, problem = await apps.revision(app.name, app.active_revision)
-    if problem and not names and not properties:
-        raise RevisionFailed(app.active_revision, state, problem)
+    revision = await apps.revision(app.name, app.active_revision)
+    if revision.problem and not names and not properties:
+        raise RevisionFailed(revision.name, revision.state, revision.problem)
     key = await own.key()
     if not names:
         return Running(app, url, key, names, created, None, properties, bool(properties))
@@ -64,7 +63,7 @@ async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     return Running(app, url, key, names, created, loaded, properties, bool(properties))
 
 
-async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:
+async def offer_key(apps: ContainerApps, running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:
     """Says that an app without a key answers anyone, and offers one. Raises Dismissed.
 
     `answer` is `add` or `none`; where nobody can be asked, the app stays as it is.
@@ -77,24 +76,25 @@ async def offer_key(apps: "ContainerApps", running: Running, folder: Path, ui: U
         Choice("none", "Leave it open", "anyone who knows the address uses the GPU that you pay"),
         Choice("cancel", "Cancel"),
     )
-    question = Pick("Deploy for inference", f"{running.app.name} has no key", items, option="--key add|none")
+    question = Pick(Title.DEPLOY, f"{running.app.name} has no key", items, option="--key add|none")
     try:
         chosen = answer or await ui.pick(question)
     except UsageError:
-        ui.announce("--key add gives it one.")
+        ui.announce("Deploy with --key add to give it one.")
         return running
     if chosen == "cancel":
         raise Dismissed
     if chosen == "none":
         return running
     if not _asks_for_key(folder / CODE):
-        ui.announce(f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: take ours over.")
+        ui.announce(
+            f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: "
+            "replace it by the app that aitk init adds."
+        )
     return await _with_key(apps, running)
 
 
-async def _with_key(apps: "ContainerApps", running: Running) -> Running:
-    from ai_toolkit.azure.container_apps import KEY_SECRET  # noqa: PLC0415  (loads the Azure SDK)
-
+async def _with_key(apps: ContainerApps, running: Running) -> Running:
     key = secrets.token_urlsafe(32)
     template = running.properties.get("template") or {}
     wanted = replace(running.app, template={**running.app.template, **template})

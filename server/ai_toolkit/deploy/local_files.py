@@ -114,7 +114,7 @@ def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tupl
     """
     here = _resolved(folder, root)
     if here in above:
-        raise ValueImpossible(folder, "symbolic link", "it leads back to a folder that it lies in")
+        raise ValueImpossible(folder, "symbolic link", "it is a link to a folder that contains it")
     prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
     with os.scandir(folder) as found:
         items = sorted(found, key=lambda item: item.name)
@@ -150,7 +150,9 @@ def _check_names(folder: Path, paths: Iterable[str]) -> None:
             other = seen.setdefault(part.casefold(), part)
             if other != part:
                 raise ValueImpossible(
-                    folder / part, "file name", f"a file share does not tell it from {other}; rename one of them"
+                    folder / part,
+                    "file name",
+                    f"a file share takes it for the same name as {other}; rename one of them",
                 )
 
 

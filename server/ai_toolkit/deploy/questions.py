@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.local_files import LocalFile
 from ai_toolkit.deploy.sync_plan import Plan
 from ai_toolkit.errors import Dismissed
@@ -16,7 +17,6 @@ from ai_toolkit.workspace.workspace import BASE_MODELS, Workspace
 if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
-_TITLE: Final = "Deploy for inference"
 _PACKAGES_SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
 """An estimate from the sizes of torch 2.13's packages; another version or package index may differ.
 
@@ -30,7 +30,7 @@ _SHOWN: Final = 10
 async def choose_base_models(
     ui: Ui, share: "FileShare", files: Mapping[str, LocalFile], answer: str | None
 ) -> Mapping[str, LocalFile]:
-    """The files without the base models above 1 GiB that the replica shall download itself; asked once per model."""
+    """The files without the base models above 1 GiB that the replica is to download itself; asked once per model."""
     sizes: dict[PurePosixPath, int] = {}
     for path, file in files.items():
         if path.startswith(f"{BASE_MODELS}/"):
@@ -45,7 +45,7 @@ async def choose_base_models(
             Choice("download", "Let the replica download it", "at its first start, from the model's hub"),
         )
         question = f"The base model {folder} has {size / 1e9:.1f} GB and is not on the share yet."
-        chosen = answer or await ui.pick(Pick(_TITLE, question, items, option="--base-models upload|download"))
+        chosen = answer or await ui.pick(Pick(Title.DEPLOY, question, items, option="--base-models upload|download"))
         if chosen == "download":
             left_out.append(f"{folder}/")
     return {path: file for path, file in files.items() if not path.startswith(tuple(left_out))}
@@ -70,8 +70,10 @@ async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
         Choice("cancel", "Cancel"),
     )
     shown = "\n".join(plan.conflicting[:_SHOWN])
-    question = f"{len(plan.conflicting)} files on the share are others, not put there by a deploy:\n{shown}"
-    chosen = conflicts or await ui.pick(Pick(_TITLE, question, items, option="--conflicts keep|replace"))
+    question = (
+        f"{len(plan.conflicting)} files on the share differ from yours and were not put there by a deploy:\n{shown}"
+    )
+    chosen = conflicts or await ui.pick(Pick(Title.DEPLOY, question, items, option="--conflicts keep|replace"))
     if chosen == "cancel":
         raise Dismissed
     if chosen == "keep":

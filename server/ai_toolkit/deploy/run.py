@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ai_toolkit import __version__
+from ai_toolkit.azure.container_apps import ContainerApps
+from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.share_lock import Holder, share_lock
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
     Action,
     LoadedAdapter,
@@ -30,16 +35,12 @@ from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.errors import FileMissing, Interrupted
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
-if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApps
-    from ai_toolkit.azure.file_share import FileShare
-    from ai_toolkit.azure.share_lock import Holder
-
-_LOADS: Final = 30
-_LOAD_AGAIN_SECONDS: Final = 2.0
+_LOAD_AGAIN: Final = timedelta(seconds=2)
+_LOAD_LIMIT: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
             async with own.cloud.file_share(own.target) as share:
-                left.append("what a replica loads is as it was; what was sent already is not sent again.")
+                left.append("replicas still load what they loaded before; files that were sent are not sent again.")
                 if options.previous:
                     manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
                     action = cheapest_action(None, running, options)
@@ -103,7 +104,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
 async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
     """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
     if not (folder / CODE).is_dir():
-        raise FileMissing(folder / CODE, "Run aitk init (Create inference project) to add it.")
+        raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
     ui.report("reading the workspace", 0)
     files = await asyncio.to_thread(local_files, folder)
     return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder))
@@ -122,10 +123,8 @@ def _what_a_cancel_leaves() -> Iterator[list[str]]:
 
 
 async def _synchronise(
-    share: "FileShare", files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
+    share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
 ) -> tuple[Plan, Manifest]:
-    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
-
     async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
         files = await choose_base_models(ui, share, files, options.base_models)
@@ -137,25 +136,25 @@ async def _synchronise(
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
 
-async def _bring_back(share: "FileShare", origin: Origin, ui: Ui) -> Manifest:
-    from ai_toolkit.azure.share_lock import share_lock  # noqa: PLC0415  (loads the Azure SDK)
-
+async def _bring_back(share: FileShare, origin: Origin, ui: Ui) -> Manifest:
     async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
         manifest = await bring_back_previous(share, now, origin)
     when = now.origin.deployed if now.origin else "the last deploy"
-    ui.announce(f"The code of before {when} is back on the share; the workspace here is as it was.")
+    ui.announce(f"The code that was deployed before {when} is on the share again; the files here are unchanged.")
     return manifest
 
 
-def _lock_broken(ui: Ui) -> "Callable[[Holder], None]":
-    def told(holder: "Holder") -> None:
-        ui.announce(f"The deploy of {holder.owner} since {holder.since} has died; its lock was broken.")
+def _lock_broken(ui: Ui) -> Callable[[Holder], None]:
+    def told(holder: Holder) -> None:
+        ui.announce(
+            f"The deploy that {holder.owner} started at {holder.since} ended without finishing; its lock was removed."
+        )
 
     return told
 
 
-async def _act(apps: "ContainerApps", running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
+async def _act(apps: ContainerApps, running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
     app, name = running.app, running.app.name
     start = Start(app, (), manifest)
     if action is Action.LATER:
@@ -163,8 +162,8 @@ async def _act(apps: "ContainerApps", running: Running, action: Action, manifest
         return
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
         if action is Action.NEW_REVISION:
-            why = "its parameters ask for" if running.differs else "a key needs"
-            ui.announce(f"{name} gets a new revision: {app.active_revision} has not what {why}.")
+            why = "its parameters changed" if running.differs else "a key is added"
+            ui.announce(f"{name} gets a new revision in place of {app.active_revision}, because {why}.")
             async with new_revision(apps, app, running.properties, ui) as changed:
                 await follow_start(apps, endpoint, replace(start, app=changed), ui)
             return
@@ -184,11 +183,13 @@ async def _act(apps: "ContainerApps", running: Running, action: Action, manifest
 
 async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
     """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
-    for _ in range(_LOADS):
+
+    async def load() -> bool | None:
         files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
-        if files_are(files, adapter, manifest):
-            return
-        await asyncio.sleep(_LOAD_AGAIN_SECONDS)
+        return files_are(files, adapter, manifest) or None
+
+    with suppress(TimeoutError):  # what is loaded then is looked at and said
+        await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
 
 
 def _planned(plan: Plan, action: Action, ui: Ui) -> Planned:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
 _MOST_NAMES: Final = 5
-_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 _MARKS: Final = {"models": "adapter_config.json", "model-cache": "config.json"}
 """The folders, and the file that makes an adapter or a base model of a folder below."""
 _DEEPEST: Final = 8
@@ -185,10 +184,11 @@ def _state(live: Live, endpoint: str) -> tuple[State, str]:
 async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models: bool) -> Live:
     app, endpoint = own.app, own.endpoint
     replicas = await own.apps.replicas(app.name, app.active_revision)
-    state, reason = await own.apps.revision(app.name, app.active_revision)
+    revision = await own.apps.revision(app.name, app.active_revision)
     failure = ""
-    if state in _FAILED_STATES:
-        failure = reason or next((one.reason for one in replicas if one.reason), f"The revision is {state}.")
+    if revision.failed:
+        said = next((one.reason for one in replicas if one.reason), f"The revision is {revision.state}.")
+        failure = revision.problem or said
     async with own.cloud.file_share(own.target) as share:
         manifest = Manifest.parse(await share.read(MANIFEST_PATH))
         models = await models_on_share(share) if find_models else None
@@ -215,7 +215,7 @@ async def _loaded(url: str, key: str | None) -> Loaded:
             version = await endpoint.version() if readiness.ready and not readiness.foreign else None
         except EndpointRefused as error:
             return Loaded(ready=False, detail=error.message)
-    detail = readiness.reason or readiness.detail or readiness.stage
+    detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
         return Loaded(readiness.ready, detail)
     base = (version.get("base_model") or {}).get("id")

@@ -207,5 +207,5 @@ def in_words(plan: Plan) -> str:
         *([f"{len(plan.conflicting)} in conflict"] if plan.conflicting else []),
         f"{plan.unchanged} unchanged",
     ]
-    left = "".join(f"\nNot ours any more, because it was changed on the share: {path}" for path in plan.left)
+    left = "".join(f"\nNo longer managed by Deploy, because it was changed on the share: {path}" for path in plan.left)
     return f"{', '.join(parts)}; {plan.bytes / 1e6:.1f} MB to send.{left}"

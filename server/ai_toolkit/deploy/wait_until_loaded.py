@@ -1,6 +1,5 @@
 """Follows a replica from its start to the proof of what it loaded."""
 
-import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -10,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.deploy.action import loaded_is
 from ai_toolkit.deploy.manifest import Manifest
-from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness
+from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage
 from ai_toolkit.errors import EndpointNotReady, EndpointRefused, ReplicaFailed
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps, Replica
 
-START_LIMIT: Final = timedelta(minutes=30)
-_LOOK_AGAIN_SECONDS: Final = 0.5
+LOADED_LIMIT: Final = timedelta(minutes=30)
+_LOOK_AGAIN: Final = timedelta(seconds=0.5)
 _ASK_PLATFORM_SECONDS: Final = 3.0
-_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,12 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
     An app that is not ours cannot be asked what it loaded, which is said. Raises ReplicaFailed with the replica's last
     log lines, EndpointRefused for a key that is not the app's, or EndpointNotReady after half an hour.
     """
-    began = time.monotonic()
-    said = ""
+    said, readiness = "", NO_ANSWER
     proven: set[str] = set()
     platform = _Platform(apps, start)
-    while True:
+
+    async def look() -> bool | None:
+        nonlocal readiness, said
         replicas = await _new_replicas(apps, start)
         readiness = await endpoint.readiness() if replicas else NO_ANSWER
         for replica in replicas:
@@ -53,11 +53,13 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
         if stage != said:
             ui.report(stage)
             said = stage
-        if readiness.ready and await _is_proven(endpoint, start, proven, {replica.name for replica in replicas}, ui):
-            return
-        if time.monotonic() - began > START_LIMIT.total_seconds():
-            raise EndpointNotReady(start.app.name, readiness.stage, START_LIMIT)
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        running = {replica.name for replica in replicas}
+        return (readiness.ready and await _is_proven(endpoint, start, proven, running, ui)) or None
+
+    try:
+        await poll(look, every=_LOOK_AGAIN, limit=LOADED_LIMIT)
+    except TimeoutError as error:
+        raise EndpointNotReady(start.app.name, readiness.said, LOADED_LIMIT) from error
 
 
 class _Platform:
@@ -78,8 +80,8 @@ class _Platform:
                 lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
                 self._detail = lines[-1].strip() if lines else replicas[0].reason
             else:
-                state, _error = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
-                self._detail = f"revision {self._start.app.active_revision} is {state.lower()}"
+                revision = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
+                self._detail = f"revision {revision.name} is {revision.state.lower()}"
         return self._detail
 
 
@@ -114,9 +116,9 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
         reason = readiness.reason or readiness.detail or "the app gave no reason."
     elif replica.restarts > 0 and not readiness.ready:
         reason = replica.reason or "its process ended."
-    elif readiness.stage == "starting the replica":
-        state, error = await apps.revision(start.app.name, start.app.active_revision)
-        if state in _FAILED_STATES:
-            reason = error or replica.reason or f"the revision is {state}."
+    elif readiness.stage is Stage.NO_ANSWER:
+        revision = await apps.revision(start.app.name, start.app.active_revision)
+        if revision.failed:
+            reason = revision.problem or replica.reason or f"the revision is {revision.state}."
     if reason:
         raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))

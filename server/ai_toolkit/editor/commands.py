@@ -1,12 +1,14 @@
 """The editor's commands: each asks a use-case for the work, and offers what comes next."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.editor import protocol
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.errors import FolderNotTrusted, NoFolderOpen, WorkspaceError
@@ -14,44 +16,38 @@ from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from ai_toolkit.deploy.run import Deployed
     from ai_toolkit.editor.dialogs import EditorUi
     from ai_toolkit.editor.server import Server
+    from ai_toolkit.endpoint.add_secret import SecretAdded
+    from ai_toolkit.endpoint.open import Opened
+    from ai_toolkit.provision.run import Provisioned
 
 # Use-cases are imported when a command first needs them: they load the Azure SDKs, and initialize is answered before.
 # ruff: noqa: PLC0415
-
-PROVISION: Final = "Provision Azure Container Apps for inference"
-DEPLOY: Final = "Deploy for inference"
-GO_TO_ENDPOINT: Final = "Go to Inference Endpoint"
-COPY_KEY: Final = "Copy inference API key"
-COPY_EXAMPLE: Final = "Copy inference API example"
-SHOW_LOGS: Final = "Show inference streaming logs"
-SHOW_STATUS: Final = "Show inference status"
-ADD_SECRET: Final = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
-CREATE_PROJECT: Final = "Create inference project"
 
 _Token = types.ProgressToken | None
 _Command = Callable[["Server", Workspace, protocol.Answers, _Token], Awaitable[Any]]
 
 
-async def _provision(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
-    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Provisioned)
+async def _provision(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> "Provisioned":
+    async def work(ui: "EditorUi") -> "Provisioned":
         from ai_toolkit.provision.choose_target import Answers
         from ai_toolkit.provision.run import provision as use_case
 
         return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, given.location))
 
     try:
-        result = await server.run_command(workspace.uri, token, PROVISION, work)
+        result = await server.run_command(workspace.uri, token, Title.PROVISION, work)
     finally:
         server.status.look(workspace)
-    message = f"Provisioned for inference: {result['endpoint']}"
-    server.in_background(_offer(server, workspace, message, {DEPLOY: "deployInference"}))
+    message = f"Provisioned for inference: {result.endpoint}"
+    server.in_background(_offer(server, workspace, message, {Title.DEPLOY: "deployInference"}))
     return result
 
 
-async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
-    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Deployed)
+async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
+    async def work(ui: "EditorUi") -> "Deployed":
         from ai_toolkit.deploy.action import Options
         from ai_toolkit.deploy.questions import agree_to_download
         from ai_toolkit.deploy.run import deploy as use_case
@@ -61,24 +57,26 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
 
     server.status.working(workspace)
     try:
-        result = await server.run_command(workspace.uri, token, DEPLOY, work)
+        result = await server.run_command(workspace.uri, token, Title.DEPLOY, work)
     finally:
         server.status.done(workspace)
-    message = f"The model is deployed: {result['endpoint']}"
-    server.in_background(_offer(server, workspace, message, {GO_TO_ENDPOINT: "openEndpoint", "Show logs": "showLogs"}))
+    message = f"The model is deployed: {result.endpoint}"
+    server.in_background(
+        _offer(server, workspace, message, {Title.GO_TO_ENDPOINT: "openEndpoint", "Show logs": "showLogs"})
+    )
     return result
 
 
 async def _open_endpoint(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
-    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (Opened)
+    async def work(ui: "EditorUi") -> "Opened":
         from ai_toolkit.endpoint.open import open_endpoint as use_case
 
         opened = await use_case(workspace, ui)
         ui.announce(f"Opening {opened.endpoint}")
         return opened
 
-    page = (await server.run_command(workspace.uri, token, GO_TO_ENDPOINT, work))["page"]
-    await server.window_show_document_async(types.ShowDocumentParams(uri=page, external=True))
+    opened = await server.run_command(workspace.uri, token, Title.GO_TO_ENDPOINT, work)
+    await server.window_show_document_async(types.ShowDocumentParams(uri=opened.page, external=True))
     server.status.look(workspace)
 
 
@@ -88,20 +86,20 @@ async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Ans
 
         await _copy(server, await endpoint_key(workspace), "The inference API key is in the clipboard.")
 
-    await server.run_command(workspace.uri, token, COPY_KEY, work)
+    await server.run_command(workspace.uri, token, Title.COPY_KEY, work)
 
 
 async def _copy_example(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
     async def work(ui: "EditorUi") -> None:
-        from ai_toolkit.endpoint.api_examples import EXAMPLES, KEY_VARIABLE, example
+        from ai_toolkit.endpoint.api_examples import CALLERS_KEY_VARIABLE, EXAMPLES, example
 
         endpoint = workspace.target().endpoint
         items = tuple(Choice(language, language) for language in EXAMPLES)
-        language = await ui.pick(Pick(COPY_EXAMPLE, "In which language?", items))
-        said = f"The {language} example is in the clipboard. It reads the key from {KEY_VARIABLE}."
+        language = await ui.pick(Pick(Title.COPY_EXAMPLE, "In which language?", items))
+        said = f"The {language} example is in the clipboard. It reads the key from {CALLERS_KEY_VARIABLE}."
         await _copy(server, example(language, endpoint), said)
 
-    await server.run_command(workspace.uri, token, COPY_EXAMPLE, work)
+    await server.run_command(workspace.uri, token, Title.COPY_EXAMPLE, work)
 
 
 async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.Answers, _token: _Token) -> None:
@@ -144,42 +142,42 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
         if found.live is not None:
             ui.announce(found.in_words())
         all_following: dict[State, dict[str, str]] = {
-            State.NOT_PROVISIONED: {PROVISION: "provisionInference"},
-            State.PROVISIONED: {DEPLOY: "deployInference"},
-            State.LIVE: {GO_TO_ENDPOINT: "openEndpoint"},
-            State.NEWER_FILES: {DEPLOY: "deployInference"},
-            State.FAILED: {SHOW_LOGS: "showLogs"},
+            State.NOT_PROVISIONED: {Title.PROVISION: "provisionInference"},
+            State.PROVISIONED: {Title.DEPLOY: "deployInference"},
+            State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint"},
+            State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
+            State.FAILED: {Title.SHOW_LOGS: "showLogs"},
         }
         following = all_following.get(found.state, {})
 
-    await server.run_command(workspace.uri, token, SHOW_STATUS, work)
+    await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
     server.in_background(_offer(server, workspace, message, following))
 
 
-async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
-    async def work(ui: "EditorUi") -> Any:  # noqa: ANN401  (SecretAdded)
+async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "SecretAdded":
+    async def work(ui: "EditorUi") -> "SecretAdded":
         from ai_toolkit.endpoint.add_secret import add_secret as use_case
 
         return await use_case(workspace, ui)
 
-    result = await server.run_command(workspace.uri, token, ADD_SECRET, work)
-    said = f"The app has the secret {result['secret']} as the environment variable {result['variable']}."
+    result = await server.run_command(workspace.uri, token, Title.ADD_SECRET, work)
+    said = f"The app has the secret {result.secret} as the environment variable {result.variable}."
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
     server.status.look(workspace)
     return result
 
 
-async def _create_project(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> Any:  # noqa: ANN401  (any JSON)
-    added: list[str] = []
-
-    async def work(ui: "EditorUi") -> None:
+async def _create_project(
+    server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token
+) -> dict[str, list[str]]:
+    async def work(ui: "EditorUi") -> list[str]:
         from ai_toolkit.workspace.create import create_project as use_case
 
-        added.extend(await use_case(workspace.folder, ui, sample=False))
+        return await use_case(workspace.folder, ui, sample=False)
 
-    await server.run_command(workspace.uri, token, CREATE_PROJECT, work)
+    added = await server.run_command(workspace.uri, token, Title.CREATE_PROJECT, work)
     said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
-    server.in_background(_offer(server, workspace, said, {PROVISION: "provisionInference"}))
+    server.in_background(_offer(server, workspace, said, {Title.PROVISION: "provisionInference"}))
     server.status.look(workspace)
     return {"added": added}
 
@@ -210,35 +208,37 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
             raise LocalCloudFailed(error.message, error.advice) from error
         ui.announce(said)
 
-    await server.run_command(workspace.uri, token, "Start local cloud" if start else "Stop local cloud", work)
+    await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
     server.status.look(workspace)
 
 
 async def _choose_action(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> None:
     """What a click on the status bar's item offers."""
-    chosen = ""
 
-    async def work(ui: "EditorUi") -> None:
-        nonlocal chosen
+    async def work(ui: "EditorUi") -> Title:
         provisioned = workspace.target_path.exists()
-        items = tuple(Choice(title, title) for title in _ACTIONS if provisioned or title in {PROVISION, CREATE_PROJECT})
-        chosen = await ui.pick(Pick("AI Toolkit", "What next?", items))
+        items = tuple(
+            Choice(title, title)
+            for title in _ACTIONS
+            if provisioned or title in {Title.PROVISION, Title.CREATE_PROJECT}
+        )
+        return Title(await ui.pick(Pick("AI Toolkit", "What next?", items)))
 
-    await server.run_command(workspace.uri, None, "AI Toolkit", work)
+    chosen = await server.run_command(workspace.uri, None, "AI Toolkit", work)
     await _ACTIONS[chosen](server, workspace, given, token)
 
 
-_ACTIONS: Final[dict[str, _Command]] = {
-    DEPLOY: _deploy,
-    GO_TO_ENDPOINT: _open_endpoint,
-    COPY_KEY: _copy_key,
-    COPY_EXAMPLE: _copy_example,
-    SHOW_STATUS: _show_status,
-    SHOW_LOGS: _show_logs,
-    ADD_SECRET: _add_secret,
-    PROVISION: _provision,
-    CREATE_PROJECT: _create_project,
+_ACTIONS: Final[dict[Title, _Command]] = {
+    Title.DEPLOY: _deploy,
+    Title.GO_TO_ENDPOINT: _open_endpoint,
+    Title.COPY_KEY: _copy_key,
+    Title.COPY_EXAMPLE: _copy_example,
+    Title.SHOW_STATUS: _show_status,
+    Title.SHOW_LOGS: _show_logs,
+    Title.ADD_SECRET: _add_secret,
+    Title.PROVISION: _provision,
+    Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
     "provisionInference": _provision,
@@ -272,7 +272,9 @@ def _register(server: "Server", name: str, command: _Command) -> None:
         if name not in _HARMLESS and not server.status.at_cloud:
             await server.run_command(workspace.uri, None, "AI Toolkit", _refuse)
         answers = (given and given.answers) or protocol.Answers()
-        return await command(server, workspace, answers, params.work_done_token)
+        result = await command(server, workspace, answers, params.work_done_token)
+        is_value = dataclasses.is_dataclass(result) and not isinstance(result, type)
+        return dataclasses.asdict(result) if is_value else result
 
 
 async def _chosen_folder(server: "Server") -> Workspace:

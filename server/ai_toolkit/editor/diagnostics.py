@@ -101,7 +101,9 @@ def _both_paths(workspace: Workspace, path: Path) -> Iterator[Finding]:
         name = read.relative_to(workspace.folder).as_posix()
         inference = path.name == "inference.parameters.json"
         message = (
-            f"This file is not read, because {name} exists too." if inference else f"{name} goes before this file."
+            f"This file is not read, because {name} exists too."
+            if inference
+            else f"{name} takes precedence over this file."
         )
         yield Finding(Span(0, 1), message, Weight.WARNING)
 
@@ -201,7 +203,7 @@ def _config_value(key: str, parameter: str, value: str, span: Span) -> Iterator[
         if value.startswith("http://") and not value.startswith("http://127.0.0.1:"):
             better = value.replace("http://", "https://", 1)
             fix = Fix(f"Change to {better}", span, json.dumps(better))
-            yield Finding(span, f"{key}: only https, or this computer, is opened.", fix=fix)
+            yield Finding(span, f"{key}: an https address, or one of this computer, is expected.", fix=fix)
         elif re.search(r"\s|[?#]", value):
             yield Finding(span, f"{key}: a host name or a URL without query and fragment is expected.")
 
@@ -240,10 +242,10 @@ def _folder(  # noqa: PLR0913, PLR0917  (what, where, and what there is)
     only = next(iter(here)) if len(here) == 1 else None
     fix = Fix(f"Change to {only}", span, json.dumps(only)) if only is not None and at >= 0 else None
     if on_share is None:
-        message = f"{key}: {parent}/{named} is not here. Whether it is on the share is not known: it was not seen yet."
+        message = f"{key}: {parent}/{named} is not here. Whether it is on the share is not known yet."
         yield Finding(span, message, Weight.INFORMATION, fix)
     else:
-        message = f"{key}: {parent}/{named} is neither here nor on the share, when that was last seen."
+        message = f"{key}: {parent}/{named} is neither here nor, at the last look, on the share."
         yield Finding(span, message, Weight.WARNING, fix)
 
 

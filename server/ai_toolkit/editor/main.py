@@ -36,7 +36,7 @@ def build_server() -> Server:
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def changed(_params: types.DidChangeWatchedFilesParams) -> None:
         for workspace in server.folders():
-            server.status.look(workspace, settle=True)
+            server.status.look(workspace, delayed=True)
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_params: None) -> None:

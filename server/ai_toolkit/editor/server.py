@@ -1,10 +1,9 @@
 """The language server itself: it runs commands as tasks of its own; errors become JSON-RPC errors for people."""
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import cattrs
 from lsprotocol import types
@@ -27,6 +26,7 @@ from pygls.protocol import (
 from ai_toolkit import __version__
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS
+from ai_toolkit.command_titles import Title
 from ai_toolkit.editor import protocol
 from ai_toolkit.editor.dialogs import EditorUi, path_of
 from ai_toolkit.editor.status_bar import StatusBar
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 _COMMAND_FAILED: Final = -32803  # LSP: RequestFailed
 _WATCHED: Final = "**/{infra,inference,models}/**"
 
-_Work = Callable[[EditorUi], Awaitable[Any]]
+_Result = TypeVar("_Result")
 
 
 class _CommandProtocol(LanguageServerProtocol):
@@ -133,8 +133,14 @@ class Server(LanguageServer):
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ANN401  (pygls' own)
         log.debug("%s: %s", source, error)
 
-    async def run_command(self, folder: str | None, token: types.ProgressToken | None, title: str, work: _Work) -> Any:  # noqa: ANN401  (any JSON)
-        """The result of the work as JSON; progress begins and ends, and Cancel cancels it.
+    async def run_command(
+        self,
+        folder: str | None,
+        token: types.ProgressToken | None,
+        title: str,
+        work: Callable[[EditorUi], Awaitable[_Result]],
+    ) -> _Result:
+        """The result of the work; progress begins and ends, and Cancel cancels it.
 
         `folder`: the URI for the buttons that help after a failure.
         """
@@ -159,10 +165,10 @@ class Server(LanguageServer):
             told = for_people(error)
             self.window_log_message(types.LogMessageParams(types.MessageType.Error, str(told)))
             data = protocol.ErrorData(told.code, told.advice, _helping(told, folder))
-            raise JsonRpcException(_in_brief(told), code=_COMMAND_FAILED, data=protocol.plain(data)) from None
+            raise JsonRpcException(told.in_brief, code=_COMMAND_FAILED, data=protocol.plain(data)) from None
         else:
             ended = "done"
-            return dataclasses.asdict(result) if result is not None else None
+            return result
         finally:
             ui.end(ended)
             if token is not None:
@@ -181,7 +187,7 @@ class Server(LanguageServer):
             task.cancel(CLOSING)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+    def _start(self, work: Awaitable[_Result]) -> asyncio.Task[_Result]:
         task = asyncio.ensure_future(work)
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
@@ -194,11 +200,6 @@ def _log_failure(task: "asyncio.Task[Any]") -> None:
         log.error("%s", for_people(task.exception() or RuntimeError()))
 
 
-def _in_brief(error: AiToolkitError) -> str:
-    """The message without the replica's last log lines, which stand indented in it: a notification has no room."""
-    return " ".join(line for line in str(error).splitlines() if not line.startswith("    "))
-
-
 def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action, ...]:
     """The buttons that do what the error advises."""
     match error:
@@ -207,7 +208,7 @@ def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action
         case FolderNotTrusted():
             return (protocol.Action("Manage workspace trust", "workbench.trust.manage"),)
         case FileMissing(path=path) if path.name != "inference.config.json":
-            return (protocol.Action("Create inference project", "aiToolkit.createProject", folder),)
+            return (protocol.Action(Title.CREATE_PROJECT, "aiToolkit.createProject", folder),)
         case FileMissing() | ResourceMissing():
             return (protocol.Action("Provision", "aiToolkit.provisionInference", folder),)
     return ()

@@ -8,7 +8,7 @@ from ai_toolkit.deploy.status import State, Status, look_quietly
 from ai_toolkit.editor import protocol
 from ai_toolkit.workspace.workspace import Workspace
 
-_SETTLE_SECONDS: Final = 1.0
+_DELAY_SECONDS: Final = 1.0
 _ICONS: Final = {
     State.NOT_PROVISIONED: "circle-outline",
     State.PROVISIONED: "circle-large-outline",
@@ -39,12 +39,12 @@ class StatusBar:
         """The files and models that were on the share when it was last seen; None when it never was."""
         return self._on_share.get(workspace)
 
-    def look(self, workspace: Workspace, *, settle: bool = False) -> None:
-        """Looks anew; with `settle` a moment later, when files may change several at a time."""
+    def look(self, workspace: Workspace, *, delayed: bool = False) -> None:
+        """Looks anew; with `delayed` a moment later, when files may change several at a time."""
         before = self._looking.pop(workspace, None)
         if before is not None:
             before.cancel()
-        task = asyncio.ensure_future(self._look(workspace, settle=settle))
+        task = asyncio.ensure_future(self._look(workspace, delayed=delayed))
         self._looking[workspace] = task
         self._in_background(task)
 
@@ -63,9 +63,9 @@ class StatusBar:
         params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
         self._show(params)
 
-    async def _look(self, workspace: Workspace, *, settle: bool) -> None:
-        if settle:
-            await asyncio.sleep(_SETTLE_SECONDS)
+    async def _look(self, workspace: Workspace, *, delayed: bool) -> None:
+        if delayed:
+            await asyncio.sleep(_DELAY_SECONDS)
         state = await look_quietly(workspace, at_cloud=self.at_cloud)
         seen = state.live.on_share if state.live is not None else None
         if seen is not None and seen != self._on_share.get(workspace):

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.revisions import new_revision, wait_until_it_serves
 from ai_toolkit.errors import UsageError
 from ai_toolkit.ui import Input, Ui, WentBack
 from ai_toolkit.workspace.workspace import Workspace
 
-_TITLE: Final = "Add Azure Container Apps secret for inference"
 _VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 
 
@@ -44,11 +44,18 @@ async def _ask(ui: Ui) -> tuple[str, str]:
     while True:
         hint = "letters, digits and underscores, not beginning with a digit"
         prompt = "Name of the environment variable, such as HF_TOKEN"
-        name = Input(_TITLE, prompt, variable, steps=2, option="NAME", pattern=_VARIABLE, hint=hint)
+        name = Input(Title.ADD_SECRET, prompt, variable, steps=2, option="NAME", pattern=_VARIABLE, hint=hint)
         variable = await ui.input(name)
         prompt = f"Value of {variable}; it goes to the container app and is stored nowhere else"
         value = Input(
-            _TITLE, prompt, password=True, step=2, steps=2, can_go_back=True, pattern=r"[\s\S]+", hint="a value"
+            Title.ADD_SECRET,
+            prompt,
+            password=True,
+            step=2,
+            steps=2,
+            can_go_back=True,
+            pattern=r"[\s\S]+",
+            hint="a value",
         )
         try:
             return variable, await ui.input(value)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-KEY_VARIABLE: Final = "INFERENCE_API_KEY"
+CALLERS_KEY_VARIABLE: Final = "INFERENCE_API_KEY"
 
 _CURL: Final = """\
 curl {endpoint}/v1/chat/completions \\
@@ -47,4 +47,4 @@ EXAMPLES: Final[Mapping[str, str]] = {"curl": _CURL, "Python": _PYTHON, "JavaScr
 
 def example(language: str, endpoint: str) -> str:
     """The call in one of EXAMPLES' languages, whole but for the key."""
-    return EXAMPLES[language].format(endpoint=endpoint, variable=KEY_VARIABLE)
+    return EXAMPLES[language].format(endpoint=endpoint, variable=CALLERS_KEY_VARIABLE)

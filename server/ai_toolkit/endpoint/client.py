@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,33 +24,78 @@ _NO_APP: Final = "Container App"
 _LINK_VALID: Final = timedelta(minutes=5)
 
 
+class Stage(StrEnum):
+    """How far a replica is; the values below `NO_ANSWER` are those of `/ready`, of every version of the app."""
+
+    NO_ANSWER = "no answer"
+    FOREIGN = "foreign"
+    OTHER = "other"
+    NOTHING_DEPLOYED = "nothing deployed"
+    PREPARING = "preparing"
+    INSTALLING = "installing"
+    LOADING_WEIGHTS = "loading weights"
+    ADAPTER = "adapter"
+    WARMING = "warming"
+    READY = "ready"
+    FAILED = "failed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Stage":  # noqa: ARG003  (the name that enum calls it by)
+        """A stage of a later version of the app."""
+        return cls.OTHER
+
+
+_SAID: Final[Mapping[Stage, str]] = {
+    Stage.NO_ANSWER: "starting the replica",
+    Stage.FOREIGN: "answers",
+    Stage.OTHER: "starting",
+    Stage.NOTHING_DEPLOYED: "nothing is deployed",
+    Stage.PREPARING: "preparing",
+    Stage.INSTALLING: "installing packages",
+    Stage.LOADING_WEIGHTS: "loading weights",
+    Stage.ADAPTER: "loading the adapter",
+    Stage.WARMING: "warming up",
+    Stage.READY: "ready",
+    Stage.FAILED: "failed",
+}
+
+
 @dataclass(frozen=True)
 class Readiness:
-    """What `/ready` says: `stage` in words, `done` of `total` where the stage counts.
+    """What `/ready` says: `done` of `total` where the stage counts.
 
-    An app that is not ours has no such page: it is `foreign`, and ready once it answers at all.
+    An app that is not ours has no such page: it is at the stage FOREIGN, and ready once it answers at all.
     """
 
     ready: bool
-    stage: str
+    stage: Stage
     detail: str = ""
     reason: str | None = None
     done: int | None = None
     total: int | None = None
-    foreign: bool = False
+
+    @property
+    def foreign(self) -> bool:
+        return self.stage is Stage.FOREIGN
 
     @property
     def failed(self) -> bool:
-        return self.stage == "failed"
+        return self.stage is Stage.FAILED
+
+    @property
+    def said(self) -> str:
+        """The stage for a person."""
+        return _SAID[self.stage]
 
     def in_words(self) -> str:
+        """Stage, count and detail for a person."""
         counted = f" {self.done} of {self.total}" if self.total else ""
-        detail = f": {self.detail}" if self.detail and self.detail != self.stage else ""
-        return f"{self.stage}{counted}{detail}"
+        detail = f": {self.detail}" if self.detail and self.detail != self.said else ""
+        return f"{self.said}{counted}{detail}"
 
 
-NO_ANSWER: Final = Readiness(ready=False, stage="starting the replica")
-_FOREIGN: Final = Readiness(ready=True, stage="answers", detail="it has no page /ready", foreign=True)
+NO_ANSWER: Final = Readiness(ready=False, stage=Stage.NO_ANSWER)
+_FOREIGN: Final = Readiness(ready=True, stage=Stage.FOREIGN, detail="it has no page /ready")
 
 
 def signed_link(url: str, key: str) -> str:
@@ -162,7 +208,7 @@ def _told(body: Mapping[str, Any]) -> Readiness:
     progress = progress if isinstance(progress, Mapping) else {}
     return Readiness(
         ready=bool(body.get("ready")),
-        stage=str(body["stage"]),
+        stage=Stage(str(body["stage"])),
         detail=str(body.get("detail") or ""),
         reason=body.get("reason"),
         done=progress.get("done"),

@@ -1,13 +1,17 @@
 """Use-case: Show inference streaming logs: follows the log of the running replica, and of the one after it."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.endpoint.address import open_app
+from ai_toolkit.polling import poll
 from ai_toolkit.workspace.workspace import Workspace
 
-_LOOK_AGAIN_SECONDS: Final = 3.0
+if TYPE_CHECKING:
+    from ai_toolkit.azure.container_apps import ContainerApp, Replica
+
+_LOOK_AGAIN: Final = timedelta(seconds=3)
 
 
 async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None]) -> None:
@@ -15,16 +19,19 @@ async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None]) 
     async with open_app(workspace) as own:
         apps, name = own.apps, own.app.name
         last, waiting = "", False
-        while True:
+
+        async def another_replica() -> "tuple[ContainerApp, Replica] | None":
+            nonlocal waiting
             app = await apps.app(name)
             replicas = await apps.replicas(app.name, app.active_revision)
-            replica = next((one for one in replicas if one.name != last and one.log_stream), None)
-            if replica is None:
-                if not waiting:
-                    write([f"--- {name}: no other replica runs; the next request to the endpoint starts one"])
+            found = next((one for one in replicas if one.name != last and one.log_stream), None)
+            if found is None and not waiting:
                 waiting = True
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-                continue
+                write([f"--- {name}: no other replica runs; the next request to the endpoint starts one"])
+            return None if found is None else (app, found)
+
+        while True:
+            app, replica = await poll(another_replica, every=_LOOK_AGAIN)
             write([f"--- {replica.name}"])
             async for line in apps.follow_log(app, replica):
                 write([line])

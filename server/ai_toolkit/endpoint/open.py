@@ -1,21 +1,19 @@
 """Use-cases that wake the model when it sleeps: Go to Inference Endpoint, by a link that signs in, and one question."""
 
-import asyncio
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.endpoint.address import own_endpoint
-from ai_toolkit.endpoint.client import Endpoint, signed_link
+from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Stage, signed_link
 from ai_toolkit.errors import EndpointNotReady
+from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace.workspace import Workspace
 
 WAKE_LIMIT: Final = timedelta(minutes=15)
-_LOOK_AGAIN_SECONDS: Final = 0.5
-_NOTHING_DEPLOYED: Final = "nothing deployed"
+_LOOK_AGAIN: Final = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,17 @@ async def wake(endpoint: Endpoint, ui: Ui) -> None:
 
     Raises EndpointNotReady after a quarter of an hour, EndpointRefused where this computer's address is not let in.
     """
-    began = time.monotonic()
-    while True:
+    readiness = NO_ANSWER
+
+    async def look() -> bool | None:
+        nonlocal readiness
         readiness = await endpoint.readiness()
-        if readiness.ready or readiness.failed or readiness.stage == _NOTHING_DEPLOYED:
-            return
+        if readiness.ready or readiness.failed or readiness.stage is Stage.NOTHING_DEPLOYED:
+            return True
         ui.report(readiness.in_words())
-        if time.monotonic() - began > WAKE_LIMIT.total_seconds():
-            raise EndpointNotReady(endpoint.url, readiness.stage, WAKE_LIMIT)
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return None
+
+    try:
+        await poll(look, every=_LOOK_AGAIN, limit=WAKE_LIMIT)
+    except TimeoutError as error:
+        raise EndpointNotReady(endpoint.url, readiness.said, WAKE_LIMIT) from error

@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from platformdirs import user_data_path
+
 from ai_toolkit.local_cloud.core.home import Address, HomeFolder
 from ai_toolkit.local_cloud.core.processes import is_alive, kill_group, kill_recorded_groups, reap, start_time
 
@@ -50,8 +52,6 @@ def home() -> Path:
     named = os.environ.get("AITK_LOCAL_CLOUD_HOME")
     if named:
         return Path(named).expanduser().absolute()
-    from platformdirs import user_data_path  # noqa: PLC0415  # only when nothing is named
-
     return user_data_path("ai-toolkit") / "local-cloud"
 
 

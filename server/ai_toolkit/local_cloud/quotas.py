@@ -7,7 +7,7 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
     available_profile_types,
     usage_documents,
 )
-from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.files.account_resource import StorageAccounts
@@ -24,12 +24,12 @@ class Quotas:
         manager: ResourceManager,
         environments: ManagedEnvironments,
         accounts: StorageAccounts,
-        ground: Ground,
+        host: AppHost,
     ) -> None:
         self._manager = manager
         self._environments = environments
         self._accounts = accounts
-        self._ground = ground
+        self._host = host
 
     def add_routes(self, routes: Routes) -> None:
         """Add the routes."""
@@ -49,9 +49,9 @@ class Quotas:
     async def _location_usages(self, request: ArmRequest) -> web.Response:
         check_subscription(request.names["subscription"])
         check_location(request.names["location"])
-        if self._ground.faults.has_no_usages:
+        if self._host.faults.has_no_usages:
             return web.json_response({"value": []})
-        return web.json_response({"value": usage_documents(self._ground.gpus_in_use(), self._ground.gpu_limit)})
+        return web.json_response({"value": usage_documents(self._host.gpus_in_use(), self._host.gpu_limit)})
 
     async def _profile_types(self, request: ArmRequest) -> web.Response:
         names = request.names
@@ -62,7 +62,7 @@ class Quotas:
     async def _environment_usages(self, request: ArmRequest) -> web.Response:
         environment = self._environment(request)
         return web.json_response(
-            {"value": usage_documents(self._ground.gpus_in_use(environment.id.key), self._ground.gpu_limit)}
+            {"value": usage_documents(self._host.gpus_in_use(environment.id.key), self._host.gpu_limit)}
         )
 
     async def _profile_states(self, request: ArmRequest) -> web.Response:

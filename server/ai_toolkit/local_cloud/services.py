@@ -12,7 +12,7 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
     EnvironmentStorages,
     ManagedEnvironments,
 )
-from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
 from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
@@ -30,10 +30,11 @@ from ai_toolkit.local_cloud.files.share_folder import ShareRecords, Shares
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager import subscriptions
+from ai_toolkit.local_cloud.resource_manager.kept_resources import kept_types
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.providers import Providers
-from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups
+from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups, ResourceGroupType
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
 from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
 from ai_toolkit.local_cloud.template.deployment_routes import Deployments
@@ -58,8 +59,8 @@ class Services:
         file_shares = FileShares(store, shares)
         environments = ManagedEnvironments(store)
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
-        ground = Ground(home, store, shares, accounts.account_keys, replica_environments, faults)
-        self._apps = ContainerApps(ground, lambda: address.resource_manager, issue_token)
+        host = AppHost(home, store, shares, accounts.account_keys, replica_environments, faults)
+        self._apps = ContainerApps(host, lambda: address.resource_manager, issue_token)
         manager = ResourceManager(
             store,
             self._operations,
@@ -73,10 +74,12 @@ class Services:
                 EnvironmentStorages(store),
                 self._apps,
                 Jobs(store),
+                ResourceGroupType(store),
+                *kept_types(store),
             ),
         )
         groups = ResourceGroups(manager)
-        self._deployments = Deployments(manager, groups)
+        self._deployments = Deployments(manager)
         self._resources = Resources(manager)
         self._files = FileService(
             shares,
@@ -88,14 +91,14 @@ class Services:
         Providers(manager, faults).add_routes(self._routes)
         groups.add_routes(self._routes)
         self._deployments.add_routes(self._routes)
-        Quotas(manager, environments, accounts, ground).add_routes(self._routes)
+        Quotas(manager, environments, accounts, host).add_routes(self._routes)
         Revisions(manager, self._apps).add_routes(self._routes)
         operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
         self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)
         self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
 
     async def resume(self) -> None:
-        """Take up what an earlier process left."""
+        """Continue with what an earlier process left."""
         self._deployments.fail_interrupted()
         await self._apps.resume()
 

@@ -6,6 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from ai_toolkit.local_cloud.core.home import write_private
 
 LIFE: Final = timedelta(days=800)
@@ -22,7 +27,6 @@ def server_context(folder: Path) -> ssl.SSLContext:
 
 
 def _is_current(folder: Path) -> bool:
-    from cryptography import x509  # noqa: PLC0415  # only with --tls
 
     try:
         certificate = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
@@ -34,11 +38,6 @@ def _is_current(folder: Path) -> bool:
 
 def _make(folder: Path) -> None:
     """Make an authority, which signs one certificate and whose key is kept nowhere."""
-    from cryptography import x509  # noqa: PLC0415  # only with --tls
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
-
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = datetime.now(UTC)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.ui import Input, Ui
 from ai_toolkit.workspace.json_positions import members
 from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
@@ -18,9 +19,9 @@ async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
     It is written to the parameters file, so that the next run keeps it; the rest of the file stays as it is.
     """
     question = Input(
-        "Provision Azure Container Apps for inference",
-        "Your public IPv4 address or range, as the internet sees it. It cannot be known from here; "
-        "your network's owner or a page that tells it knows",
+        Title.PROVISION,
+        "Your public IPv4 address or range, as the internet sees it. It cannot be found out from here: "
+        "ask your network's administrator, or open a page that shows it",
         pattern=_PATTERN,
         hint="An IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24",
         option="allowedIpRanges in infra/provision/inference.parameters.json",

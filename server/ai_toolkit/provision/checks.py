@@ -94,7 +94,7 @@ def _providers(providers: Iterable[Provider]) -> Check:
 def _rights(facts: Facts) -> Check:
     name = "may deploy in this group"
     if facts.forbidden is None:
-        says = "not known: Azure does not tell" if facts.group_exists else "not known until the resource group exists"
+        says = "not known: Azure does not say" if facts.group_exists else "not known until the resource group exists"
         return Check(name, Outcome.WARNING, f"{says}.")
     if facts.forbidden:
         advice = "Ask for the role Contributor on the resource group, or choose another group."
@@ -124,7 +124,7 @@ def _location(providers: Iterable[Provider], location: str, existing: Existing) 
 def _profile(offered: frozenset[str] | None, profile: Profile, location: str) -> Check:
     name = "region offers the GPU profile"
     if offered is None:
-        return Check(name, Outcome.WARNING, f"not known: Azure does not tell what {location} offers.")
+        return Check(name, Outcome.WARNING, f"not known: Azure does not say what {location} offers.")
     if profile.type not in offered:
         gpus = ", ".join(sorted(one for one in offered if one in QUOTA_WORDS)) or "no GPU profile"
         advice = "Choose another location, or another workloadProfileType."
@@ -136,7 +136,7 @@ def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> 
     name = "GPU quota left"
     quota = quota_of(profile, quotas)
     if quota is None:
-        advice = "The subscription's usage page (Microsoft.App) in the portal tells."
+        advice = "See the subscription's usage page (Microsoft.App) in the portal."
         return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)
     says = f"{quota.used} of {quota.limit} used ({quota.name})"
     if quota.limit == 0:
@@ -152,7 +152,7 @@ def _shared_key(facts: Facts, existing: Existing) -> Check:
     name = "shared key allowed"
     if existing.account is not None and not existing.account.shared_key:
         advice = "Allow shared-key access on the account, or name another one in storageAccountName."
-        says = f"{existing.account.name} takes no account key, which mounting a file share needs."
+        says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
         return Check(name, Outcome.FAILURE, says, advice)
     if facts.refusal is not None and facts.refusal.code == _POLICY:
         cause = cause_of_code(_POLICY)

@@ -14,13 +14,13 @@ from ai_toolkit.azure.resource_manager import (
     list_locations,
 )
 from ai_toolkit.azure.tenants import TenantSubscriptions, find_subscription, read_tenants
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
 from ai_toolkit.provision.request import NamedPlace, Place
 from ai_toolkit.provision.wizard import Wizard
 from ai_toolkit.ui import Choice, Input, Pick, Ui, confirm
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
-_TITLE: Final = "Provision Azure Container Apps for inference"
 _AZURE: Final = "azure"
 _SIGN_IN: Final = "sign-in"
 _NEW_GROUP: Final = "+"
@@ -94,7 +94,9 @@ class _Questions:
         local = Choice(LOCAL_SUBSCRIPTION, "This computer (local cloud, no Azure subscription needed)", here)
         named = f"{self._known.note}: {current}" if current and not here else ""
         azure = Choice(_AZURE, "An Azure subscription…", named)
-        question = Pick(_TITLE, "Where should the model run?", (local, azure), option="--local or --subscription")
+        question = Pick(
+            Title.PROVISION, "Where should the model run?", (local, azure), option="--local or --subscription"
+        )
         return await self._wizard.pick(question, following=2)
 
     async def _local(self) -> Chosen:
@@ -158,7 +160,7 @@ class _Questions:
         ]
         items += [_unreadable(one) for one in tenants if not one.subscriptions]
         placeholder = f"Choose a tenant. {self._told}"
-        return Pick(_TITLE, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
+        return Pick(Title.PROVISION, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
 
     def _subscription_question(
         self, cloud: Cloud, tenant: TenantSubscriptions | None, others: list[TenantSubscriptions], problem: str | None
@@ -179,7 +181,7 @@ class _Questions:
             items.append(Choice("problem", "This account sees no subscription", disabled=True))
         items += [_unreadable(one) for one in others if not one.subscriptions]
         placeholder = f"Choose a subscription. {self._told}" if problem is None else "Sign in to choose a subscription"
-        return Pick(_TITLE, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
+        return Pick(Title.PROVISION, placeholder, (*items, *self._sign_in_item(cloud)), option="--subscription")
 
     async def _group(self, cloud: Cloud, manager: ResourceManager, subscription: str) -> Place:
         name = self._answers.resource_group or await self._pick_group(manager, subscription)
@@ -208,11 +210,13 @@ class _Questions:
         new = Choice(_NEW_GROUP, "Create new resource group…")
         first = 1 if items and marks[items[0].id] else 0
         shown = (*items[:first], new, *items[first:])
-        return await self._wizard.pick(Pick(_TITLE, "Choose a resource group", shown, option="--resource-group"))
+        return await self._wizard.pick(
+            Pick(Title.PROVISION, "Choose a resource group", shown, option="--resource-group")
+        )
 
     async def _new_name(self) -> str:
         question = Input(
-            _TITLE,
+            Title.PROVISION,
             "Name of the new resource group",
             option="--resource-group",
             pattern=_GROUP_PATTERN,
@@ -242,7 +246,7 @@ class _Questions:
             Choice(name, label, _note(name, self._known.mark(name, named)))
             for name, label in sorted(known.items(), key=lambda one: (one[0] != named, one[1]))
         )
-        return await self._wizard.pick(Pick(_TITLE, "Choose a location", items, option="--location"))
+        return await self._wizard.pick(Pick(Title.PROVISION, "Choose a location", items, option="--location"))
 
     async def _cloud(self, subscription: str) -> Cloud:
         if subscription not in self._clouds:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.template import templates_folder
@@ -59,7 +60,7 @@ async def offer_ours(workspace: Workspace, ui: Ui, *, ask: bool) -> None:
     if not bicep.is_file() or not is_microsofts(bicep.read_bytes()):
         return
     if not ask:
-        ui.announce(f"{bicep} is Microsoft's template; it is looked at as it is.")
+        ui.announce(f"{bicep} is Microsoft's template; the preview uses it unchanged.")
         return
     told = "This workspace has the template of Microsoft's AI Toolkit, whose GPU is billed while idle."
     items = (
@@ -67,8 +68,7 @@ async def offer_ours(workspace: Workspace, ui: Ui, *, ask: bool) -> None:
         Choice("theirs", "Deploy Microsoft's as it is", "needs the Bicep CLI"),
         Choice("cancel", "Cancel"),
     )
-    title = "Provision Azure Container Apps for inference"
-    answer = await ui.pick(Pick(title, told, items, option="--yes"))
+    answer = await ui.pick(Pick(Title.PROVISION, told, items, option="--yes"))
     if answer == "cancel":
         raise Dismissed
     if answer == "ours":

@@ -28,7 +28,7 @@ class Plan:
 
 
 async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
-    """The settled parameters and what they mean for what exists. Raises ValueImpossible."""
+    """The plan, once every parameter has its value. Raises ValueImpossible."""
     place, template, fine_tuning = site.place, wanted.template, wanted.fine_tuning
     job_name, job = found.job
     elsewhere = fine_tuning.elsewhere(place.subscription, place.resource_group)
@@ -55,7 +55,8 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     values = settings.to_send(template)
     content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
     name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    switches = existing.to_create() if template.ours else {}
+    decided = existing.to_create() if template.ours else {}
+    switches = {name: value for name, value in decided.items() if name in template.parameters}
     earlier = next((one for one in found.history if one.name == name), None)
     return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
 

@@ -8,11 +8,11 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
+from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.ui import Choice, Pick, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
-_TITLE: Final = "Provision Azure Container Apps for inference"
 _DETAILS: Final = "details"
 _SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
 _SHOWN: Final = 80
@@ -23,7 +23,7 @@ class Basis(Enum):
 
     AZURE = "Preview (what Azure foresees; it may name changes that will not be):"
     TEMPLATE = "Preview (what the template makes in the new resource group; Azure cannot be asked before it exists):"
-    NOTHING = "No preview: Azure does not tell what would change"
+    NOTHING = "No preview: Azure does not say what would change"
 
 
 class Answer(StrEnum):
@@ -109,11 +109,12 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool) -> list[str]
     replicas = f"at most {most} at a time" if isinstance(most, int) else "as many as the template allows"
     gpu = str(values.get("workloadProfileType") or "the template's GPU profile")
     if isinstance(least, int) and least == 0:
-        idle = f"none runs while nobody asks (after {values.get('cooldownSeconds', 300)} s), and then no GPU is billed"
+        seconds = values.get("cooldownSeconds", 300)
+        idle = f"none runs while idle (after {seconds} s without a request), and then no GPU is billed"
     elif isinstance(least, int):
-        idle = f"{least} of them day and night, also while nobody asks"
+        idle = f"{least} of them run all the time, also while idle"
     else:
-        idle = "how many run while nobody asks is the template's decision"
+        idle = "how many run while idle is decided by the template"
     storage = "a storage account and its files" if new_account else "the files on the existing storage account"
     return [
         "What is billed:",
@@ -127,10 +128,10 @@ async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> Answer:
     """What the person answers; shows the details as often as it is asked for. Raises Dismissed."""
     items = [Choice(Answer.PROVISION, "Provision", _summary(preview)), Choice(_DETAILS, "Show details")]
     if offer_only_me:
-        note = "else every address may reach the endpoint, with the key"
+        note = "otherwise every address may reach the endpoint, with the key"
         items.append(Choice(Answer.ONLY_MY_ADDRESS, "Allow only my address…", note))
     items.append(Choice("cancel", "Cancel"))
-    question = Pick(_TITLE, "Provision as the preview in the output says?", tuple(items), option="--yes")
+    question = Pick(Title.PROVISION, "Provision as the preview in the output says?", tuple(items), option="--yes")
     while (answer := await ui.pick(question)) == _DETAILS:
         for line in preview.tree(details=True):
             ui.announce(line)

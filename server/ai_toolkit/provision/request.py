@@ -80,12 +80,16 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
     parameter_rules.check(given, template.parameters)
     parameter_rules.check_complete(given, template.parameters)
     check_outputs(workspace, template)
-    target = workspace.target_or_none()  # a file that cannot be read is said now, not after the resources are made
     for warning in given.warnings:
         ui.announce(warning)
-    fine_tuning = fine_tuning_of(workspace)
+    models = await asyncio.to_thread(models_here, workspace.folder)
+    return Wanted(template, given, fine_tuning_of(workspace), named_place(workspace), models)
+
+
+def named_place(workspace: Workspace) -> NamedPlace:
+    """What `inference.config.json` names, else what fine-tuning's file does. Raises for a file that cannot be read."""
+    target = workspace.target_or_none()
     if target is not None:
-        named = NamedPlace(target.subscription, target.resource_group, "current")
-    else:
-        named = NamedPlace(fine_tuning.subscription, fine_tuning.resource_group, "of fine-tuning")
-    return Wanted(template, given, fine_tuning, named, await asyncio.to_thread(models_here, workspace.folder))
+        return NamedPlace(target.subscription, target.resource_group, "current")
+    tuned = workspace.finetuning()
+    return NamedPlace(tuned.get("SUBSCRIPTION_ID"), tuned.get("RESOURCE_GROUP_NAME"), "of fine-tuning")

@@ -147,7 +147,7 @@ def _has_definition(environment: ManagedEnvironment, settings: Settings) -> bool
     if named is not None and named != (settings.value("storageAccountName"), settings.value("fileShareName")):
         raise settings.given.wrong(
             "acaEnvironmentStorageName",
-            f"{name} of {environment.name} names share {named[1]} of {named[0]} already; "
+            f"{name} of {environment.name} is used for the share {named[1]} of {named[0]} already; "
             "give another name, or that share",
         )
     return named is not None

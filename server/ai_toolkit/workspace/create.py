@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from ai_toolkit.ui import Ui
+from ai_toolkit.workspace.sample.workspace import place_sample
 from ai_toolkit.workspace.template import add_to_workspace
 
 
@@ -12,8 +13,6 @@ async def create_project(folder: Path, ui: Ui, *, sample: bool) -> list[str]:
     added = await asyncio.to_thread(add_to_workspace, folder)
     ui.announce(f"{folder}: {len(added)} files added" if added else f"{folder}: nothing was missing")
     if sample:
-        from ai_toolkit.workspace.sample.workspace import place_sample  # noqa: PLC0415  (its first use converts a model)
-
         ui.report("preparing the sample model")
         await asyncio.to_thread(place_sample, folder)
         ui.announce("Sample model SmolLM2-135M-Instruct and its adapter are in model-cache/ and models/.")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
 from ai_toolkit.workspace.bicep import compile_bicep
-from ai_toolkit.workspace.workspace import TARGET_KEYS, Workspace
+from ai_toolkit.workspace.workspace import INIT_FIRST, TARGET_KEYS, Workspace
 
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache")
 
@@ -89,7 +89,7 @@ async def workspace_template(workspace: Workspace) -> Template:
     bicep = workspace.provision_folder / "inference.bicep"
     compiled = bicep.with_suffix(".json")
     if not bicep.is_file():
-        raise FileMissing(bicep, "Run aitk init (Create inference project) to add the infra and inference folders.")
+        raise FileMissing(bicep, INIT_FIRST)
     source_sha256 = hashlib.sha256(bicep.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
     for candidate in (compiled, templates_folder() / "infra" / "provision" / "inference.json"):
         if candidate.is_file():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
 from ai_toolkit.workspace.json_positions import members
 
@@ -145,7 +146,7 @@ class Workspace:
         other = self.folder / "infra" / "inference.parameters.json"
         path = usual if usual.exists() or not other.exists() else other
         if not path.exists():
-            raise FileMissing(path, _INIT_FIRST)
+            raise FileMissing(path, INIT_FIRST)
         warnings = (f"{other} is not read, because {usual} exists too.",) if path == usual and other.exists() else ()
         return replace(read_parameters(path), warnings=warnings)
 
@@ -166,10 +167,8 @@ def read_parameters(path: Path) -> Parameters:
     return Parameters(path, values, places=places)
 
 
-_INIT_FIRST: Final = "Run aitk init (Create inference project) to add the infra and inference folders."
-_PROVISION_FIRST: Final = (
-    "Run AI Toolkit: Provision Azure Container Apps for inference (aitk provision), or write the six names by hand."
-)
+INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
+_PROVISION_FIRST: Final = f"Run {PREFIX}{Title.PROVISION} (aitk provision), or write the six names by hand."
 
 
 def write_atomically(path: Path, text: str) -> None:

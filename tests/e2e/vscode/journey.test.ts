@@ -110,7 +110,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.screenshot("deploying");
     await editor.press("Deploy for inference", "Cancel");
 
-    await editor.notification(/Cancelled.*goes on from there/).waitFor();
+    await editor.notification(/Cancelled.*again to continue/).waitFor();
     await editor.screenshot("cancelled");
     await editor.clearNotifications();
   });

@@ -1,13 +1,11 @@
 """The descriptions of resources that Azure publishes, read from the folder that AZURE_SCHEMAS names."""
 
 import json
-import os
 from pathlib import Path
 
-import pytest
+from tests.support import outside_data
 
-FOLDER = os.environ.get("AZURE_SCHEMAS")
-needs_schemas = pytest.mark.skipif(FOLDER is None, reason="AZURE_SCHEMAS names no folder of published descriptions")
+needs_schemas = outside_data.needs("AZURE_SCHEMAS")
 VERSIONS = {
     "microsoft.app": "2025-07-01",
     "microsoft.storage": "2025-08-01",
@@ -19,9 +17,11 @@ REQUIRED, READ_ONLY, WRITE_ONLY = 1, 2, 4
 class Published:
     """One type of resource; a type is looked up as the index that references name."""
 
-    def __init__(self, resource_type):
-        self.types, self.resource_type = _types(resource_type), resource_type.lower()
-        name = f"{resource_type}@{VERSIONS[resource_type.partition('/')[0].lower()]}".lower()
+    def __init__(self, resource_type, version=None):
+        self.version = version or VERSIONS[resource_type.partition("/")[0].lower()]
+        self.is_newest = version is None  # what only answers hold is compared with the newest alone
+        self.types, self.resource_type = _types(resource_type, self.version), resource_type.lower()
+        name = f"{resource_type}@{self.version}".lower()
         self.resource = next(
             one for one in self.types if one["$type"] == "ResourceType" and one["name"].lower() == name
         )
@@ -50,10 +50,18 @@ class Published:
         return {word for one in kind.get("elements", []) for word in self.words(self.at(one))}
 
 
-def _types(resource_type):
+def versions(resource_type):
+    """Every version whose types are there."""
+    return sorted(path.name for path in _folder(resource_type).iterdir())
+
+
+def _types(resource_type, version):
+    return json.loads((_folder(resource_type) / version / "types.json").read_text())
+
+
+def _folder(resource_type) -> Path:
     namespace = resource_type.partition("/")[0].lower()
-    path = Path(FOLDER) / "resource-types" / namespace / VERSIONS[namespace] / "types.json"
-    return json.loads(path.read_text())
+    return outside_data.folder("AZURE_SCHEMAS") / "resource-types" / namespace
 
 
 def value_problems(published, value, kind, path, *, is_answer, is_whole=True):

@@ -5,21 +5,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import APP
+from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_VERSIONS
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
-    API_VERSIONS,
     check_profile,
     environment_of,
     require_environment,
 )
-from ai_toolkit.local_cloud.container_apps.host import Ground
+from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
-from ai_toolkit.local_cloud.container_apps.running_app import LOCAL, RunningApp
+from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
+from ai_toolkit.local_cloud.container_apps.schedule import read_schedules
+from ai_toolkit.local_cloud.container_apps.traffic import check_traffic
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 TOKEN_LIFE = timedelta(hours=1)
@@ -31,15 +32,15 @@ class ContainerApps(ResourceType):
 
     name: ClassVar[str] = "Microsoft.App/containerApps"
     body: ClassVar[Table] = APP
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
     name_rule: ClassVar[str] = (
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"
     )
 
-    def __init__(self, ground: Ground, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
-        super().__init__(ground.store)
-        self._ground = ground
+    def __init__(self, host: AppHost, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
+        super().__init__(host.store)
+        self._host = host
         self._origin = origin
         self._issue_token = issue_token
         self._running: dict[str, RunningApp] = {}
@@ -47,8 +48,8 @@ class ContainerApps(ResourceType):
     # Life of the cloud.
 
     async def resume(self) -> None:
-        """Take up every app that is stored."""
-        self._ground.clear_work_folders()
+        """Continue with every app that is stored."""
+        self._host.clear_work_folders()
         for app in self.store.below("/subscriptions", self.name):
             await self.running(app.id).resume()
 
@@ -61,7 +62,7 @@ class ContainerApps(ResourceType):
         """What runs for an app that is stored."""
         app = self._running.get(identifier.key)
         if app is None:
-            app = self._running[identifier.key] = RunningApp(identifier, self._ground)
+            app = self._running[identifier.key] = RunningApp(identifier, self._host)
         return app
 
     # As a type of resource.
@@ -84,7 +85,7 @@ class ContainerApps(ResourceType):
         _check_names(given["template"])
         configuration = given.get("configuration") or {}
         secrets = self._check_secrets(configuration)
-        for container in containers:
+        for container in (*containers, *(given["template"].get("initContainers") or [])):
             if not isinstance(container.get("image"), str) or not container["image"]:
                 raise ArmError(
                     "ContainerAppImageRequired",
@@ -108,9 +109,10 @@ class ContainerApps(ResourceType):
                 f"minReplicas {least} and maxReplicas {most} are not valid: 0 <= minReplicas <= maxReplicas <= 1000.",
                 target="properties.template.scale",
             )
-        if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
-            raise not_emulated_value("Multiple", "properties.configuration.activeRevisionsMode")
+        read_schedules(scale)
         ingress = configuration.get("ingress")
+        if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
+            check_traffic(ingress or {})
         if str((ingress or {}).get("transport")).lower() == "tcp":
             raise not_emulated_value("tcp", "properties.configuration.ingress.transport")
         IngressRules.read(ingress or {})
@@ -131,7 +133,8 @@ class ContainerApps(ResourceType):
                     f"'{name}' is not a secret's name: lower-case letters, digits, '-' and '.'.",
                     target="properties.configuration.secrets",
                 )
-            if not isinstance(secret.get("value"), str) or not secret["value"]:
+            is_elsewhere = bool(secret.get("keyVaultUrl"))
+            if not is_elsewhere and (not isinstance(secret.get("value"), str) or not secret["value"]):
                 raise ArmError(
                     "ContainerAppSecretInvalid",
                     f"The secret '{name}' needs a value.",
@@ -179,7 +182,7 @@ class ContainerApps(ResourceType):
 
     async def provision(self, resource: StoredResource) -> None:
         """Bring what runs to what is stored."""
-        if self._ground.gpus(resource.body) is not None and not self._ground.gpu_limit:
+        if self._host.gpus(resource.body) is not None and not self._host.gpu_limit:
             raise ArmError(
                 "MaxRegionalQuotaExceeded",
                 f"The container app '{resource.id.name}' needs a GPU, and the quota of GPUs in this region is 0.",
@@ -201,7 +204,10 @@ class ContainerApps(ResourceType):
         stored = body["properties"]
         configuration = dict(stored["configuration"])
         if "secrets" in configuration:
-            configuration["secrets"] = [{"name": secret["name"]} for secret in configuration["secrets"] or []]
+            configuration["secrets"] = [
+                {name: value for name, value in secret.items() if name != "value"}
+                for secret in configuration["secrets"] or []
+            ]
         if configuration.get("ingress"):
             configuration["ingress"] = {**configuration["ingress"], "fqdn": app.fqdn}
         latest = local.get("latestRevision")
@@ -277,4 +283,6 @@ def _template_with_defaults(template: JsonObject) -> JsonObject:
     ]
     for index, container in enumerate(containers):
         container.setdefault("name", f"container-{index}")
+    for index, container in enumerate(template.get("initContainers") or []):
+        container.setdefault("name", f"init-{index}")
     return {**template, "containers": containers, "scale": {**scale, **(template.get("scale") or {})}}

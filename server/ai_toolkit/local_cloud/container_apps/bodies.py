@@ -18,15 +18,52 @@ from ai_toolkit.local_cloud.core.shapes import (
     TURNED_ON,
     USER_ASSIGNED,
     Anything,
+    InVersions,
+    Kept,
     ListOf,
     MapOf,
+    NotEmulated,
+    Shape,
     Table,
+    Typed,
     answered,
+    kept,
     not_emulated,
     one_of,
 )
 
-SECRETS: Final = ListOf({"name": TEXT, "value": TEXT, **not_emulated("identity", "keyVaultUrl")})
+APP_VERSIONS: Final = frozenset({
+    "2022-01-01-preview", "2022-03-01", "2022-06-01-preview", "2022-10-01", "2022-11-01-preview",
+    "2023-04-01-preview", "2023-05-01", "2023-05-02-preview", "2023-08-01-preview", "2023-11-02-preview",
+    "2024-02-02-preview", "2024-03-01", "2024-08-02-preview", "2024-10-02-preview", "2025-01-01",
+    "2025-02-02-preview", "2025-07-01", "2025-10-02-preview", "2026-01-01", "2026-03-02-preview", "2026-07-01",
+})  # fmt: skip
+JOB_VERSIONS: Final = APP_VERSIONS - {"2022-01-01-preview", "2022-03-01", "2022-06-01-preview", "2022-10-01"}
+WORKSPACE_VERSIONS: Final = frozenset({
+    "2015-11-01-preview", "2020-03-01-preview", "2020-08-01", "2020-10-01", "2021-06-01", "2021-12-01-preview",
+    "2022-10-01", "2023-09-01", "2025-02-01", "2025-07-01", "2026-03-01",
+})  # fmt: skip
+
+APP_TYPES: Final = Typed(("2023-11-02-preview", "2025-07-01", "2026-01-01"))
+WORKSPACE_TYPES: Final = Typed(("2022-10-01", "2025-02-01", "2025-07-01"))
+
+
+def since_2025(shape: Shape) -> InVersions:
+    """A property that Microsoft.App has since the versions of 2025."""
+    return InVersions(shape, APP_TYPES, frozenset({"2025-07-01", "2026-01-01"}))
+
+
+def until_2024(shape: Shape) -> InVersions:
+    """A property that only the preview of 2023 has."""
+    return InVersions(shape, APP_TYPES, frozenset({"2023-11-02-preview"}))
+
+
+def of_new_workspaces(shape: Shape) -> InVersions:
+    """A property that workspaces have since 2025."""
+    return InVersions(shape, WORKSPACE_TYPES, frozenset({"2025-02-01", "2025-07-01"}))
+
+
+SECRETS: Final = ListOf({"name": TEXT, "value": TEXT, "identity": TEXT, "keyVaultUrl": TEXT})
 REGISTRIES: Final = ListOf({"server": TEXT, "username": TEXT, "passwordSecretRef": TEXT, "identity": TEXT})
 IDENTITY_SETTINGS: Final = ListOf({"identity*": TEXT, "lifecycle": one_of("Init", "Main", "None", "All")})
 HTTP_PROBE: Final[Table] = {
@@ -57,31 +94,43 @@ CONTAINER: Final[Table] = {
     "volumeMounts": ListOf({"volumeName": TEXT, "mountPath": TEXT, "subPath": TEXT}),
     "probes": ListOf(PROBE),
 }
+INIT_CONTAINER: Final[Table] = {name: shape for name, shape in CONTAINER.items() if name != "probes"}
 VOLUME: Final[Table] = {
     "name": TEXT,
     "storageType": one_of("AzureFile", "EmptyDir", "Secret", "NfsAzureFile"),
     "storageName": TEXT,
     "mountOptions": TEXT,
-    **not_emulated("secrets"),
+    "secrets": ListOf({"secretRef": TEXT, "path": TEXT}),
 }
+RULE_AUTH: Final = ListOf({"secretRef": TEXT, "triggerParameter": TEXT})
+RULE_IDENTITY: Final = since_2025(TEXT)
 SCALE_RULE: Final[Table] = {
     "name": TEXT,
-    "http": {"metadata": MapOf(TEXT), **not_emulated("auth", "identity")},
-    **not_emulated("azureQueue", "custom", "tcp"),
+    "http": {"metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
+    "azureQueue": {
+        "accountName": since_2025(TEXT),
+        "queueName": TEXT,
+        "queueLength": INTEGER,
+        "auth": RULE_AUTH,
+        "identity": RULE_IDENTITY,
+    },
+    "custom": {"type": TEXT, "metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
+    "tcp": {"metadata": MapOf(TEXT), "auth": RULE_AUTH, "identity": RULE_IDENTITY},
 }
-TEMPLATE: Final[Table] = {
+APP_TEMPLATE: Final[Table] = {
     "revisionSuffix": TEXT,
     "terminationGracePeriodSeconds": INTEGER,
     "containers": ListOf(CONTAINER),
     "scale": {
         "minReplicas": INTEGER,
         "maxReplicas": INTEGER,
-        "cooldownPeriod": INTEGER,
-        "pollingInterval": INTEGER,
+        "cooldownPeriod": since_2025(INTEGER),
+        "pollingInterval": since_2025(INTEGER),
         "rules": ListOf(SCALE_RULE),
     },
     "volumes": ListOf(VOLUME),
-    **not_emulated("initContainers", "serviceBinds"),
+    "initContainers": ListOf(INIT_CONTAINER),
+    **not_emulated("serviceBinds"),
 }
 INGRESS: Final[Table] = {
     "external": BOOLEAN,
@@ -94,13 +143,27 @@ INGRESS: Final[Table] = {
         {"name*": TEXT, "description": TEXT, "ipAddressRange*": TEXT, "action*": one_of("Allow", "Deny")}
     ),
     "clientCertificateMode": one_of("ignore", "accept", "require"),
+    "customDomains": ListOf(
+        {"name*": TEXT, "bindingType": one_of("Disabled", "SniEnabled", "Auto"), "certificateId": TEXT}
+    ),
+    "corsPolicy": {
+        "allowedOrigins*": TEXTS,
+        "allowedMethods": TEXTS,
+        "allowedHeaders": TEXTS,
+        "exposeHeaders": TEXTS,
+        "maxAge": INTEGER,
+        "allowCredentials": BOOLEAN,
+    },
+    "targetPortHttpScheme": until_2024(one_of("http", "https")),
     **answered("fqdn"),
-    **not_emulated("exposedPort", "customDomains", "corsPolicy", "additionalPortMappings"),
+    **not_emulated("exposedPort", "additionalPortMappings"),
 }
 APP: Final[Table] = {
     **TRACKED,
     "identity": IDENTITY,
-    **not_emulated("extendedLocation", "managedBy", "kind"),
+    "managedBy": TEXT,
+    "kind": since_2025(Kept()),
+    **not_emulated("extendedLocation"),
     "properties": {
         "environmentId": TEXT,
         "managedEnvironmentId": TEXT,
@@ -111,10 +174,11 @@ APP: Final[Table] = {
             "secrets": SECRETS,
             "ingress": INGRESS,
             "registries": REGISTRIES,
-            "identitySettings": IDENTITY_SETTINGS,
-            **not_emulated("dapr", "runtime", "service"),
+            "identitySettings": since_2025(IDENTITY_SETTINGS),
+            "runtime": since_2025(Kept()),
+            **not_emulated("dapr", "service"),
         },
-        "template": TEMPLATE,
+        "template": APP_TEMPLATE,
         **answered(
             "provisioningState",
             "runningStatus",
@@ -134,21 +198,29 @@ ENVIRONMENT: Final[Table] = {
     "properties": {
         "appLogsConfiguration": {
             "destination": TEXT,
-            "logAnalyticsConfiguration": {"customerId": TEXT, "sharedKey": TEXT},
+            "logAnalyticsConfiguration": {
+                "customerId": TEXT,
+                "sharedKey": TEXT,
+                "dynamicJsonColumns": until_2024(BOOLEAN),
+            },
         },
         "workloadProfiles": ListOf(
             {"name*": TEXT, "workloadProfileType*": TEXT, "minimumCount": INTEGER, "maximumCount": INTEGER}
         ),
         "zoneRedundant": BOOLEAN,
-        "publicNetworkAccess": SWITCH,
+        "publicNetworkAccess": since_2025(SWITCH),
         "daprAIInstrumentationKey": TEXT,
         "daprAIConnectionString": TEXT,
         "kedaConfiguration": answered("version"),
         "daprConfiguration": answered("version"),
         "infrastructureResourceGroup": TEXT,
         "peerAuthentication": {"mtls": TURNED_ON},
-        "peerTrafficConfiguration": {"encryption": TURNED_ON},
-        **not_emulated("vnetConfiguration", "customDomainConfiguration", "ingressConfiguration"),
+        "peerTrafficConfiguration": since_2025({"encryption": TURNED_ON}),
+        "ingressConfiguration": since_2025(Kept()),
+        "appInsightsConfiguration": until_2024(Kept()),
+        "openTelemetryConfiguration": until_2024(Kept()),
+        **kept("vnetConfiguration"),
+        **not_emulated("customDomainConfiguration"),
         **answered(
             "provisioningState",
             "deploymentErrors",
@@ -167,7 +239,7 @@ STORAGE: Final[Table] = {
             "accountKey": TEXT,
             "shareName": TEXT,
             "accessMode": one_of("ReadOnly", "ReadWrite"),
-            **not_emulated("accountKeyVaultProperties"),
+            "accountKeyVaultProperties": since_2025(NotEmulated()),
         },
         **not_emulated("nfsAzureFile"),
     },
@@ -176,6 +248,7 @@ COMPLETIONS: Final[Table] = {"replicaCompletionCount": INTEGER, "parallelism": I
 JOB: Final[Table] = {
     **TRACKED,
     "identity": IDENTITY,
+    "extendedLocation": until_2024(NotEmulated()),
     "properties": {
         "environmentId": TEXT,
         "workloadProfileName": TEXT,
@@ -187,10 +260,14 @@ JOB: Final[Table] = {
             "manualTriggerConfig": COMPLETIONS,
             "scheduleTriggerConfig": {**COMPLETIONS, "cronExpression*": TEXT},
             "registries": REGISTRIES,
-            "identitySettings": IDENTITY_SETTINGS,
-            **not_emulated("eventTriggerConfig"),
+            "identitySettings": since_2025(IDENTITY_SETTINGS),
+            **kept("eventTriggerConfig"),
         },
-        "template": {"containers": ListOf(CONTAINER), "volumes": ListOf(VOLUME), **not_emulated("initContainers")},
+        "template": {
+            "containers": ListOf(CONTAINER),
+            "initContainers": ListOf(INIT_CONTAINER),
+            "volumes": ListOf(VOLUME),
+        },
         **answered("provisioningState", "outboundIpAddresses", "eventStreamEndpoint"),
     },
 }
@@ -224,7 +301,9 @@ WORKSPACE: Final[Table] = {
             **answered("unifiedSentinelBillingOnly"),
             "…": Anything(),
         },
-        **not_emulated("defaultDataCollectionRuleResourceId", "replication", "failover"),
+        "replication": of_new_workspaces(Kept()),
+        "failover": of_new_workspaces(Kept()),
+        **kept("defaultDataCollectionRuleResourceId"),
         **answered("provisioningState", "customerId", "createdDate", "modifiedDate", "privateLinkScopedResources"),
     },
 }

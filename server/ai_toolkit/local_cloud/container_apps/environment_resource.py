@@ -4,16 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import ENVIRONMENT, STORAGE
+from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, ENVIRONMENT, STORAGE
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
-API_VERSIONS = frozenset(
-    {"2026-07-01", "2026-01-01", "2025-07-01", "2025-01-01", "2024-03-01", "2023-11-02-preview", "2023-05-01"}
-)
 APP_TYPE = "Microsoft.App/containerApps"
 GPUS_PER_ENVIRONMENT = 1
 REGIONS_WITHOUT_GPU = frozenset({"northeurope", "norwayeast"})
@@ -33,7 +30,7 @@ class ManagedEnvironments(ResourceType):
 
     name: ClassVar[str] = "Microsoft.App/managedEnvironments"
     body: ClassVar[Table] = ENVIRONMENT
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
     name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
     working_state: ClassVar[str] = "InfrastructureSetupInProgress"
@@ -129,7 +126,7 @@ class EnvironmentStorages(ResourceType):
 
     name: ClassVar[str] = "Microsoft.App/managedEnvironments/storages"
     body: ClassVar[Table] = STORAGE
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     has_location: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9.-]{0,61}[a-z0-9]|[a-z0-9]")
     name_rule: ClassVar[str] = "1 to 63 lower-case letters, digits, '.' and '-'"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ai_toolkit.local_cloud.container_apps.container import ReplicaHost
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
     GPUS_PER_ENVIRONMENT,
     dns_suffix,
     environment_of,
     uses_gpu,
 )
-from ai_toolkit.local_cloud.container_apps.replica import ReplicaHost
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
 from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
@@ -27,7 +27,7 @@ from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 
 
 @dataclass(frozen=True)
-class Ground:
+class AppHost:
     """Shared by all container apps of the cloud."""
 
     home: HomeFolder

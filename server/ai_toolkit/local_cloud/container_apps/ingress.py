@@ -100,6 +100,9 @@ class Ingress:
         address = request.remote or "127.0.0.1"
         if not self.rules.admits(address):
             return web.Response(status=403, text=f"RBAC: access denied ({address} may not reach this app)\n")
+        preflight = self.rules.cors.preflight(request.method, request.headers)
+        if preflight is not None:
+            return web.Response(headers=preflight)  # the app is neither asked nor woken
         try:
             affinity = request.cookies.get(AFFINITY_COOKIE) if self.rules.is_sticky else None
             async with self._replica(affinity) as replica:
@@ -151,6 +154,7 @@ class Ingress:
         for name, value in upstream.headers.items():
             if name.lower() not in HOP_BY_HOP:
                 response.headers.add(name, value)
+        response.headers.update(self.rules.cors.answered(request.headers))
         if "Content-Length" not in upstream.headers and request.version >= aiohttp.HttpVersion11:
             response.enable_chunked_encoding() if _has_body(request, upstream.status) else None
         if self.rules.is_sticky and request.cookies.get(AFFINITY_COOKIE) != replica.affinity:

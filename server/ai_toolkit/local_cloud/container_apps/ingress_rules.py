@@ -1,9 +1,10 @@
-"""Who may reach an app, and whether a client stays with its replica."""
+"""Who may reach an app, pages of which origins may, and whether a client stays with its replica."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
+from ai_toolkit.local_cloud.container_apps.cors import CorsPolicy
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 
 AFFINITY_COOKIE = "acaAffinity"
@@ -16,6 +17,7 @@ class IngressRules:
     is_sticky: bool = False
     allows: bool = True  # what the ranges mean: Allow, or Deny
     ranges: tuple[ipaddress.IPv4Network, ...] = ()
+    cors: CorsPolicy = field(default_factory=CorsPolicy)
 
     @classmethod
     def read(cls, ingress: JsonObject) -> Self:
@@ -36,7 +38,7 @@ class IngressRules:
                 "ContainerAppIpSecurityRestrictionsInvalid", f"Not an IPv4 range: {error}.", target=target
             ) from error
         affinity = str((ingress.get("stickySessions") or {}).get("affinity", "none")).lower()
-        return cls(affinity == "sticky", actions != {"deny"}, ranges)
+        return cls(affinity == "sticky", actions != {"deny"}, ranges, CorsPolicy.read(ingress))
 
     def admits(self, address: str) -> bool:
         """Whether a client of that address may come in."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import JOB
-from ai_toolkit.local_cloud.container_apps.environment_resource import API_VERSIONS, require_environment
+from ai_toolkit.local_cloud.container_apps.bodies import JOB, JOB_VERSIONS
+from ai_toolkit.local_cloud.container_apps.environment_resource import require_environment
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
@@ -17,7 +17,7 @@ class Jobs(ResourceType):
 
     name: ClassVar[str] = "Microsoft.App/jobs"
     body: ClassVar[Table] = JOB
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = JOB_VERSIONS
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent; ArmError 404 when its managed environment does not exist."""

@@ -7,14 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE
+from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
-
-KEYS = "localKeys"  # where the stored body holds the shared keys; never in a view
 
 
 class Workspaces(ResourceType):
@@ -22,9 +20,7 @@ class Workspaces(ResourceType):
 
     name: ClassVar[str] = "Microsoft.OperationalInsights/workspaces"
     body: ClassVar[Table] = WORKSPACE
-    api_versions: ClassVar[frozenset[str]] = frozenset(
-        {"2025-07-01", "2025-02-01", "2023-09-01", "2022-10-01", "2021-06-01", "2020-08-01"}
-    )
+    api_versions: ClassVar[frozenset[str]] = WORKSPACE_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
     name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
     working_state: ClassVar[str] = "Creating"
@@ -34,7 +30,7 @@ class Workspaces(ResourceType):
         del identifier
         before = properties(existing) if existing else {}
         keys = (
-            existing[KEYS]
+            existing[LOCAL_KEYS]
             if existing
             else {
                 "primarySharedKey": base64.b64encode(secrets.token_bytes(64)).decode(),
@@ -51,14 +47,14 @@ class Workspaces(ResourceType):
         customer = before.get("customerId", str(uuid.uuid4()))
         return {
             **body,
-            KEYS: keys,
+            LOCAL_KEYS: keys,
             "properties": {**defaults, **properties(body), "customerId": customer},
         }
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The workspace without its keys."""
         body = super().view(resource)
-        del body[KEYS]
+        del body[LOCAL_KEYS]
         return body
 
     def actions(self) -> Mapping[str, Action]:
@@ -67,7 +63,7 @@ class Workspaces(ResourceType):
 
     def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
         """`listKeys()` of templates."""
-        return {"listkeys": lambda workspace: dict(workspace.body[KEYS])}
+        return {"listkeys": lambda workspace: dict(workspace.body[LOCAL_KEYS])}
 
     async def _shared_keys(self, workspace: StoredResource, _body: JsonObject) -> JsonValue:
-        return workspace.body[KEYS]
+        return workspace.body[LOCAL_KEYS]

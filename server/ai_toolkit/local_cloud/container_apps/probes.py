@@ -59,15 +59,15 @@ async def _accepts(port: int) -> bool:
     return True
 
 
-def read_probes(container: JsonObject) -> dict[Kind, Probe]:
-    """The container's probes by kind, with Azure's own for startup and readiness where none is given.
+def read_probes(container: JsonObject, *, with_defaults: bool = True) -> dict[Kind, Probe]:
+    """The container's probes by kind; those of the one that serves with Azure's own where none is given.
 
     Raises ArmError `ContainerAppProbe…` for what Azure refuses.
     """
-    probes: dict[Kind, Probe] = {
-        "startup": _default("startup", period=1, timeout=3, failures=240),
-        "readiness": _default("readiness", period=5, timeout=5, failures=48),
-    }
+    probes: dict[Kind, Probe] = {}
+    if with_defaults:
+        probes["startup"] = _default("startup", period=1, timeout=3, failures=240)
+        probes["readiness"] = _default("readiness", period=5, timeout=5, failures=48)
     given: set[str] = set()
     for index, probe in enumerate(container.get("probes") or []):
         target = f"properties.template.containers.{container.get('name')}.probes[{index}]"

@@ -14,9 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ai_toolkit.local_cloud.container_apps.guarded_process import start_guarded
-from ai_toolkit.local_cloud.container_apps.replica_log import read_lines
-from ai_toolkit.local_cloud.core.processes import kill_group
+from ai_toolkit.local_cloud.container_apps.guarded_process import guarded
 
 log = logging.getLogger(__name__)
 
@@ -144,16 +142,8 @@ async def _run(command: list[str], say: Callable[[str], None]) -> None:
         lines.append(line)
         say(line)
 
-    guarded = await start_guarded(command, environment)  # so that no installation outlives the local cloud
-    process = guarded.process
-    reading = asyncio.create_task(read_lines(guarded.output, add))
-    try:
+    async with guarded(command, environment, add) as process:  # so that no installation outlives the local cloud
         status = await process.wait()
-    finally:
-        kill_group(process.pid)
-        await process.wait()
-        await reading
-        os.close(guarded.lifeline)
     if status:
         raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {lines[0] if lines else f'status {status}'}")
 

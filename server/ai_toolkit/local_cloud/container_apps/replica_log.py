@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 KEPT_LINES: Final = 1000
-LARGEST_FILE_BYTES: Final = 5 * 1024 * 1024
+LARGEST_LOG_BYTES: Final = 5 * 1024 * 1024
 LONGEST_LINE_BYTES: Final = 1 << 20
 MOST_WAITING_LINES: Final = 10_000  # a follower that reads slower loses the oldest
 
@@ -33,7 +33,7 @@ class LineLog:
         if not self._file.closed:
             self._file.write(f"{line[0].isoformat()} {text}\n")
             self._file.flush()
-            if self._file.tell() > LARGEST_FILE_BYTES:
+            if self._file.tell() > LARGEST_LOG_BYTES:
                 self._start_new_file()
         for follower in self._followers:
             if follower.qsize() > MOST_WAITING_LINES:
@@ -69,6 +69,29 @@ class LineLog:
         self._file.close()
         for follower in self._followers:
             follower.put_nowait(None)
+
+
+class EventLog(LineLog):
+    """The system events of one app, each a line of JSON as Azure writes it."""
+
+    def __init__(self, path: Path, app: str) -> None:
+        super().__init__(path)
+        self._app = app
+
+    def say(self, reason: str, message: str, *, revision: str = "", replica: str = "") -> None:
+        """Add an event."""
+        event = {
+            "TimeStamp": datetime.now(UTC).isoformat(),
+            "Type": "Warning" if "Failed" in reason or "Terminated" in reason else "Normal",
+            "ContainerAppName": self._app,
+            "RevisionName": revision,
+            "ReplicaName": replica,
+            "Msg": message,
+            "Reason": reason,
+            "EventSource": "ContainerAppController",
+            "Count": 1,
+        }
+        self.add(json.dumps(event))
 
 
 async def read_lines(descriptor: int, add: Callable[[str], None]) -> None:

@@ -30,20 +30,33 @@ class Mount:
 
 
 @dataclass(frozen=True)
-class ReplicaPlan:
-    """Everything that a replica's process is started with."""
+class ContainerPlan:
+    """What one container's process is started with; without a command there is none."""
 
     name: str
-    container: str
     command: tuple[str, ...]
     variables: Mapping[str, str]
     work: Path
-    port: int
-    target_port: int
     probes: Mapping[Kind, Probe]
     grace_seconds: int
     requirements: Path | None
     shares: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class ReplicaPlan:
+    """The containers of a replica, and the port on this computer that stands for the ingress's target port."""
+
+    work: Path
+    port: int
+    target_port: int
+    init_containers: tuple[ContainerPlan, ...]
+    containers: tuple[ContainerPlan, ...]
+
+    @property
+    def serving(self) -> ContainerPlan:
+        """The container that gets the app's requests: the first that runs a command."""
+        return next(one for one in self.containers if one.command)
 
     def probe_port(self, probe: Probe) -> int:
         """The port on this computer that a probe asks."""
@@ -68,52 +81,64 @@ def make_plan(
     work: Path,
     share_folder: Callable[[str], Path],
 ) -> ReplicaPlan:
-    """The plan of a new replica; ReplicaPlanError when a secret, share or command is missing.
+    """The plan of a new replica; ReplicaPlanError when a secret, share or every command is missing.
 
     `share_folder` gives the folder of an environment's storage by its name.
     """
-    container: JsonObject = template["containers"][0]
     work.mkdir(parents=True, exist_ok=True)
-    mounts = _mounts(container, template, work, share_folder)
     configuration = properties.get("configuration") or {}
-    target_port = (configuration.get("ingress") or {}).get("targetPort") or DEFAULT_TARGET_PORT
+    secrets = {secret["name"]: secret for secret in configuration.get("secrets") or []}
     port = free_port()
-    secrets = {secret["name"]: secret.get("value") or "" for secret in configuration.get("secrets") or []}
-    command = [*(container.get("command") or []), *(container.get("args") or [])]
-    if not command:
-        raise ReplicaPlanError(
-            f"The container '{container.get('name')}' has no command: the local cloud runs commands, no images."
+    own = {
+        "CONTAINER_APP_NAME": identity.app,
+        "CONTAINER_APP_REVISION": identity.revision,
+        "CONTAINER_APP_REPLICA_NAME": identity.replica,
+        "CONTAINER_APP_HOSTNAME": identity.hostname,
+        "CONTAINER_APP_PORT": str(port),
+        "CONTAINER_APP_ENV_DNS_SUFFIX": identity.dns_suffix,
+        "AITK_HOST": "127.0.0.1",
+    }
+
+    def planned(container: JsonObject, *, is_serving: bool) -> ContainerPlan:
+        name = str(container.get("name"))
+        mounts = _mounts(container, template, work, share_folder, secrets)
+        command = [*(container.get("command") or []), *(container.get("args") or [])]
+        variables = _variables(container, secrets)
+        return ContainerPlan(
+            name=name,
+            command=tuple(_on_this_computer(part, mounts) for part in command),
+            variables={**{key: _on_this_computer(value, mounts) for key, value in variables.items()}, **own},
+            work=work if is_serving else work / "containers" / name,
+            probes=read_probes(container, with_defaults=is_serving),
+            grace_seconds=template.get("terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,
+            requirements=next(
+                (found for mount in mounts if (found := mount.folder / "inference" / "requirements.txt").is_file()),
+                None,
+            ),
+            shares=tuple(mount.folder for mount in mounts if mount.is_share),
         )
-    variables = _variables(container, secrets)
+
+    containers: list[JsonObject] = template["containers"]
+    serving = next((one for one in containers if one.get("command") or one.get("args")), None)
+    if serving is None:
+        raise ReplicaPlanError(
+            f"The container '{containers[0].get('name')}' has no command: the local cloud runs commands, no images."
+        )
     return ReplicaPlan(
-        name=identity.replica,
-        container=str(container.get("name")),
-        command=tuple(_on_this_computer(part, mounts) for part in command),
-        variables={
-            **{name: _on_this_computer(value, mounts) for name, value in variables.items()},
-            "CONTAINER_APP_NAME": identity.app,
-            "CONTAINER_APP_REVISION": identity.revision,
-            "CONTAINER_APP_REPLICA_NAME": identity.replica,
-            "CONTAINER_APP_HOSTNAME": identity.hostname,
-            "CONTAINER_APP_PORT": str(port),
-            "CONTAINER_APP_ENV_DNS_SUFFIX": identity.dns_suffix,
-            "AITK_HOST": "127.0.0.1",
-        },
         work=work,
         port=port,
-        target_port=target_port,
-        probes=read_probes(container),
-        grace_seconds=template.get("terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,
-        requirements=next(
-            (found for mount in mounts if (found := mount.folder / "inference" / "requirements.txt").is_file()),
-            None,
-        ),
-        shares=tuple(mount.folder for mount in mounts if mount.is_share),
+        target_port=(configuration.get("ingress") or {}).get("targetPort") or DEFAULT_TARGET_PORT,
+        init_containers=tuple(planned(one, is_serving=False) for one in template.get("initContainers") or []),
+        containers=tuple(planned(one, is_serving=one is serving) for one in containers),
     )
 
 
 def _mounts(
-    container: JsonObject, template: JsonObject, work: Path, share_folder: Callable[[str], Path]
+    container: JsonObject,
+    template: JsonObject,
+    work: Path,
+    share_folder: Callable[[str], Path],
+    secrets: Mapping[str, JsonObject],
 ) -> list[Mount]:
     volumes = {volume["name"]: volume for volume in template.get("volumes") or []}
     mounts = []
@@ -127,11 +152,19 @@ def _mounts(
         elif kind == "EmptyDir":
             folder = work / "volumes" / str(volume["name"])
             folder.mkdir(parents=True, exist_ok=True)
+        elif kind == "Secret":
+            folder = _secret_files(volume, work, secrets)
         else:
             raise ReplicaPlanError(f"The local cloud does not emulate volumes of type '{kind}'.")
         if mount.get("subPath"):
             folder = _below(folder, str(mount["subPath"]))
-        mounts.append(Mount(str(mount["mountPath"]).rstrip("/"), _in_shell(folder, work, index), kind == "AzureFile"))
+        mounts.append(
+            Mount(
+                str(mount["mountPath"]).rstrip("/"),
+                _in_shell(folder, work, f"{container.get('name')}-{index}"),
+                kind == "AzureFile",
+            )
+        )
     return sorted(mounts, key=lambda mount: -len(mount.path))
 
 
@@ -141,7 +174,7 @@ def _below(folder: Path, sub_path: str) -> Path:
     return found
 
 
-def _in_shell(folder: Path, work: Path, index: int) -> Path:
+def _in_shell(folder: Path, work: Path, name: str) -> Path:
     """The folder, or a link to it where its own path would fall apart in an unquoted script."""
     if SAFE_IN_SHELL.fullmatch(str(folder)):
         return folder
@@ -149,7 +182,7 @@ def _in_shell(folder: Path, work: Path, index: int) -> Path:
     if not SAFE_IN_SHELL.fullmatch(str(links)):
         links = Path(tempfile.mkdtemp(prefix="aitk-mount-"))
     links.mkdir(parents=True, exist_ok=True)
-    link = links / str(index)
+    link = links / name
     if not link.is_symlink():
         link.symlink_to(folder, target_is_directory=True)
     return link
@@ -163,14 +196,43 @@ def _on_this_computer(text: str, mounts: list[Mount]) -> str:
     return text
 
 
-def _variables(container: JsonObject, secrets: Mapping[str, str]) -> dict[str, str]:
+def _secret_files(volume: JsonObject, work: Path, secrets: Mapping[str, JsonObject]) -> Path:
+    """A folder with a file for each secret of the volume, or for all of them."""
+    folder = work / "volumes" / str(volume["name"])
+    folder.mkdir(parents=True, exist_ok=True)
+    named = volume.get("secrets") or [{"secretRef": name, "path": name} for name in secrets]
+    for one in named:
+        path = _within(folder, str(one.get("path") or one.get("secretRef")))
+        path.write_text(_secret(str(one.get("secretRef")), secrets, f"the volume '{volume['name']}'"), encoding="utf-8")
+        path.chmod(0o600)
+    return folder
+
+
+def _within(folder: Path, path: str) -> Path:
+    found = folder.joinpath(*(part for part in path.split("/") if part not in {"", ".", ".."}))
+    found.parent.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def _variables(container: JsonObject, secrets: Mapping[str, JsonObject]) -> dict[str, str]:
     variables = {}
     for variable in container.get("env") or []:
-        reference = variable.get("secretRef")
-        if reference and reference not in secrets:
-            raise ReplicaPlanError(f"The secret '{reference}' of the variable '{variable['name']}' does not exist.")
-        variables[str(variable["name"])] = secrets[reference] if reference else str(variable.get("value") or "")
+        name, reference = str(variable["name"]), variable.get("secretRef")
+        variables[name] = (
+            _secret(reference, secrets, f"the variable '{name}'") if reference else str(variable.get("value") or "")
+        )
     return variables
+
+
+def _secret(name: str, secrets: Mapping[str, JsonObject], needed_by: str) -> str:
+    secret = secrets.get(name)
+    if secret is None:
+        raise ReplicaPlanError(f"The secret '{name}' of {needed_by} does not exist.")
+    if not secret.get("value") and secret.get("keyVaultUrl"):
+        raise ReplicaPlanError(
+            f"The secret '{name}' of {needed_by} is in a key vault, which the local cloud cannot read: give it a value."
+        )
+    return str(secret.get("value") or "")
 
 
 def free_port() -> int:

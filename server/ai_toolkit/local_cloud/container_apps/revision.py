@@ -1,15 +1,17 @@
 """A revision at run time: as many replicas of its template as it is scaled to."""
 
 import asyncio
+import json
 import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ai_toolkit.local_cloud.container_apps.changes import Changes
 from ai_toolkit.local_cloud.container_apps.replica import Replica
+from ai_toolkit.local_cloud.container_apps.schedule import Schedule, read_schedules
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Scale:
     cooldown: timedelta
     concurrent_requests: int
     polling: timedelta = timedelta(seconds=30)
+    schedules: tuple[Schedule, ...] = ()
 
     @classmethod
     def read(cls, template: JsonObject) -> "Scale":
@@ -49,7 +52,13 @@ class Scale:
             timedelta(seconds=DEFAULT_COOLDOWN_SECONDS if cooldown is None else cooldown),
             concurrent,
             timedelta(seconds=DEFAULT_POLLING_SECONDS if polling is None else polling),
+            read_schedules(scale),
         )
+
+    def least_now(self) -> int:
+        """How many replicas there are at least at this moment: the minimum, or what a cron rule holds."""
+        held = (schedule.holds(datetime.now(UTC)) for schedule in self.schedules)
+        return min(max((self.least, *held)), max(self.most, 1))
 
 
 class RunningRevision:
@@ -160,3 +169,8 @@ class RunningRevision:
                 return True
             await self._changes.wait(deadline - loop.time())
         return bool(self.ready_replicas)
+
+
+def comparable(template: JsonObject) -> str:
+    """The template without what does not make a revision."""
+    return json.dumps({key: value for key, value in template.items() if key != "revisionSuffix"}, sort_keys=True)

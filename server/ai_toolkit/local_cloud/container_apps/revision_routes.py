@@ -6,7 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
-from ai_toolkit.local_cloud.container_apps.replica import Replica
+from ai_toolkit.local_cloud.container_apps.container import Container
+from ai_toolkit.local_cloud.container_apps.replica import NO_COMMAND, Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, written_line
 from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
 from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
@@ -119,16 +120,11 @@ class Revisions:
     def _replica_document(
         self, request: ArmRequest, resource: StoredResource, revision: str, replica: Replica
     ) -> JsonObject:
-        container = replica.plan.container if replica.plan else "container"
-        stream = (
+        base = (
             f"{request.origin}{resource.id.group_id}/containerApps/{resource.id.name}/revisions/{revision}"
-            f"/replicas/{replica.name}/containers/{container}"
+            f"/replicas/{replica.name}/containers"
         )
-        state = "Running" if replica.running else "Terminated" if replica.exit_code is not None else "Waiting"
-        if replica.running:
-            details = "" if replica.ready else "The container runs and is not ready."
-        else:
-            details = replica.failure or "The container is being created."
+        serving = _container_document(replica, replica.serving, base)
         return {
             "id": f"{resource.id}/revisions/{revision}/replicas/{replica.name}",
             "name": replica.name,
@@ -136,21 +132,9 @@ class Revisions:
             "properties": {
                 "createdTime": replica.created.isoformat(),
                 "runningState": "Running" if replica.ready else "NotRunning",
-                "runningStateDetails": details,
-                "initContainers": [],
-                "containers": [
-                    {
-                        "name": container,
-                        "containerId": f"process://{replica.name}",
-                        "ready": replica.ready,
-                        "started": replica.started,
-                        "restartCount": replica.restart_count,
-                        "runningState": state,
-                        "runningStateDetails": details,
-                        "logStreamEndpoint": f"{stream}/logstream",
-                        "execEndpoint": f"{stream}/exec",
-                    }
-                ],
+                "runningStateDetails": serving["runningStateDetails"],
+                "initContainers": [_container_document(replica, one, base) for one in replica.init_containers],
+                "containers": [_container_document(replica, one, base) for one in replica.containers],
             },
         }
 
@@ -161,7 +145,30 @@ class Revisions:
     async def _log_stream(self, request: ArmRequest) -> web.StreamResponse:
         _resource, app = self._app(request)
         name = app.record(request.names["revision"]).id.name
-        return await _stream(request, _find_replica(app, name, request.names["replica"]).output, is_events=False)
+        replica = _find_replica(app, name, request.names["replica"])
+        return await _stream(request, replica.find(request.names["container"]).output, is_events=False)
+
+
+def _container_document(replica: Replica, container: Container, base: str) -> JsonObject:
+    """A container as it is in the list of replicas; one without a command is never ready, and says so."""
+    state = "Running" if container.running else "Terminated" if container.exit_code is not None else "Waiting"
+    if container.running:
+        details = "" if container.ready else "The container runs and is not ready."
+    elif not replica.runs(container):
+        details = NO_COMMAND
+    else:
+        details = container.failure or "The container is being created."
+    return {
+        "name": container.name,
+        "containerId": f"process://{replica.name}/{container.name}",
+        "ready": container.ready,
+        "started": container.started,
+        "restartCount": container.restart_count,
+        "runningState": state,
+        "runningStateDetails": details,
+        "logStreamEndpoint": f"{base}/{container.name}/logstream",
+        "execEndpoint": f"{base}/{container.name}/exec",
+    }
 
 
 async def _stream(request: ArmRequest, log: LineLog, *, is_events: bool) -> web.StreamResponse:
@@ -199,14 +206,13 @@ def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
     if active and app.ingress_error is not None:
         state, problem = "Failed", app.ingress_error
     health = "Unhealthy" if state in {"Failed", "Degraded"} else "Healthy" if state.startswith("Running") else "None"
-    latest = app.local.get("latestReadyRevision") or app.local.get("latestRevision")
     document: JsonObject = {
         "createdTime": body["createdTime"],
         "fqdn": app.fqdn or "",
         "template": body["template"],
         "active": bool(body["active"]),
         "replicas": len(revision.replicas) if revision else 0,
-        "trafficWeight": 100 if record.id.name == latest and body["active"] else 0,
+        "trafficWeight": app.traffic_weights().get(record.id.name, 0),
         "healthState": health,
         "provisioningState": body["provisioningState"],
         "runningState": state,

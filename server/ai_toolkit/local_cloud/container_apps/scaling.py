@@ -38,7 +38,7 @@ class Scaling:
     def target(self, scale: Scale, replicas: int) -> int:
         """How many replicas there should be, where there are so many now."""
         now = self._clock()
-        needed = max(scale.least, min(math.ceil(self._peak / scale.concurrent_requests), scale.most))
+        needed = max(scale.least_now(), min(math.ceil(self._peak / scale.concurrent_requests), scale.most))
         self._peak = self._in_flight
         if needed >= replicas:
             self._needed = now

@@ -29,6 +29,10 @@ class ArmError(Exception):
         self.details = details
         self.challenge = challenge  # WWW-Authenticate
 
+    def add_place(self, outer: str) -> None:
+        """Say the place from further outside: where what it happened in stands."""
+        self.target = f"{outer}.{self.target}" if self.target else outer
+
     def body(self) -> JsonObject:
         """The error object, without its `error` envelope."""
         body: JsonObject = {"code": self.code, "message": self.message}

@@ -2,12 +2,13 @@
 
 In a table a name ends in `*` when it is required, in `=` when only answers hold it (in a request it is
 ignored, as on Azure); the name `…` stands for any other. The tables of resource bodies name all of the
-properties that Azure publishes; those that the local cloud does not emulate are refused, and named, rather
-than ignored.
+properties that Azure publishes; those that the local cloud does not emulate are refused, and named, where
+they ask for something, rather than ignored.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, Final
 
 Value = Any  # a JSON value
@@ -62,10 +63,43 @@ class Anything:
 
 @dataclass(frozen=True)
 class NotEmulated:
-    """A property that Azure knows and the local cloud does not emulate: refused, and named, where it is sent."""
+    """A property that Azure knows and the local cloud does not emulate: refused, and named, where it is sent.
+
+    What is null, empty, off or a default of Azure's asks for nothing, and is not refused.
+    """
+
+    defaults: tuple[str, ...] = ()
 
 
-Shape = Text | OneOf | Integer | Kind | ListOf | MapOf | Anything | NotEmulated | Mapping[str, "Shape"]
+@dataclass(frozen=True)
+class Kept:
+    """A property that Azure keeps and nothing here could observe: stored and returned. `FIDELITY.md` names each."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The api-versions whose types were read; a body of another version is read like the nearest of them."""
+
+    versions: tuple[str, ...]
+
+    def nearest(self, api_version: str) -> str:
+        """The one by whose types a version is checked."""
+        wanted = _day(api_version)
+        return min(self.versions, key=lambda version: abs(_day(version) - wanted))
+
+
+@dataclass(frozen=True)
+class InVersions:
+    """A property that only some of the typed versions have."""
+
+    inner: "Shape"
+    typed: Typed
+    known: frozenset[str]
+
+
+Shape = (
+    Text | OneOf | Integer | Kind | ListOf | MapOf | Anything | NotEmulated | Kept | InVersions | Mapping[str, "Shape"]
+)
 Table = Mapping[str, Shape]
 
 TEXT: Final = Text()
@@ -88,8 +122,26 @@ def answered(*names: str) -> dict[str, Shape]:
 
 
 def not_emulated(*names: str) -> dict[str, Shape]:
-    """Properties that are refused by name."""
+    """Properties that are refused by name where they ask for something."""
     return {name: NotEmulated() for name in names}
+
+
+def kept(*names: str) -> dict[str, Shape]:
+    """Properties that are kept and returned."""
+    return {name: Kept() for name in names}
+
+
+def _day(api_version: str) -> int:
+    return date.fromisoformat(api_version[:10]).toordinal()
+
+
+def asks_for_nothing(value: Value, defaults: tuple[str, ...] = ()) -> bool:
+    """Whether a value is null, empty, off or a default, with all that is in it."""
+    if isinstance(value, dict):
+        return all(asks_for_nothing(item, defaults) for item in value.values())
+    if isinstance(value, list):
+        return all(asks_for_nothing(item, defaults) for item in value)
+    return not value or value in defaults
 
 
 ANY_RESOURCE: Final[Table] = answered("id", "name", "type", "systemData")
@@ -117,19 +169,24 @@ class Reading:
 
     is_whole: bool = True
     is_literal: bool = False
+    api_version: str | None = None  # None: of any version
 
 
 def problems_of(shape: Shape, value: Value, path: str, reading: Reading) -> Iterator[Problem]:
     """What is wrong with a value; a name in a table is written as this module says."""
     if value is None or (_is_expression(value) and not reading.is_literal):
         return  # null is not given, and what only the deployment can evaluate is checked then
+    if isinstance(shape, InVersions):
+        shape = shape.inner
     if isinstance(shape, NotEmulated):
+        if asks_for_nothing(value, shape.defaults):
+            return
         yield Problem(path, f"The local cloud does not emulate the property '{path}'.", not_emulated=True)
     elif isinstance(shape, ListOf | MapOf):
         yield from _item_problems(shape, value, path, reading)
     elif isinstance(shape, Mapping):
         yield from _object_problems(shape, value, path, reading)
-    elif not isinstance(shape, Anything) and (message := _value_problem(shape, value)):
+    elif not isinstance(shape, Anything | Kept | InVersions) and (message := _value_problem(shape, value)):
         yield Problem(path, message)
 
 
@@ -172,7 +229,7 @@ def _object_problems(shape: Table, value: Value, path: str, reading: Reading) ->
     by_name = {written.rstrip("*="): (written, inner) for written, inner in shape.items()}
     for name, item in value.items():
         here = f"{path}.{name}" if path else name
-        if name not in by_name:
+        if name not in by_name or _is_of_other_versions(by_name[name][1], item, reading):
             if "…" not in by_name:
                 yield Problem(here, f"Could not find member '{name}' on an object of this type.")
         elif not by_name[name][0].endswith("="):
@@ -180,6 +237,13 @@ def _object_problems(shape: Table, value: Value, path: str, reading: Reading) ->
     for name, (written, _inner) in by_name.items():
         if reading.is_whole and written.endswith("*") and value.get(name) is None:
             yield Problem(f"{path}.{name}" if path else name, f"The property '{name}' is required.")
+
+
+def _is_of_other_versions(shape: Shape, value: Value, reading: Reading) -> bool:
+    """Whether the api-version that the request names does not have the property."""
+    if not isinstance(shape, InVersions) or reading.api_version is None or value is None:
+        return False
+    return shape.typed.nearest(reading.api_version) not in shape.known
 
 
 def _is_expression(value: Value) -> bool:

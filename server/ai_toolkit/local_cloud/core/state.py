@@ -5,14 +5,19 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 
-VERSION = 2
+STATE_VERSION = 2
 MIGRATIONS = {
     1: ("CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, body TEXT NOT NULL)",),
 }
+
+
+LOCAL: Final = "local"  # where a stored body holds what only this cloud knows; never in a view
+LOCAL_KEYS: Final = "localKeys"  # where it holds keys; never in a view
 
 
 class StateVersionError(Exception):
@@ -57,7 +62,7 @@ class ResourceStore:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
-        check_version(self._database, path, VERSION, MIGRATIONS)
+        check_version(self._database, path, STATE_VERSION, MIGRATIONS)
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL)"
         )

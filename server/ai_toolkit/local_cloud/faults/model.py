@@ -1,4 +1,4 @@
-"""Faults that were asked for: what they are, and whom they strike. The package's documentation explains each field."""
+"""Faults that were asked for, and what they happen to. The package's documentation explains each field."""
 
 import random
 import re
@@ -122,7 +122,7 @@ class Fault:
         """Whether it was used as often as it may."""
         return self.count is not None and self.hits >= self.count
 
-    def strikes(self, method: str, path: str) -> bool:
+    def happens_to(self, method: str, path: str) -> bool:
         """Whether it happens to this one; counts."""
         if not re.search(self.method, method, re.IGNORECASE) or not re.search(self.path, path, re.IGNORECASE):
             return False
@@ -190,7 +190,7 @@ class Faults:
         met = [
             fault
             for fault in self._faults.values()
-            if fault.kind in kinds and fault.port in {None, port} and fault.strikes(method, path)
+            if fault.kind in kinds and fault.port in {None, port} and fault.happens_to(method, path)
         ]
         return met[0] if met else None
 

@@ -1,4 +1,4 @@
-"""Faults over HTTP: the control route, and what a struck request sees."""
+"""Faults over HTTP: the control route, and what a request sees that one happens to."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.faults.model import Fault, Faults, Half, Kind, Port
 
-CONTROL = "/local-cloud"  # requests below it are no requests to Azure: they are neither struck nor counted
+CONTROL = "/local-cloud"  # requests below it are not counted, and nothing happens to them
 UNAUTHORIZED, NOT_FOUND, THROTTLED, UNAVAILABLE = 401, 404, 429, 503
 
 
@@ -44,7 +44,7 @@ Refusal = Callable[[Fault, web.Request], web.Response]
 def misbehaving(faults: Faults, port: Port, refusal: Refusal | None = None) -> Middleware:
     """A middleware that lets faults happen to the requests of one port.
 
-    `refusal` is the answer of a struck request in the port's own shape; plain text without.
+    `refusal` is the answer of such a request in the port's own shape; plain text without.
     """
     refuse = refusal or _plain_refusal
 
@@ -76,7 +76,7 @@ async def _drain(request: web.Request) -> None:
 
 
 def management_refusal(fault: Fault, request: web.Request) -> web.Response:
-    """The answer to a struck request in Resource Manager's shape."""
+    """The answer to a request that a fault happens to in Resource Manager's shape."""
     status, code = fault.status, fault.code
     if fault.kind is Kind.NOT_FOUND:
         status = NOT_FOUND

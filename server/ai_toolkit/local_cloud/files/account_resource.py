@@ -10,13 +10,11 @@ from typing import ClassVar
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
-from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE
+from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, ResourceStore, StoredResource
+from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE, STORAGE_VERSIONS
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
-API_VERSIONS = frozenset({"2025-08-01", "2025-06-01", "2025-01-01", "2024-01-01", "2023-05-01", "2023-01-01"})
-KEYS = "localKeys"  # where the stored body holds the account's keys; never in a view
 DEFAULT_SHARE_QUOTA_GIB = 5120
 LARGEST_SHARE_QUOTA_GIB = 102400
 
@@ -26,7 +24,7 @@ class StorageAccounts(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts"
     body: ClassVar[Table] = ACCOUNT
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     created_status: ClassVar[int] = 200  # Azure answers 202 or 200, and the SDK takes no 201
     name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
@@ -67,14 +65,14 @@ class StorageAccounts(ResourceType):
             },
         }
         now = datetime.now(UTC).isoformat()
-        keys = existing[KEYS] if existing else [_new_key("key1"), _new_key("key2")]
+        keys = existing[LOCAL_KEYS] if existing else [_new_key("key1"), _new_key("key2")]
         before = properties(existing) if existing else {}
         sku = {**body["sku"], "tier": str(body["sku"]["name"]).partition("_")[0]}
         del identifier
         return {
             **body,
             "sku": sku,
-            KEYS: keys,
+            LOCAL_KEYS: keys,
             "properties": {
                 **defaults,
                 "creationTime": before.get("creationTime", now),
@@ -89,7 +87,7 @@ class StorageAccounts(ResourceType):
     def view(self, resource: StoredResource) -> JsonObject:
         """The account without its keys."""
         body = super().view(resource)
-        del body[KEYS]
+        del body[LOCAL_KEYS]
         location = body["location"]
         body["properties"] = {
             **body["properties"],
@@ -105,14 +103,14 @@ class StorageAccounts(ResourceType):
 
     def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
         """`listKeys()` of templates."""
-        return {"listkeys": lambda account: {"keys": account.body[KEYS]}}
+        return {"listkeys": lambda account: {"keys": account.body[LOCAL_KEYS]}}
 
     def account_keys(self, name: str) -> list[bytes] | None:
         """The decoded keys of the account of that name; None when there is no such account."""
         account = self.find(name)
         if account is None:
             return None
-        return [base64.b64decode(key["value"]) for key in account.body[KEYS]]
+        return [base64.b64decode(key["value"]) for key in account.body[LOCAL_KEYS]]
 
     def find(self, name: str) -> StoredResource | None:
         """The account of that name: names are unique in the whole cloud."""
@@ -122,14 +120,14 @@ class StorageAccounts(ResourceType):
         return None
 
     async def _list_keys(self, account: StoredResource, _body: JsonObject) -> JsonValue:
-        return {"keys": account.body[KEYS]}
+        return {"keys": account.body[LOCAL_KEYS]}
 
     async def _regenerate_key(self, account: StoredResource, body: JsonObject) -> JsonValue:
         name = body.get("keyName")
         if name not in {"key1", "key2"}:
             raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
-        keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[KEYS]]
-        self.store.put(account.id, {**account.body, KEYS: keys})
+        keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[LOCAL_KEYS]]
+        self.store.put(account.id, {**account.body, LOCAL_KEYS: keys})
         return {"keys": keys}
 
 
@@ -138,7 +136,7 @@ class FileServices(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices"
     body: ClassVar[Table] = FILE_SERVICE
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
     is_implicit: ClassVar[bool] = True
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
@@ -156,7 +154,7 @@ class FileShares(ResourceType):
 
     name: ClassVar[str] = "Microsoft.Storage/storageAccounts/fileServices/shares"
     body: ClassVar[Table] = SHARE
-    api_versions: ClassVar[frozenset[str]] = API_VERSIONS
+    api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME
     name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"

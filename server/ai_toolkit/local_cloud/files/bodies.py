@@ -17,13 +17,34 @@ from ai_toolkit.local_cloud.core.shapes import (
     TRACKED,
     TURNED_ON,
     Integer,
+    InVersions,
     ListOf,
     MapOf,
+    NotEmulated,
+    Shape,
     Table,
+    Typed,
     answered,
+    kept,
     not_emulated,
     one_of,
 )
+
+STORAGE_VERSIONS: Final = frozenset({
+    "2015-05-01-preview", "2015-06-15", "2016-01-01", "2016-05-01", "2016-12-01", "2017-06-01", "2017-10-01",
+    "2018-02-01", "2018-03-01-preview", "2018-07-01", "2018-11-01", "2019-04-01", "2019-06-01", "2020-08-01-preview",
+    "2021-01-01", "2021-02-01", "2021-04-01", "2021-06-01", "2021-08-01", "2021-09-01", "2022-05-01", "2022-09-01",
+    "2023-01-01", "2023-04-01", "2023-05-01", "2024-01-01", "2025-01-01", "2025-06-01", "2025-08-01", "2026-04-01",
+    "2026-06-01", "2026-09-01",
+})  # fmt: skip
+
+STORAGE_TYPES: Final = Typed(("2023-01-01", "2025-08-01"))
+
+
+def since_2025(shape: Shape) -> InVersions:
+    """A property that Microsoft.Storage has since the versions of 2025."""
+    return InVersions(shape, STORAGE_TYPES, frozenset({"2025-08-01"}))
+
 
 LONGEST_IMMUTABILITY_DAYS: Final = 146_000
 SKU_NAMES: Final = one_of(
@@ -43,7 +64,7 @@ NETWORK_RULES: Final[Table] = {
     "resourceAccessRules": ListOf({"tenantId": TEXT, "resourceId": TEXT}),
     "virtualNetworkRules": ListOf({"id*": TEXT, "action": one_of("Allow"), **answered("state")}),
     "ipRules": IP_RULES,
-    "ipv6Rules": IP_RULES,
+    "ipv6Rules": since_2025(IP_RULES),
     "defaultAction*": one_of("Allow", "Deny"),
 }
 ACCOUNT: Final[Table] = {
@@ -51,8 +72,8 @@ ACCOUNT: Final[Table] = {
     "kind*": one_of("Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"),
     "sku*": {"name*": SKU_NAMES, **answered("tier")},
     "identity": IDENTITY,
-    "zones": TEXTS,
-    "placement": {"zonePlacementPolicy": one_of("Any", "None")},
+    "zones": since_2025(TEXTS),
+    "placement": since_2025({"zonePlacementPolicy": one_of("Any", "None")}),
     **not_emulated("extendedLocation"),
     "properties": {
         "accessTier": one_of("Hot", "Cool", "Premium", "Cold", "Smart"),
@@ -70,18 +91,18 @@ ACCOUNT: Final[Table] = {
             "services": dict.fromkeys(SERVICES, ENCRYPTED_SERVICE),
             "keySource": one_of("Microsoft.Storage", "Microsoft.Keyvault"),
             "requireInfrastructureEncryption": BOOLEAN,
-            **not_emulated("keyvaultproperties", "identity"),
+            **kept("keyvaultproperties", "identity"),
         },
         "isSftpEnabled": BOOLEAN,
         "isLocalUserEnabled": BOOLEAN,
-        "enableExtendedGroups": BOOLEAN,
+        "enableExtendedGroups": since_2025(BOOLEAN),
         "isHnsEnabled": BOOLEAN,
         "routingPreference": {
             "routingChoice": one_of("MicrosoftRouting", "InternetRouting"),
             "publishMicrosoftEndpoints": BOOLEAN,
             "publishInternetEndpoints": BOOLEAN,
         },
-        "dualStackEndpointPreference": {"publishIpv6Endpoint": BOOLEAN},
+        "dualStackEndpointPreference": since_2025({"publishIpv6Endpoint": BOOLEAN}),
         "isNfsV3Enabled": BOOLEAN,
         "allowCrossTenantReplication": BOOLEAN,
         "defaultToOAuthAuthentication": BOOLEAN,
@@ -94,14 +115,15 @@ ACCOUNT: Final[Table] = {
             },
         },
         "dnsEndpointType": one_of("Standard", "AzureDnsZone"),
-        "geoPriorityReplicationStatus": {"isBlobEnabled": BOOLEAN},
-        "allowSharedKeyAccessForServices": dict.fromkeys(SERVICES, TURNED_ON),
-        "dataCollaborationPolicyProperties": {
+        "geoPriorityReplicationStatus": since_2025({"isBlobEnabled": BOOLEAN}),
+        "allowSharedKeyAccessForServices": since_2025(dict.fromkeys(SERVICES, TURNED_ON)),
+        "dataCollaborationPolicyProperties": since_2025({
             "allowStorageConnectors": BOOLEAN,
             "allowStorageDataShares": BOOLEAN,
             "allowCrossTenantDataSharing": BOOLEAN,
-        },
-        **not_emulated("customDomain", "azureFilesIdentityBasedAuthentication"),
+        }),
+        **kept("customDomain"),
+        "azureFilesIdentityBasedAuthentication": NotEmulated(defaults=("None",)),
         **answered(
             "provisioningState", "creationTime", "primaryEndpoints", "primaryLocation", "statusOfPrimary",
             "lastGeoFailoverTime", "secondaryLocation", "statusOfSecondary", "keyCreationTime", "secondaryEndpoints",
@@ -115,7 +137,7 @@ FILE_SERVICE: Final[Table] = {
     **answered("sku"),
     "properties": {
         "shareDeleteRetentionPolicy": {**TURNED_ON, "days": Integer(1, 365), "allowPermanentDelete": BOOLEAN},
-        **not_emulated("cors", "protocolSettings"),
+        **kept("cors", "protocolSettings"),
     },
 }
 SHARE: Final[Table] = {
@@ -126,14 +148,14 @@ SHARE: Final[Table] = {
         "enabledProtocols": one_of("SMB", "NFS"),
         "shareQuota": INTEGER,
         "metadata": MapOf(TEXT),
-        "provisionedIops": INTEGER,
-        "provisionedBandwidthMibps": INTEGER,
+        "provisionedIops": since_2025(INTEGER),
+        "provisionedBandwidthMibps": since_2025(INTEGER),
         "rootSquash": one_of("NoRootSquash", "RootSquash", "AllSquash"),
-        "fileSharePaidBursting": {
+        "fileSharePaidBursting": since_2025({
             "paidBurstingEnabled": BOOLEAN,
             "paidBurstingMaxIops": INTEGER,
             "paidBurstingMaxBandwidthMibps": INTEGER,
-        },
+        }),
         **not_emulated("signedIdentifiers"),
         **answered(
             "lastModifiedTime", "includedBurstIops", "maxBurstCreditsForIops", "nextAllowedQuotaDowngradeTime",

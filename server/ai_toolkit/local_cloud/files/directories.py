@@ -14,7 +14,7 @@ from ai_toolkit.local_cloud.files.share_folder import SharePath
 from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
-MOST_RESULTS = 5000
+MOST_ENTRIES = 5000
 
 
 async def create(request: FileRequest) -> web.Response:
@@ -145,8 +145,8 @@ def _existing(request: FileRequest) -> SharePath:
 
 def _page_size(asked: str | None) -> int:
     if asked is None:
-        return MOST_RESULTS
-    if not asked.isdigit() or not 1 <= int(asked) <= MOST_RESULTS:
+        return MOST_ENTRIES
+    if not asked.isdigit() or not 1 <= int(asked) <= MOST_ENTRIES:
         raise StorageError("InvalidQueryParameterValue", "maxresults is 1 to 5000.")
     return int(asked)
 

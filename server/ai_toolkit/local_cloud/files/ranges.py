@@ -17,7 +17,7 @@ from ai_toolkit.local_cloud.files.storage_error import StorageError
 LARGEST_RANGE_BYTES = 4 * 1024**2
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES = 1 << 16  # written sooner than a thread takes over
-MOST_RESULTS = 10_000
+MOST_RANGES = 10_000
 PAGE_BYTES = 512  # what is cleared in whole pages counts as never written
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 Ranges = list[list[int]]  # [first, last], in order, none touching the next
@@ -116,7 +116,7 @@ async def list_ranges(request: FileRequest) -> web.Response:
         first, last = parse_range(asked)
         ranges = remove(ranges, 0, first - 1)
         ranges = ranges if last is None else remove(ranges, last + 1, size)
-    marker, most = request.query.get("marker", ""), request.query.get("maxresults", str(MOST_RESULTS))
+    marker, most = request.query.get("marker", ""), request.query.get("maxresults", str(MOST_RANGES))
     if not most.isdigit() or int(most) < 1 or not (marker.isdigit() or not marker):
         raise StorageError("InvalidQueryParameterValue", "marker and maxresults are numbers.")
     ranges = [one for one in ranges if one[0] >= int(marker or 0)]

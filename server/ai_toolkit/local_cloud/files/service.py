@@ -83,7 +83,7 @@ async def _route(request: FileRequest) -> web.StreamResponse:
     if not request.share:
         handler = SERVICE.get(key)
     elif kind == "share" or (not request.path and kind != "directory"):
-        handler = SHARE.get(key)
+        handler = SHARE_HANDLERS.get(key)
     elif kind == "directory":
         handler = DIRECTORY.get(key)
     else:
@@ -99,7 +99,7 @@ SERVICE: Table = {
     ("GET", "", "list"): shares.list_shares,
     ("GET", "service", "properties"): shares.service_properties,
 }
-SHARE: Table = {
+SHARE_HANDLERS: Table = {
     ("PUT", "share", ""): shares.create,
     ("GET", "share", ""): shares.read,
     ("HEAD", "share", ""): shares.read,

@@ -1,19 +1,17 @@
 """Shares over HTTP: create, read, list, delete."""
 
 import asyncio
-import re
 from dataclasses import replace
 from html import escape
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, http_time
-from ai_toolkit.local_cloud.files.share_folder import SharePath
+from ai_toolkit.local_cloud.files.share_folder import SHARE_NAME, SharePath
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.files.usage import used_bytes
 
 LARGEST_QUOTA_GIB = 102400
-SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 async def create(request: FileRequest) -> web.Response:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ai_toolkit.local_cloud.core.state import check_version
 
-VERSION = 1
+FACTS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SideData:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
-        check_version(self._database, path, VERSION, {})
+        check_version(self._database, path, FACTS_VERSION, {})
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS facts (account TEXT, share TEXT, path TEXT, inode INTEGER, facts TEXT, "
             "PRIMARY KEY (account, share, path)) WITHOUT ROWID"

@@ -90,7 +90,7 @@ class StorageError(Exception):
 
 
 def injected_refusal(fault: Fault, request: web.Request) -> web.Response:
-    """The answer to a request that a fault strikes, in the file service's shape."""
+    """The answer to a request that a fault happens to, in the file service's shape."""
     if fault.kind is Kind.EXPIRED_TOKEN:
         return StorageError("AuthenticationFailed", fault.message).response(request.method)
     if fault.kind is Kind.SHARE_FULL:

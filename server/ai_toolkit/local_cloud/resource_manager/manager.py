@@ -13,13 +13,12 @@ from ai_toolkit.local_cloud.core.arm_error import (
     resource_not_found,
 )
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
-from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
-from ai_toolkit.local_cloud.resource_manager.bodies import check_body
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
-from ai_toolkit.local_cloud.resource_manager.registration import check_registered
-from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, merge_patch, properties
+from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, check_body, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
+from ai_toolkit.local_cloud.resource_manager.write_checks import Lock, check_registered, check_unlocked
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +41,24 @@ class ResourceManager:
 
     def type_of(self, identifier: ResourceId, api_version: str | None) -> ResourceType:
         """The type of a resource; ArmError for types and API versions that are not emulated."""
-        found = self._types.get(identifier.type.lower())
+        return self.type_named(identifier.type, api_version, str(identifier))
+
+    def type_named(self, name: str, api_version: str | None, of: str = "") -> ResourceType:
+        """The type of that name; ArmError for types and API versions that are not emulated."""
+        found = self._types.get(name.lower())
         if found is None:
             raise ArmError(
                 "NotImplementedByLocalCloud",
-                f"The local cloud does not emulate resources of type {identifier.type} ({identifier}).",
+                f"The local cloud does not emulate resources of type {name}{f' ({of})' if of else ''}.",
                 status=501,
-                target=identifier.type,
+                target=name,
             )
-        if api_version is not None and api_version not in found.api_versions:
+        if api_version is not None and not found.knows_version(api_version):
             known = ",".join(sorted(found.api_versions))
             raise ArmError(
                 "NoRegisteredProviderFound",
                 f"No registered resource provider found for API version '{api_version}' for type "
-                f"'{identifier.type}'. The supported api-versions are '{known}'.",
+                f"'{name}'. The supported api-versions are '{known}'.",
             )
         return found
 
@@ -67,7 +70,7 @@ class ResourceManager:
         self._check_policy(identifier, body)
         if resource_type.has_location and "location" not in body:
             resource_type.check(identifier, body)  # which has Azure's own code for this
-        check_body(resource_type.body, _as_sent(body))
+        check_body(resource_type.body, _as_sent(body), api_version)
         resource_type.check(identifier, body)
         if resource_type.has_location:
             check_location(body["location"])
@@ -89,32 +92,42 @@ class ResourceManager:
     def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
         """The resource as stored before it is provisioned, and whether it is new."""
         resource_type = self.check_put(identifier, body, api_version)
-        self.require_group(identifier)
         self._require_parent(identifier)
+        check_unlocked(self.store, identifier, Lock.READ_ONLY, "write")
         existing = self.store.get(identifier)
         merged = resource_type.merge(identifier, body, existing.body if existing else None)
         now = datetime.now(UTC).isoformat()
         created = existing.body.get("systemData", {}).get("createdAt", now) if existing else now
         merged = {
             **merged,
-            "systemData": {
-                "createdBy": "local-cloud",
-                "createdByType": "User",
-                "createdAt": created,
-                "lastModifiedBy": "local-cloud",
-                "lastModifiedByType": "User",
-                "lastModifiedAt": now,
-            },
+            **(
+                {}
+                if not resource_type.has_system_data
+                else {
+                    "systemData": {
+                        "createdBy": "local-cloud",
+                        "createdByType": "User",
+                        "createdAt": created,
+                        "lastModifiedBy": "local-cloud",
+                        "lastModifiedByType": "User",
+                        "lastModifiedAt": now,
+                    }
+                }
+            ),
             "properties": {**properties(merged), "provisioningState": resource_type.working_state},
         }
         return self.store.put(identifier, merged), existing is None
 
     def _require_parent(self, identifier: ResourceId) -> None:
+        if not identifier.namespace:
+            return  # a resource group is in its subscription, which was checked
+        self.require_group(identifier)
         parent = identifier.parent
         parent_type = self.find_type(parent.type)
         if parent_type is not None and parent_type.is_implicit:
             parent = parent.parent
-        if self.store.get(parent) is None:
+        is_elsewhere = identifier.target is not None and parent_type is None and parent.namespace
+        if parent.group and not is_elsewhere and self.store.get(parent) is None:
             raise ArmError(
                 "ParentResourceNotFound",
                 f"Failed to perform 'write' on resource(s) of type '{identifier.type}', because the parent "
@@ -126,14 +139,14 @@ class ResourceManager:
         """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""
         resource_type = self.type_of(resource.id, None)
         try:
-            await self._suffer(resource)
+            await self._let_fault_happen(resource)
             await resource_type.provision(resource)
         except ArmError:
             self._record_state(resource.id, "Failed")
             raise
         return self._record_state(resource.id, "Succeeded") or resource
 
-    async def _suffer(self, resource: StoredResource) -> None:
+    async def _let_fault_happen(self, resource: StoredResource) -> None:
         """Let a fault happen that was asked for."""
         fault = self.faults.for_resource(str(resource.id))
         if fault is not None and fault.kind is Kind.RESOURCE_HANGS:
@@ -152,16 +165,20 @@ class ResourceManager:
     def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
-        check_body(self.type_of(identifier, None).body, patch, is_whole=False)
+        check_body(self.type_of(identifier, None).body, patch, None, is_whole=False)
         merged = merge_patch(existing.body, patch)
         resource, _created = self.accept(identifier, merged, None)
         return resource
+
+    def find(self, identifier: ResourceId) -> StoredResource | None:
+        """The resource, also one that every parent has from the beginning; None where there is none."""
+        return self.store.get(identifier) or self._implicit(identifier)
 
     def require(self, identifier: ResourceId) -> StoredResource:
         """The stored resource, or 404."""
         check_subscription(identifier.subscription)
         self.require_group(identifier)
-        found = self.store.get(identifier) or self._implicit(identifier)
+        found = self.find(identifier)
         if found is None:
             raise resource_not_found(str(identifier), identifier.group)
         return found
@@ -175,8 +192,13 @@ class ResourceManager:
         kind, name = identifier.types[-1], identifier.name.lower()
         return StoredResource(parent.id.child(kind, name), {"properties": {}}) if parent else None
 
-    def require_group(self, identifier: ResourceId) -> StoredResource:
-        """The resource group, or 404."""
+    def require_group(self, identifier: ResourceId) -> None:
+        """Raise 404 where the resource group, if there is one in the id, does not exist."""
+        if identifier.group:
+            self.group(identifier)
+
+    def group(self, identifier: ResourceId) -> StoredResource:
+        """The resource group of a resource, or 404."""
         group = self.store.get(identifier.group_id)
         if group is None:
             raise group_not_found(identifier.group)
@@ -195,11 +217,16 @@ class ResourceManager:
             found = found or ({implicit.id.key: implicit} if implicit else {})
         return [self.view(resource) for resource in found.values()]
 
+    def check_deletable(self, identifier: ResourceId) -> None:
+        """Raise 409 where a lock forbids the deletion."""
+        check_unlocked(self.store, identifier, Lock.CANNOT_DELETE, "delete")
+
     async def delete(self, identifier: ResourceId) -> None:
         """Remove the resource and its parts, the parts first; one that is not there is no error."""
         resource = self.store.get(identifier)
         if resource is None:
             return
+        self.check_deletable(identifier)
         newest_first = reversed(list(self.store.below(str(identifier))))
         for part in sorted(newest_first, key=lambda part: -len(part.id.types)):
             if (part_type := self.find_type(part.id.type)) is not None:
@@ -225,4 +252,4 @@ class ResourceManager:
 
 def _as_sent(body: JsonObject) -> JsonObject:
     """A body without what only this cloud adds to what it stores, which a merged PATCH brings along."""
-    return {name: value for name, value in body.items() if name not in {"local", "localKeys"}}
+    return {name: value for name, value in body.items() if name not in {LOCAL, LOCAL_KEYS}}

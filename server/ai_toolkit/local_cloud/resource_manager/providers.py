@@ -1,14 +1,16 @@
 """Resource providers and whether the subscription has registered them; what the caller may do in a group."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.faults.model import Faults
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.registration import unregistered
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 from ai_toolkit.local_cloud.resource_manager.subscriptions import LOCATIONS, check_subscription
+from ai_toolkit.local_cloud.resource_manager.write_checks import unregistered
 
 PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "Microsoft.App": {
@@ -20,6 +22,13 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Microsoft.Storage": {"storageAccounts": ("2025-08-01", "2025-01-01", "2023-05-01")},
     "Microsoft.OperationalInsights": {"workspaces": ("2025-07-01", "2025-02-01", "2023-09-01")},
+    "Microsoft.Authorization": {
+        "roleAssignments": ("2022-04-01", "2020-04-01-preview"),
+        "locks": ("2020-05-01", "2016-09-01"),
+    },
+    "Microsoft.ContainerRegistry": {"registries": ("2025-04-01", "2023-07-01")},
+    "Microsoft.Insights": {"diagnosticSettings": ("2021-05-01-preview",)},
+    "Microsoft.ManagedIdentity": {"userAssignedIdentities": ("2024-11-30", "2023-01-31")},
     "Microsoft.Resources": {
         "resourceGroups": ("2025-04-01", "2022-09-01"),
         "deployments": ("2025-04-01", "2022-09-01"),
@@ -86,13 +95,18 @@ class Providers:
                 {
                     "resourceType": resource_type,
                     "locations": displays,
-                    "apiVersions": list(versions),
+                    "apiVersions": list(self._versions(namespace, resource_type, versions)),
                     "defaultApiVersion": versions[0],
                     "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
                 }
                 for resource_type, versions in PROVIDERS[namespace].items()
             ],
         }
+
+    def _versions(self, namespace: str, resource_type: str, some: Sequence[str]) -> Sequence[str]:
+        """Every version that is known for the type, the newest first; else those that are listed here."""
+        found = self._manager.find_type(f"{namespace}/{resource_type}")
+        return sorted(found.api_versions, reverse=True) if found is not None and found.api_versions else some
 
 
 def _namespace(request: ArmRequest) -> str:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
-from ai_toolkit.local_cloud.core.shapes import Table
+from ai_toolkit.local_cloud.core.shapes import Reading, Table, problems_of
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 
+# The Resource Manager itself and small providers have had too many versions to list: what is none is refused.
+ANY_VERSION: Final = re.compile(r"20(1[4-9]|2[0-6])-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 Action = Callable[[StoredResource, JsonObject], Awaitable[JsonValue]]
 
 
@@ -25,12 +27,17 @@ class ResourceType:
     has_location: ClassVar[bool] = True
     created_status: ClassVar[int] = 201
     working_state: ClassVar[str] = "InProgress"  # provisioningState while it is being provisioned
+    has_system_data: ClassVar[bool] = True
     is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
     name_rule: ClassVar[str] = "1 to 90 letters, digits, '-', '_', '.' or brackets"
 
     def __init__(self, store: ResourceStore) -> None:
         self.store = store
+
+    def knows_version(self, api_version: str) -> bool:
+        """Whether Azure knows the api-version for this type."""
+        return api_version in self.api_versions
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Raise ArmError when the request is wrong whatever the state is."""
@@ -95,3 +102,27 @@ def properties(body: JsonObject) -> JsonObject:
     """The `properties` of a body, empty when there are none."""
     found = body.get("properties")
     return found if isinstance(found, dict) else {}
+
+
+def check_body(table: Table, body: JsonObject, api_version: str | None = None, *, is_whole: bool = True) -> None:
+    """Raise ArmError `InvalidRequestContent` with every mistake of a request's body among the details.
+
+    A property that Azure knows and the local cloud does not emulate is 501 instead, when nothing else is
+    wrong. A PATCH is not whole: what it leaves out is there already.
+    """
+    problems = list(problems_of(table, body, "", Reading(is_whole=is_whole, api_version=api_version)))
+    problems.sort(key=lambda problem: problem.not_emulated)
+    if not problems:
+        return
+    first = problems[0]
+    if first.not_emulated:
+        raise ArmError("NotImplementedByLocalCloud", first.message, status=501, target=first.target)
+    raise ArmError(
+        "InvalidRequestContent",
+        f"The request content was invalid: {first.message} Path '{first.target}'.",
+        target=first.target,
+        details=[
+            {"code": "InvalidRequestContent", "message": problem.message, "target": problem.target}
+            for problem in problems
+        ],
+    )

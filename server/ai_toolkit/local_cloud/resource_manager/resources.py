@@ -9,8 +9,6 @@ from ai_toolkit.local_cloud.resource_manager.operations import location_headers,
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, paged, refuse_unknown
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
 
-MARK = 5  # in /subscriptions/{s}/resourceGroups/{g}/providers/{namespace}/…: where the namespace is
-
 
 class Resources:
     """Answers PUT, PATCH, GET, HEAD, DELETE and POST of resources whose type is registered."""
@@ -22,18 +20,17 @@ class Resources:
         """The answer to a request below `…/providers/`; ArmError 501 for what is not emulated."""
         segments = request.segments
         lowered = [segment.lower() for segment in segments]
-        if len(segments) >= 2:  # noqa: PLR2004
+        if len(segments) >= 2:  # noqa: PLR2004  # /subscriptions/{s}
             check_subscription(segments[1])
-        if len(segments) > MARK + 1 and lowered[2] == "resourcegroups" and lowered[4] == "providers":
-            rest = segments[MARK + 1 :]
+        mark = max((at for at, segment in enumerate(lowered) if segment == "providers" and at % 2 == 0), default=0)
+        rest = segments[mark + 2 :]
+        if mark and rest:
             if len(rest) % 2 == 0:
                 return await self._resource(request, ResourceId.parse("/".join(segments)))
             if request.method == "GET":
-                return self._collection(request, "/" + "/".join(segments[:4]), segments[MARK:])
+                return self._collection(request, "/" + "/".join(segments[:mark]), segments[mark + 1 :])
             if request.method == "POST" and len(rest) > 1:
                 return await self._action(request, ResourceId.parse("/".join(segments[:-1])), segments[-1])
-        if len(segments) > MARK - 1 and lowered[2] == "providers" and request.method == "GET" and len(segments) == MARK:
-            return self._collection(request, "/" + "/".join(segments[:2]), segments[3:])
         raise refuse_unknown(request)
 
     async def _resource(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
@@ -77,6 +74,7 @@ class Resources:
         self._manager.require_group(identifier)
         if self._manager.store.get(identifier) is None:
             return web.Response(status=204)
+        self._manager.check_deletable(identifier)
         if not self._manager.type_of(identifier, None).is_long_running():
             await self._manager.delete(identifier)
             return web.Response(status=200)
@@ -116,7 +114,7 @@ class Resources:
         if len(rest) > 1:
             parent = ResourceId.parse(f"{scope}/providers/{namespace}/{'/'.join(rest[:-1])}")
             below = str(self._manager.require(parent).id)
-        elif "resourcegroups" in scope.lower():
+        else:
             self._manager.require_group(ResourceId.parse(scope))
         return paged(request, self._manager.list(below, name))
 

@@ -1,21 +1,41 @@
 """Values of template expressions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.template import syntax
-from ai_toolkit.local_cloud.template.date_functions import DATE_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.addresses import ADDRESS_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.collections import COLLECTION_FUNCTIONS, try_get
+from ai_toolkit.local_cloud.template.functions.dates import DATE_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.numbers import NUMBER_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.strings import STRING_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.uris import URI_FUNCTIONS
+from ai_toolkit.local_cloud.template.functions.values import FunctionError, has_half, key_of, kind, text
 from ai_toolkit.local_cloud.template.lazy_functions import LAZY_FUNCTIONS
-from ai_toolkit.local_cloud.template.scope import LoopVariable, Scope, Value, check_count, invalid_template
+from ai_toolkit.local_cloud.template.scope import (
+    LoopVariable,
+    NotYetKnownError,
+    Scope,
+    Unknown,
+    Value,
+    check_count,
+    invalid_template,
+)
 from ai_toolkit.local_cloud.template.scope_functions import SCOPE_FUNCTIONS
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member, Number, Text
-from ai_toolkit.local_cloud.template.text_functions import TEXT_FUNCTIONS, FunctionError, kind, text
-from ai_toolkit.local_cloud.template.value_functions import VALUE_FUNCTIONS, try_get
 
-PLAIN_FUNCTIONS: Final = {**TEXT_FUNCTIONS, **VALUE_FUNCTIONS, **DATE_FUNCTIONS}
-DEEPEST: Final = 200  # evaluations within evaluations: variables that need each other
+PLAIN_FUNCTIONS: Final = {
+    **STRING_FUNCTIONS,
+    **COLLECTION_FUNCTIONS,
+    **NUMBER_FUNCTIONS,
+    **DATE_FUNCTIONS,
+    **ADDRESS_FUNCTIONS,
+    **URI_FUNCTIONS,
+}
+EXTRACTORS: Final = frozenset({"reference", "references"})  # besides every `list…`
+DEEPEST_EVALUATION: Final = 200  # evaluations within evaluations: variables that need each other
 
 
 def evaluate(value: Value, scope: Scope, place: str) -> Value:
@@ -26,12 +46,28 @@ def evaluate(value: Value, scope: Scope, place: str) -> Value:
     if isinstance(value, str):
         if not syntax.is_expression(value):
             return syntax.unescape(value)
-        return evaluate_expression(parse(value, place), scope, place)
+        found = evaluate_expression(parse(value, place), scope, place)
+        _check_characters(found, place)
+        return found
     if isinstance(value, list):
         return [evaluate(item, scope, f"{place}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, dict):
         return _evaluate_object(value, scope, place)
     return value
+
+
+def _check_characters(value: Value, place: str) -> None:
+    """Raise ArmError for half a character, which JSON cannot say."""
+    if isinstance(value, str):
+        if has_half(value):
+            raise invalid_template("The expression leaves half of a character (UTF-16)", place)
+    elif isinstance(value, list):
+        for item in value:
+            _check_characters(item, place)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_characters(key, place)
+            _check_characters(item, place)
 
 
 def _evaluate_object(value: JsonObject, scope: Scope, place: str) -> JsonObject:
@@ -53,15 +89,18 @@ def is_property_copy(value: Value) -> bool:
     )
 
 
-def expand_copy(loop: JsonObject, scope: Scope, place: str) -> list[Value]:
+def expand_copy(
+    loop: JsonObject, scope: Scope, place: str, make: Callable[[Value, Scope, str], Value] | None = None
+) -> list[Value]:
     """The array that a loop of a variable, property or output makes."""
+    make = make or evaluate
     count = evaluate(loop["count"], scope, f"{place}.count")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 800:  # noqa: PLR2004
         raise invalid_template("The copy count must be an integer from 0 to 800", place)
     return [
-        evaluate(
+        make(
             loop["input"],
-            replace(scope, copy_indexes={**scope.copy_indexes, loop["name"]: index}),
+            replace(scope, copy_indexes={**scope.copy_indexes, str(loop["name"]).lower(): index}),
             f"{place}.input",
         )
         for index in range(count)
@@ -81,7 +120,7 @@ def parse(value: str, place: str) -> Expression:
 
 def evaluate_expression(expression: Expression, scope: Scope, place: str) -> Value:
     """The value of one expression."""
-    if scope.depth > DEEPEST:
+    if scope.depth > DEEPEST_EVALUATION:
         raise invalid_template("Circular or too deeply nested variables and functions", place)
     match expression:
         case Text(value) | Number(value):
@@ -90,7 +129,7 @@ def evaluate_expression(expression: Expression, scope: Scope, place: str) -> Val
             try:
                 return _call(name, arguments, scope, place)
             except FunctionError as error:
-                raise invalid_template(f"Unable to evaluate '{name}': {error}", place) from error
+                raise invalid_template(str(error).removesuffix("."), place) from error
         case Member(of, name, safe):
             return _member(evaluate_expression(of, scope, place), name, safe=safe, place=place)
         case Element(of, index, safe):
@@ -102,9 +141,8 @@ def _member(of: Value, name: str, *, safe: bool, place: str) -> Value:
     if safe and of is None:
         return None
     if isinstance(of, dict):
-        for key, item in of.items():
-            if key.lower() == name.lower():
-                return item
+        if (key := key_of(of, name)) is not None:
+            return _known(of[key])
         if safe:
             return None
         known = ", ".join(of) or "none"
@@ -115,6 +153,13 @@ def _member(of: Value, name: str, *, safe: bool, place: str) -> Value:
     raise invalid_template(f"The property '{name}' cannot be selected of {kind(of)}", place)
 
 
+def _known(value: Value) -> Value:
+    """The value, unless only the running deployment knows it."""
+    if isinstance(value, Unknown):
+        raise NotYetKnownError(syntax.write(value.expression))
+    return value
+
+
 def _element(of: Value, index: Value, *, safe: bool, place: str) -> Value:
     if isinstance(index, str):
         return _member(of, index, safe=safe, place=place)
@@ -122,7 +167,7 @@ def _element(of: Value, index: Value, *, safe: bool, place: str) -> Value:
         return try_get(of, index)
     if isinstance(of, list) and isinstance(index, int) and not isinstance(index, bool):
         if 0 <= index < len(of):
-            return of[index]
+            return _known(of[index])
         raise invalid_template(f"The array index '{index}' is out of bounds (the array has {len(of)})", place)
     raise invalid_template(f"{kind(index)} cannot select from {kind(of)}", place)
 

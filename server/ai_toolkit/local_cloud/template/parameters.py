@@ -1,52 +1,62 @@
 """Parameters of a template: given values checked against their definitions, defaults filled in."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.template.evaluation import evaluate
-from ai_toolkit.local_cloud.template.scope import Scope, invalid_template
-from ai_toolkit.local_cloud.template.text_functions import kind
-from ai_toolkit.local_cloud.template.value_functions import equals
-
-Value = Any  # a JSON value
-PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "securestring": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "array": (list,),
-    "object": (dict,),
-    "secureobject": (dict,),
-}
+from ai_toolkit.local_cloud.template.scope import Scope, Unknown, Value, invalid_template
+from ai_toolkit.local_cloud.template.types import Types, WrongValueError, is_secure
 
 
-def read_parameters(template: JsonObject, given: JsonObject, scope: Scope) -> dict[str, Value]:
-    """Values by name in lower case; ArmError for wrong, missing or unknown ones.
+class Parameters(Mapping[str, Value]):
+    """Values by name in lower case; a default is evaluated when it is first asked for, in whatever order."""
 
-    A null counts as not given: the default applies.
-    """
-    definitions: JsonObject = template.get("parameters") or {}
-    by_name = {name.lower(): name for name in definitions}
-    unknown = [name for name in given if name.lower() not in by_name]
-    if unknown:
-        known = ", ".join(definitions)
-        raise ArmError(
-            "InvalidTemplate",
-            "Deployment template validation failed: 'The following parameters were supplied, but do not correspond to "
-            f"any parameters defined in the template: '{', '.join(unknown)}'. The parameters defined in the template "
-            f"are: '{known}'.",
-        )
-    values: dict[str, Value] = {}
-    supplied = {name.lower(): _value_of(name, item) for name, item in given.items()}
-    for name, definition in definitions.items():
+    def __init__(self, template: JsonObject, given: JsonObject, scope: Scope) -> None:
+        self._definitions: JsonObject = template.get("parameters") or {}
+        self._names = {name.lower(): name for name in self._definitions}
+        self._types = Types.of(template)
+        self._scope = replace(scope, parameters=self, in_parameter_default=True)
+        self._values: dict[str, Value] = {}
+        self._being_made: list[str] = []
+        unknown = [name for name in given if name.lower() not in self._names]
+        if unknown:
+            raise ArmError(
+                "InvalidTemplate",
+                "Deployment template validation failed: 'The following parameters were supplied, but do not "
+                f"correspond to any parameters defined in the template: '{', '.join(unknown)}'. The parameters "
+                f"defined in the template are: '{', '.join(self._definitions)}'.",
+            )
+        self._given = {name.lower(): _value_of(name, item) for name, item in given.items()}
+
+    def __getitem__(self, key: str) -> Value:
+        if key not in self._values:
+            self._values[key] = self._make(key, self._names[key])
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._names
+
+    def _make(self, key: str, name: str) -> Value:
         place = f"parameters.{name}"
-        resolved = resolve_definition(definition, template, place)
-        value = supplied.get(name.lower())
-        if value is None and "defaultValue" in resolved:
-            inner = replace(scope, parameters=values, in_parameter_default=True)
-            value = evaluate(resolved["defaultValue"], inner, f"{place}.defaultValue")
-        if value is None and not resolved.get("nullable"):
+        if key in self._being_made:
+            ring = " -> ".join([*self._being_made, key])
+            raise invalid_template(f"The defaults of parameters need each other: {ring}", place)
+        definition = self._types.resolve(self._definitions[name], place)
+        value = self._given.get(key)
+        if value is None and "defaultValue" in definition:
+            self._being_made.append(key)
+            try:
+                value = evaluate(definition["defaultValue"], self._scope, f"{place}.defaultValue")
+            finally:
+                self._being_made.pop()
+        if value is None and not definition.get("nullable"):
             raise ArmError(
                 "InvalidTemplate",
                 f"Deployment template validation failed: 'The value for the template parameter '{name}' is not "
@@ -54,70 +64,49 @@ def read_parameters(template: JsonObject, given: JsonObject, scope: Scope) -> di
                 target=name,
             )
         if value is not None:
-            check_value(name, value, resolved)
-        values[name.lower()] = value
+            try:
+                self._types.check(value, definition, name, place)
+            except WrongValueError as error:
+                raise ArmError(
+                    "InvalidTemplate",
+                    "Deployment template validation failed: 'The provided value for the template parameter "
+                    f"'{error.path}' is not valid. {error.reason}'.",
+                    target=error.path,
+                ) from error
+        return value
+
+
+def read_parameters(template: JsonObject, given: JsonObject, scope: Scope) -> Parameters:
+    """All values, evaluated and checked; ArmError for wrong, missing or unknown ones.
+
+    A null counts as not given: the default applies.
+    """
+    values = Parameters(template, given, scope)
+    for name in values:
+        values[name]  # each is made, so that each mistake is found
     return values
 
 
-def resolve_definition(definition: JsonObject, template: JsonObject, place: str) -> JsonObject:
-    """A definition with its `$ref` into the template's `definitions` followed."""
-    followed = 0
-    while isinstance(definition, dict) and isinstance(definition.get("$ref"), str):
-        name = definition["$ref"].removeprefix("#/definitions/")
-        named = (template.get("definitions") or {}).get(name)
-        if named is None or followed > 20:  # noqa: PLR2004  # definitions that refer to each other in a ring
-            raise invalid_template(f"The type definition '{definition['$ref']}' cannot be resolved", place)
-        rest = {key: value for key, value in definition.items() if key != "$ref"}
-        definition = {**named, **rest}
-        followed += 1
-    if not isinstance(definition, dict) or not isinstance(definition.get("type"), str):
-        raise invalid_template("A parameter needs a 'type'", place)
-    if definition["type"].lower() not in PYTHON_TYPES:
-        raise invalid_template(f"The parameter type '{definition['type']}' is not valid", place)
-    return definition
+def secure_names(template: JsonObject) -> frozenset[str]:
+    """The parameters that are never shown, in lower case."""
+    types = Types.of(template)
+    return frozenset(
+        name.lower()
+        for name, definition in (template.get("parameters") or {}).items()
+        if is_secure(types.resolve(definition, f"parameters.{name}"))
+    )
 
 
-def check_value(name: str, value: Value, definition: JsonObject) -> None:
-    """Raise ArmError unless the value is of the type, allowed, and within its limits."""
-    wanted = definition["type"].lower()
-    fits = isinstance(value, PYTHON_TYPES[wanted]) and (wanted != "int" or not isinstance(value, bool))
-    if not fits:
-        raise _refused(name, f"Expected a value of type '{definition['type']}', but received {kind(value)}.")
-    allowed = definition.get("allowedValues")
-    if isinstance(allowed, list):
-        chosen = value if isinstance(value, list) else [value]
-        if not all(any(equals(item, one) for one in allowed) for item in chosen):
-            shown = "" if wanted.startswith("secure") else f" '{value}'"
-            raise _refused(
-                name,
-                f"The value{shown} is not part of the allowed value(s): '{','.join(map(str, allowed))}'.",
-            )
-    if isinstance(value, str | list):
-        shortest, longest = definition.get("minLength", 0), definition.get("maxLength")
-        if len(value) < shortest or (longest is not None and len(value) > longest):
-            raise _refused(
-                name,
-                f"The length {len(value)} of the value is not from '{shortest}' to '{longest or 'unlimited'}'.",
-            )
-    if isinstance(value, int) and not isinstance(value, bool):
-        least, greatest = definition.get("minValue"), definition.get("maxValue")
-        if (least is not None and value < least) or (greatest is not None and value > greatest):
-            raise _refused(name, f"The value '{value}' is not from '{least}' to '{greatest}'.")
-
-
-def is_secure(definition: JsonObject) -> bool:
-    """Whether the value is never shown."""
-    return str(definition.get("type", "")).lower().startswith("secure")
-
-
-def shown_parameters(template: JsonObject, values: dict[str, Value]) -> JsonObject:
+def shown_parameters(template: JsonObject, values: Mapping[str, Value]) -> JsonObject:
     """Parameters as a deployment's GET returns them: secure ones without a value."""
+    types = Types.of(template)
     shown: JsonObject = {}
     for name, definition in (template.get("parameters") or {}).items():
-        resolved = resolve_definition(definition, template, f"parameters.{name}")
-        written = {"type": _written_type(resolved["type"])}
-        if not is_secure(resolved) and values.get(name.lower()) is not None:
-            written["value"] = values[name.lower()]
+        resolved = types.resolve(definition, f"parameters.{name}")
+        written: JsonObject = {"type": _written_type(resolved["type"])}
+        value = values.get(name.lower())
+        if not is_secure(resolved) and value is not None and not isinstance(value, Unknown):
+            written["value"] = value
         shown[name] = written
     return shown
 
@@ -133,7 +122,7 @@ def _value_of(name: str, item: Value) -> Value:
             f"The parameter '{name}' must be an object with a 'value'.",
             target=name,
         )
-    if "reference" in item:
+    if item.get("reference") is not None:
         raise ArmError(
             "NotImplementedByLocalCloud",
             f"The local cloud has no key vaults: give the parameter '{name}' a value.",
@@ -141,12 +130,3 @@ def _value_of(name: str, item: Value) -> Value:
             target=name,
         )
     return item.get("value")
-
-
-def _refused(name: str, reason: str) -> ArmError:
-    return ArmError(
-        "InvalidTemplate",
-        f"Deployment template validation failed: 'The provided value for the template parameter '{name}' is not "
-        f"valid. {reason}'.",
-        target=name,
-    )

@@ -2,297 +2,155 @@
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import zip_longest
-from typing import Any, Final
+from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.resource_type import properties
-from ai_toolkit.local_cloud.template.evaluation import evaluate, expand_copy
-from ai_toolkit.local_cloud.template.parameters import resolve_definition
-from ai_toolkit.local_cloud.template.plan import Plan, PlannedResource, UnknownYet, make_plan
-from ai_toolkit.local_cloud.template.scope import NotYetKnownError
-from ai_toolkit.local_cloud.template.text_functions import FunctionError
+from ai_toolkit.local_cloud.template.functions.values import FunctionError
+from ai_toolkit.local_cloud.template.outputs import outputs
+from ai_toolkit.local_cloud.template.plan import plan_nested
+from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
+from ai_toolkit.local_cloud.template.preview import check_plan
+from ai_toolkit.local_cloud.template.record import DeploymentRecord, OperationRecord, State, document
+from ai_toolkit.local_cloud.template.scope import Value
 
 log = logging.getLogger(__name__)
 
-Value = Any  # a JSON value
-_ABSENT: Final = object()
+CONFLICT: Final = 409
 
 
-class RunningSurroundings:
-    """What expressions can look at while a deployment runs: the cloud as it is now."""
+class ManagedCloud:
+    """The cloud as expressions see it while their deployment runs."""
 
     def __init__(self, manager: ResourceManager) -> None:
         self._manager = manager
-        self._planned: dict[str, PlannedResource] = {}
-        self._by_name: dict[str, PlannedResource] = {}
 
-    def know(self, plan: Plan) -> None:
-        """Learn the plan's symbols and names."""
-        for resource in plan.resources:
-            self._planned[resource.symbol.lower()] = resource
-            self._by_name[resource.id.name.lower()] = resource
+    def read(self, identifier: ResourceId) -> JsonObject:
+        """A resource as a GET returns it, or a deployment with its outputs."""
+        if identifier.type.lower() == DEPLOYMENT_TYPE.lower():
+            found = self._manager.store.get(identifier)
+            if found is None:
+                raise ArmError("DeploymentNotFound", f"Deployment '{identifier.name}' could not be found.", status=404)
+            return document(found)
+        return self._manager.view(self._manager.require(identifier))
 
-    def resource_id_of(self, symbol: str) -> str | None:
-        """The id of the plan's resource of that symbol."""
-        found = self._planned.get(symbol.lower())
-        return str(found.id) if found else None
-
-    def reference(self, name: str, api_version: str | None, *, full: bool) -> Value:
-        """The properties of a resource now, or the whole of it."""
-        del api_version
-        body = self._manager.view(self._manager.require(self._resolve(name)))
-        return body if full else body.get("properties", {})
-
-    def references(self, symbol: str, *, full: bool) -> list[Value]:
-        """The properties of a loop's resources now, or the whole of them."""
-        prefix = f"{symbol.lower()}["
-        found = [planned.symbol for name, planned in self._planned.items() if name.startswith(prefix)]
-        if not found:
-            raise FunctionError(f"The template has no resource collection '{symbol}'.")
-        return [self.reference(one, None, full=full) for one in found]
-
-    def list_secrets(self, function: str, resource: str, api_version: str, body: JsonObject) -> Value:
-        """What a `list…` function of a template returns."""
-        del api_version, body
-        identifier = self._resolve(resource)
+    def secrets(self, identifier: ResourceId, function: str) -> Value:
+        """What a `list…` function returns."""
         found = self._manager.type_of(identifier, None).secrets().get(function.lower())
         if found is None:
             raise FunctionError(f"The local cloud does not emulate '{function}' of {identifier.type}.")
         return found(self._manager.require(identifier))
 
-    def _resolve(self, name: str) -> ResourceId:
-        planned = self._planned.get(name.lower()) or self._by_name.get(name.lower())
-        return planned.id if planned else ResourceId.parse(name)
-
-
-@dataclass
-class OperationRecord:
-    """What happened to one resource of a deployment."""
-
-    id: str
-    resource: PlannedResource
-    started: datetime
-    state: str = "Running"
-    ended: datetime | None = None
-    status_code: str = "Accepted"
-    error: JsonObject | None = None
-
-    def document(self, deployment_id: str) -> JsonObject:
-        """The operation as a GET returns it."""
-        ended = self.ended or datetime.now(UTC)
-        body: JsonObject = {
-            "provisioningOperation": "Read" if self.resource.existing else "Create",
-            "provisioningState": self.state,
-            "timestamp": ended.isoformat(),
-            "duration": f"PT{(ended - self.started).total_seconds():.3f}S",
-            "trackingId": self.id,
-            "statusCode": self.status_code,
-            "targetResource": {
-                "id": str(self.resource.id),
-                "resourceType": self.resource.id.type,
-                "resourceName": "/".join(self.resource.id.names),
-            },
-        }
-        if self.error is not None:
-            body["statusMessage"] = {"error": self.error}
-        return {"id": f"{deployment_id}/operations/{self.id}", "operationId": self.id, "properties": body}
-
 
 @dataclass
 class DeploymentRun:
-    """One run of a plan, with what has happened so far."""
+    """One run of a plan, with what has happened so far in its record."""
 
     manager: ResourceManager
     plan: Plan
-    surroundings: RunningSurroundings
-    on_change: Callable[[], None] = lambda: None
-    operations: list[OperationRecord] = field(default_factory=list)
+    record: DeploymentRecord
+    correlation: str
+    made: list[str] = field(default_factory=list)  # ids of what was put, in this and in nested deployments
+    _failures: dict[str, ArmError] = field(default_factory=dict)
 
-    async def run(self) -> JsonObject:
-        """The outputs. Raises ArmError `DeploymentFailed` with the failures; what was done stays done."""
-        self.surroundings.know(self.plan)
+    async def run(self) -> None:
+        """Deploy, and keep how it ended. Raises ArmError `DeploymentFailed`; what was done stays done."""
+        try:
+            self.record.run()
+            self.plan.surroundings.begin()
+            found = await self._deploy_all()
+            resources = [{"id": identifier} for identifier in self.made]
+            self.record.end(State.SUCCEEDED, outputs=found, outputResources=resources)
+        except ArmError as error:
+            self.record.end(State.FAILED, error=error.body())
+            raise
+        except asyncio.CancelledError:
+            self.record.end(State.CANCELED)
+            raise
+        except Exception:
+            log.exception("deployment %s failed unexpectedly", self.record.id.name)
+            body = {"code": "InternalServerError", "message": "The local cloud failed; see its log."}
+            self.record.end(State.FAILED, error=body)
+            raise
+
+    async def _deploy_all(self) -> JsonObject:
+        """The outputs, once every resource is there."""
         events = {resource.symbol: asyncio.Event() for resource in self.plan.resources}
-        failures: dict[str, ArmError] = {}
 
         async def deploy_one(resource: PlannedResource) -> None:
             try:
                 for needed in resource.needs:
                     await events[needed].wait()
-                if resource.needs & failures.keys():
-                    failures[resource.symbol] = ArmError("DependencyFailed", "A resource that this one needs failed.")
-                    return
-                await self._deploy(resource)
+                if not resource.needs & self._failures.keys():
+                    await self._deploy(resource)
+                else:
+                    self._failures[resource.symbol] = ArmError("DependencyFailed", "A resource that it needs failed.")
             except ArmError as error:
-                failures[resource.symbol] = error
+                self._failures[resource.symbol] = error
             finally:
                 events[resource.symbol].set()
 
         async with asyncio.TaskGroup() as group:
             for resource in self.plan.resources:
                 group.create_task(deploy_one(resource))
-        own = [error for error in failures.values() if error.code != "DependencyFailed"]
+        own = [error for error in self._failures.values() if error.code != "DependencyFailed"]
         if own:
             raise ArmError(
                 "DeploymentFailed",
                 "At least one resource deployment operation failed. Please list deployment operations for details. "
                 "Please see https://aka.ms/arm-deployment-operations for usage details.",
-                status=409,
+                status=CONFLICT,
                 details=[error.body() for error in own],
             )
-        return self._outputs()
+        return outputs(self.plan.template, self.plan.scope)
 
     async def _deploy(self, resource: PlannedResource) -> None:
-        record = OperationRecord(uuid.uuid4().hex[:16].upper(), resource, datetime.now(UTC))
-        self.operations.append(record)
-        self.on_change()
+        operation = OperationRecord(resource)
+        self.record.operations.append(operation)
+        self.record.keep_operations()
         try:
-            if resource.existing:
-                self.manager.require(resource.id)
-                record.status_code = "OK"
-            else:
-                body = evaluate(resource.body, resource.scope, resource.place)
-                accepted, created = self.manager.accept(resource.id, body, resource.api_version)
-                record.status_code = "Created" if created else "OK"
-                await self.manager.finish(accepted)
-            record.state = "Succeeded"
+            operation.status_code = await self._perform(resource, operation)
+            operation.state = State.SUCCEEDED
         except ArmError as error:
-            record.state, record.error = "Failed", error.body()
-            record.status_code = "Conflict" if error.status == 409 else "BadRequest"  # noqa: PLR2004
+            operation.state, operation.error = State.FAILED, error.body()
+            operation.status_code = "Conflict" if error.status == CONFLICT else "BadRequest"
             raise
         except asyncio.CancelledError:
-            record.state = "Canceled"
+            operation.state = State.CANCELED
             raise
         finally:
-            record.ended = datetime.now(UTC)
-            self.on_change()
+            operation.ended = datetime.now(UTC)
+            self.record.keep_operations()
 
-    def _outputs(self) -> JsonObject:
-        outputs: JsonObject = {}
-        for name, definition in (self.plan.template.get("outputs") or {}).items():
-            place = f"outputs.{name}"
-            if not evaluate(definition.get("condition", True), self.plan.scope, place):
-                continue
-            resolved = resolve_definition(definition, self.plan.template, place)
-            kind = resolved["type"]
-            if isinstance(definition.get("copy"), dict):
-                value = expand_copy({"name": name, **definition["copy"]}, self.plan.scope, place)
-            else:
-                value = evaluate(definition.get("value"), self.plan.scope, f"{place}.value")
-            outputs[name] = {"type": kind.capitalize()}
-            if not kind.lower().startswith("secure"):
-                outputs[name]["value"] = value
-        return outputs
-
-
-def validate(
-    manager: ResourceManager, template: JsonObject, parameters: JsonObject, group: JsonObject, name: str
-) -> Plan:
-    """The plan, every body of which was checked as far as it is known before anything exists.
-
-    Raises ArmError for the first thing that is wrong.
-    """
-    surroundings = UnknownYet()
-    plan = make_plan(template, parameters, group, name, surroundings)
-    surroundings.ids.update({resource.symbol.lower(): str(resource.id) for resource in plan.resources})
-    for resource in plan.resources:
-        resource_type = manager.type_of(resource.id, resource.api_version)
+    async def _perform(self, resource: PlannedResource, operation: OperationRecord) -> str:
+        """The status of what is done for one resource."""
         if resource.existing:
-            continue
-        body = evaluate_known(resource.body, resource)
-        manager.check_put(resource.id, body, resource.api_version)
-        manager.require_group(resource.id)
-        del resource_type
-    return plan
+            operation.was_only_read = True
+            if self.manager.find_type(resource.type) is not None:
+                self.manager.require(resource.known_id)
+            return "OK"  # one of another type is elsewhere: only an expression that reads it would find out
+        if resource.nested is not None:
+            return await self._deploy_nested(resource, resource.nested)
+        if resource.only_if_missing and self.manager.find(resource.known_id) is not None:
+            operation.was_only_read = True
+            return "OK"
+        accepted, created = self.manager.accept(resource.known_id, resource.whole_body(), resource.api_version)
+        await self.manager.finish(accepted)
+        self.made.append(str(resource.known_id))
+        return "Created" if created else "OK"
 
-
-def evaluate_known(value: Value, resource: PlannedResource, place: str | None = None) -> Value:
-    """The value with what is not known yet left as it stands in the template."""
-    here = place or resource.place
-    if isinstance(value, dict):
-        if any(key == "copy" for key in value):
-            try:
-                return evaluate(value, resource.scope, here)
-            except NotYetKnownError:
-                return {key: item for key, item in value.items() if key != "copy"}
-        return {key: evaluate_known(item, resource, f"{here}.{key}") for key, item in value.items()}
-    if isinstance(value, list):
-        return [evaluate_known(item, resource, f"{here}[{index}]") for index, item in enumerate(value)]
-    try:
-        return evaluate(value, resource.scope, here)
-    except NotYetKnownError:
-        return value
-
-
-def change(manager: ResourceManager, resource: PlannedResource) -> JsonObject:
-    """What a deployment would do to one resource, for a what-if."""
-    body = evaluate_known(resource.body, resource)
-    after = {
-        "id": str(resource.id),
-        "name": resource.id.name,
-        "type": resource.id.type,
-        "apiVersion": resource.api_version,
-        **_without_secrets(body),
-    }
-    stored = manager.store.get(resource.id)
-    if stored is None:
-        return {"resourceId": str(resource.id), "changeType": "Create", "after": after}
-    before = {**manager.view(stored), "apiVersion": resource.api_version}
-    delta = _differences(before, after)
-    result: JsonObject = {"resourceId": str(resource.id), "before": before, "after": after}
-    return {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
-
-
-def _without_secrets(body: JsonObject) -> JsonObject:
-    """A container app's secrets by name only."""
-    configuration = properties(body).get("configuration")
-    if not isinstance(configuration, dict) or not isinstance(configuration.get("secrets"), list):
-        return body
-    names = [{"name": secret.get("name")} for secret in configuration["secrets"]]
-    return {**body, "properties": {**properties(body), "configuration": {**configuration, "secrets": names}}}
-
-
-def _differences(before: Value, after: Value, path: str = "") -> list[JsonObject]:
-    """Property-level changes; what a template does not say is what Azure adds by itself."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        found = []
-        for key, value in after.items():
-            below = f"{path}.{key}" if path else key
-            if key in before:
-                found += _differences(before[key], value, below)
-            elif value not in (None, [], {}) and not _unknown(value):
-                found.append({"path": below, "propertyChangeType": "Create", "after": value})
-        return found
-    if before == after or _unknown(after):
-        return []
-    if isinstance(before, list) and isinstance(after, list):
-        children = [
-            child
-            for index, (one, other) in enumerate(zip_longest(before, after, fillvalue=_ABSENT))
-            for child in _item_differences(one, other, str(index))
-        ]
-        return [{"path": path, "propertyChangeType": "Array", "children": children}] if children else []
-    return [{"path": path, "propertyChangeType": "Modify", "before": before, "after": after}]
-
-
-def _item_differences(before: Value, after: Value, index: str) -> list[JsonObject]:
-    """What changes at one place of an array."""
-    if before is _ABSENT:
-        return [{"path": index, "propertyChangeType": "Create", "after": after}]
-    if after is _ABSENT:
-        return [{"path": index, "propertyChangeType": "Delete", "before": before}]
-    below = _differences(before, after)
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [{"path": index, "propertyChangeType": "Modify", "children": below}] if below else []
-    return [{**one, "path": index} for one in below]
-
-
-def _unknown(value: Value) -> bool:
-    """Whether it is an expression that only the deployment can evaluate."""
-    return isinstance(value, str) and value.startswith("[") and value.endswith("]") and not value.startswith("[[")
+    async def _deploy_nested(self, resource: PlannedResource, planned: Plan) -> str:
+        """A deployment within this one; it is planned anew only where its parameters were not known."""
+        if not planned.is_known or any(one.id is None for one in planned.everything()):
+            planned = plan_nested(resource, self.plan.site, self.plan.surroundings)
+            check_plan(self.manager, planned)
+        record = DeploymentRecord(self.manager.store, resource.known_id)
+        existed = self.manager.store.get(resource.known_id) is not None
+        record.begin(planned, self.correlation)
+        run = DeploymentRun(self.manager, planned, record, self.correlation)
+        await run.run()
+        self.made.extend(run.made)
+        return "OK" if existed else "Created"

@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.template.syntax import Expression
 
-Value = Any  # a JSON value
+Value = Any  # a JSON value, or Unknown as the value of a module's parameter
 
 
 class NotYetKnownError(Exception):
     """The value exists only once the deployment has run (`reference`, `listKeys`)."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that only the running deployment knows, and the expression for it."""
+
+    expression: Expression
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class LoopVariable:
 
 
 class Surroundings(Protocol):
-    """What an expression can ask beyond its own template: a deployment, or a validation of one."""
+    """What an expression can ask beyond its own template, once its deployment runs."""
 
     def reference(self, name: str, api_version: str | None, *, full: bool) -> Value:
         """The runtime state of a resource, by symbolic name, name or id."""
@@ -35,6 +43,9 @@ class Surroundings(Protocol):
     def resource_id_of(self, symbol: str) -> str | None:
         """The id of the resource of that symbolic name."""
 
+    def api_version_of(self, symbol: str) -> str | None:
+        """The api-version of the resource of that symbolic name."""
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -43,10 +54,12 @@ class Scope:
     parameters: Mapping[str, Value]
     variables: Mapping[str, Value]  # raw: evaluated when asked for
     functions: Mapping[str, JsonObject]
-    group: JsonObject
+    group: JsonObject | None  # None for a deployment to a subscription
     subscription: JsonObject
     deployment: JsonObject
     surroundings: Surroundings
+    secure: frozenset[str] = frozenset()  # parameters that are never shown, in lower case
+    hides_secure: bool = False
     copy_indexes: Mapping[str, int] = field(default_factory=dict)
     current_copy: int | None = None
     lambda_variables: Mapping[str, Value] = field(default_factory=dict)

@@ -2,19 +2,25 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Final
 
-from ai_toolkit.local_cloud.core.arm_error import JsonObject
-from ai_toolkit.local_cloud.core.resource_id import SUBSCRIPTION, TENANT
-from ai_toolkit.local_cloud.template.date_functions import utc_now
-from ai_toolkit.local_cloud.template.scope import Scope, Value, invalid_template
-from ai_toolkit.local_cloud.template.text_functions import integer, text
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, SUBSCRIPTION, TENANT
+from ai_toolkit.local_cloud.template.functions.dates import utc_now
+from ai_toolkit.local_cloud.template.functions.values import FunctionError, integer, text
+from ai_toolkit.local_cloud.template.scope import NotYetKnownError, Scope, Unknown, Value, invalid_template
+
+_GROUP_PATH: Final = f"/providers/{GROUP_TYPE}/".lower()  # what a group's id would be if it were like others'
 
 
 def _parameters(scope: Scope, values: list[Value], place: str) -> Value:
     name = text(values[0], "parameters")
     if name.lower() not in scope.parameters:
         raise invalid_template(f"The template parameter '{name}' is not found", place)
-    return scope.parameters[name.lower()]
+    value = scope.parameters[name.lower()]
+    if isinstance(value, Unknown) or (scope.hides_secure and name.lower() in scope.secure):
+        raise NotYetKnownError(name)
+    return value
 
 
 def _lambda_variables(scope: Scope, values: list[Value], place: str) -> Value:
@@ -28,46 +34,86 @@ def _copy_index(scope: Scope, values: list[Value], place: str) -> int:
     loop = values[0] if values and isinstance(values[0], str) else None
     offset = integer(values[-1], "copyIndex") if values and not isinstance(values[-1], str) else 0
     if loop is not None:
-        if loop not in scope.copy_indexes:
+        if loop.lower() not in scope.copy_indexes:
             raise invalid_template(f"There is no copy loop '{loop}' here", place)
-        return scope.copy_indexes[loop] + offset
+        return scope.copy_indexes[loop.lower()] + offset
     if scope.current_copy is None:
         raise invalid_template("The template function 'copyIndex' is not expected outside of a copy loop", place)
     return scope.current_copy + offset
 
 
-def _resource_id(scope: Scope, values: list[Value], place: str) -> str:
-    parts = [text(value, "resourceId") for value in values]
-    at = next((index for index, part in enumerate(parts) if "/" in part), None)
-    if at is None or at > 2:  # noqa: PLR2004  # at most a subscription and a group come before the type
-        raise invalid_template("The function 'resourceId' needs a fully qualified resource type", place)
-    names = parts[at + 1 :]
-    namespace, *kinds = parts[at].split("/")
-    if len(kinds) != len(names):
-        raise invalid_template(
-            f"The function 'resourceId' has {len(names)} names for the {len(kinds)} segments of '{parts[at]}'",
-            place,
+def _typed(function: str, values: list[Value], most_before: int) -> tuple[list[str], str]:
+    """What stands before the resource type, and the path below `providers` that type and names make."""
+    parts = [text(value, function, position) for position, value in enumerate(values, 1)]
+    types = [index for index, part in enumerate(parts) if "/" in part]
+    if len(types) != 1 or types[0] > most_before:
+        raise FunctionError(
+            f"The function '{function}' needs exactly one resource type with its provider, such as "
+            f"'Microsoft.App/containerApps'; it was given '{', '.join(parts)}'."
         )
-    subscription = parts[0] if at == 2 else scope.subscription["subscriptionId"]  # noqa: PLR2004
-    group = parts[at - 1] if at else scope.group["name"]
-    pairs = "/".join(f"{one}/{name}" for one, name in zip(kinds, names, strict=True))
-    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{namespace}/{pairs}"
-
-
-def _extension_resource_id(_scope: Scope, values: list[Value], place: str) -> str:
-    target, resource_type, *names = [text(value, "extensionResourceId") for value in values]
-    namespace, *kinds = resource_type.split("/")
+    at = types[0]
+    namespace, *kinds = parts[at].split("/")
+    names = parts[at + 1 :]
     if len(kinds) != len(names):
-        raise invalid_template("The function 'extensionResourceId' needs one name for each type", place)
-    pairs = "/".join(f"{one}/{name}" for one, name in zip(kinds, names, strict=True))
-    return f"{target.rstrip('/')}/providers/{namespace}/{pairs}"
+        raise FunctionError(
+            f"The function '{function}' needs {len(kinds)} names for the type '{parts[at]}', and has {len(names)}."
+        )
+    pairs = "".join(f"/{one}/{name}" for one, name in zip(kinds, names, strict=True))
+    return parts[:at], f"/providers/{namespace}{pairs}"
 
 
-def _subscription_resource_id(scope: Scope, values: list[Value], place: str) -> str:
-    parts = [text(value, "subscriptionResourceId") for value in values]
-    at = 0 if "/" in parts[0] else 1
-    subscription = parts[0] if at else scope.subscription["subscriptionId"]
-    return _extension_resource_id(scope, [f"/subscriptions/{subscription}", *parts[at:]], place)
+def _resource_id(scope: Scope, values: list[Value], _place: str) -> str:
+    before, path = _typed("resourceId", values, 2)
+    if scope.group is None and not before:
+        return f"{scope.subscription['id']}{path}"
+    group = before[-1] if before else (scope.group or {})["name"]
+    subscription = before[0] if len(before) > 1 else scope.subscription["subscriptionId"]
+    return f"/subscriptions/{subscription}/resourceGroups/{group}{path}"
+
+
+def _extension_resource_id(_scope: Scope, values: list[Value], _place: str) -> str:
+    target = text(values[0], "extensionResourceId")
+    _, path = _typed("extensionResourceId", values[1:], 0)
+    return f"{target.rstrip('/')}{path}"
+
+
+def _subscription_resource_id(scope: Scope, values: list[Value], _place: str) -> str:
+    before, path = _typed("subscriptionResourceId", values, 1)
+    if path.lower().startswith(_GROUP_PATH):
+        path = f"/resourceGroups/{path[len(_GROUP_PATH) :]}"
+    return f"/subscriptions/{before[0] if before else scope.subscription['subscriptionId']}{path}"
+
+
+def _tenant_resource_id(_scope: Scope, values: list[Value], _place: str) -> str:
+    return _typed("tenantResourceId", values, 0)[1]
+
+
+def _management_group_resource_id(_scope: Scope, values: list[Value], _place: str) -> str:
+    before, path = _typed("managementGroupResourceId", values, 1)
+    if not before:
+        raise FunctionError("The function 'managementGroupResourceId' needs the name of a management group here.")
+    return f"/providers/Microsoft.Management/managementGroups/{before[0]}{path}"
+
+
+def _resource_group(scope: Scope, values: list[Value], place: str) -> JsonObject:
+    """The group of the deployment, or what is known of another: its id and name."""
+    if values:
+        *subscription, name = (text(value, "resourceGroup", position) for position, value in enumerate(values, 1))
+        of = subscription[0] if subscription else scope.subscription["subscriptionId"]
+        return {"id": f"/subscriptions/{of}/resourceGroups/{name}", "name": name, "type": GROUP_TYPE}
+    if scope.group is None:
+        raise invalid_template(
+            "The template function 'resourceGroup' is not valid here: the deployment is to a subscription", place
+        )
+    return {**scope.group, "tags": scope.group.get("tags") or {}, "managedBy": scope.group.get("managedBy")}
+
+
+def _subscription(scope: Scope, values: list[Value], _place: str) -> JsonObject:
+    """The subscription of the deployment, or what is known of another."""
+    if not values:
+        return scope.subscription
+    identifier = text(values[0], "subscription")
+    return {"id": f"/subscriptions/{identifier}", "subscriptionId": identifier}
 
 
 def _reference(scope: Scope, values: list[Value], _place: str) -> Value:
@@ -89,6 +135,11 @@ def _resource_info(scope: Scope, values: list[Value], place: str) -> JsonObject:
     if identifier is None:
         raise invalid_template(f"There is no resource '{symbol}' in the template", place)
     return {"id": identifier, "name": identifier.rpartition("/")[2]}
+
+
+def _fail(_scope: Scope, values: list[Value], place: str) -> Value:
+    """Never a value: the template refuses itself, in its own words."""
+    raise ArmError("InvalidTemplate", text(values[0], "fail"), target=place)
 
 
 def _only_in_default(name: str, make: Callable[..., Value]) -> "ScopeFunction":
@@ -119,16 +170,18 @@ SCOPE_FUNCTIONS: dict[str, tuple[ScopeFunction, int, int | None]] = {
     "resourceid": (_resource_id, 2, None),
     "extensionresourceid": (_extension_resource_id, 3, None),
     "subscriptionresourceid": (_subscription_resource_id, 2, None),
-    "tenantresourceid": (lambda s, v, p: _extension_resource_id(s, ["", *v], p), 2, None),
+    "tenantresourceid": (_tenant_resource_id, 2, None),
+    "managementgroupresourceid": (_management_group_resource_id, 3, None),
     "reference": (_reference, 1, 3),
     "references": (_references, 1, 2),
     "resourceinfo": (_resource_info, 1, 1),
-    "resourcegroup": (lambda scope, _values, _place: scope.group, 0, 0),
-    "subscription": (lambda scope, _values, _place: scope.subscription, 0, 0),
+    "resourcegroup": (_resource_group, 0, 2),
+    "subscription": (_subscription, 0, 1),
     "deployment": (lambda scope, _values, _place: scope.deployment, 0, 0),
     "deployer": (lambda _scope, _values, _place: {"objectId": SUBSCRIPTION, "tenantId": TENANT}, 0, 0),
     "tenant": (lambda _scope, _values, _place: {"tenantId": TENANT, "countryCode": "NO"}, 0, 0),
     "environment": (_environment, 0, 0),
+    "fail": (_fail, 1, 1),
     "newguid": (_only_in_default("newGuid", lambda: str(uuid.uuid4())), 0, 0),
     "utcnow": (_only_in_default("utcNow", utc_now), 0, 1),
 }

@@ -3,10 +3,11 @@
 Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-expressions
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Never
 
-DEEPEST: Final = 100  # nested brackets; beyond this it is refused rather than exhausting the stack
+DEEPEST_BRACKETS: Final = 100  # nested brackets; beyond this it is refused rather than exhausting the stack
 
 
 class ExpressionSyntaxError(Exception):
@@ -97,6 +98,20 @@ def write(expression: Expression) -> str:
             return f"{write(of)}{'[?' if safe else '['}{write(index)}]"
 
 
+def calls(expression: Expression) -> Iterator[Call]:
+    """Every function call in an expression, the outermost first."""
+    match expression:
+        case Call(_, arguments):
+            yield expression
+            for argument in arguments:
+                yield from calls(argument)
+        case Member(of, _, _):
+            yield from calls(of)
+        case Element(of, index, _):
+            yield from calls(of)
+            yield from calls(index)
+
+
 class _Reader:
     """A recursive descent over one expression's text."""
 
@@ -129,7 +144,7 @@ class _Reader:
             self.fail(f"'{character}' is expected")
 
     def expression(self, depth: int) -> Expression:
-        if depth > DEEPEST:
+        if depth > DEEPEST_BRACKETS:
             self.fail("The expression is nested too deeply")
         self.skip_space()
         if self.at_end():

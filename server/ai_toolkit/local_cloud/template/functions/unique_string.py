@@ -2,6 +2,8 @@
 
 import uuid
 
+from ai_toolkit.local_cloud.template.functions.values import utf8
+
 _MASK = 0xFFFFFFFF
 _C1 = 0x239B961B  # multipliers, rotations and increments of MurmurHash3's x86 128-bit form, two lanes of it
 _C2 = 0xAB0E9789
@@ -14,12 +16,12 @@ def unique_string(*parts: str) -> str:
 
     Source of the vectors that this is checked with: public templates and their deployed names.
     """
-    return _base32(_hash64("-".join(parts).encode()))
+    return _base32(_hash64(utf8("-".join(parts))))
 
 
 def guid(*parts: str) -> str:
     """A UUID (version 5) that depends on nothing but the parts."""
-    return str(uuid.uuid5(_GUID_NAMESPACE, "-".join(parts)))
+    return str(uuid.uuid5(_GUID_NAMESPACE, utf8("-".join(parts)).decode()))
 
 
 def _rotate(value: int, bits: int) -> int:

@@ -1,0 +1,23 @@
+"""The commands by the titles that people see: in the editor's palette, above a question, in advice."""
+
+from enum import StrEnum
+from typing import Final
+
+PREFIX: Final = "AI Toolkit: "
+"""What the editor's palette shows before each title."""
+
+
+class Title(StrEnum):
+    """The titles, which extension/package.nls.json has too (a test compares them)."""
+
+    PROVISION = "Provision Azure Container Apps for inference"
+    DEPLOY = "Deploy for inference"
+    GO_TO_ENDPOINT = "Go to Inference Endpoint"
+    COPY_KEY = "Copy inference API key"
+    COPY_EXAMPLE = "Copy inference API example"
+    SHOW_LOGS = "Show inference streaming logs"
+    SHOW_STATUS = "Show inference status"
+    ADD_SECRET = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
+    CREATE_PROJECT = "Create inference project"
+    START_LOCAL_CLOUD = "Start local cloud"
+    STOP_LOCAL_CLOUD = "Stop local cloud"

@@ -1,0 +1,120 @@
+"""Types of resources that Azure keeps and nothing here could observe: stored, returned, and no more.
+
+`FIDELITY.md` names them.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
+from ai_toolkit.local_cloud.core.resource_id import TENANT, ResourceId
+from ai_toolkit.local_cloud.core.shapes import ANY_RESOURCE, IDENTITY, TEXT, TEXTS, TRACKED, Anything, Table, one_of
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.write_checks import LOCK_TYPE
+
+_IDS: Final = uuid.UUID("5d4ab7a6-9e0f-4c3d-8f0e-0a7d5f1f6b11")  # of identities: the same for the same name
+KEPT: Final[Table] = {**ANY_RESOURCE, "properties": Anything()}
+
+
+class _Kept(ResourceType):
+    """One of them: any version of Azure's, no location."""
+
+    body: ClassVar[Table] = KEPT
+    api_versions: ClassVar[frozenset[str]] = frozenset()
+    has_location: ClassVar[bool] = False
+
+    def knows_version(self, api_version: str) -> bool:
+        """Every version that could be Azure's."""
+        return ANY_VERSION.fullmatch(api_version) is not None
+
+
+class RoleAssignments(_Kept):
+    """Microsoft.Authorization/roleAssignments: who may do what is not asked on this computer."""
+
+    name: ClassVar[str] = "Microsoft.Authorization/roleAssignments"
+    body: ClassVar[Table] = {
+        **ANY_RESOURCE,
+        "properties": {"roleDefinitionId*": TEXT, "principalId*": TEXT, "principalType": TEXT, "…": Anything()},
+    }
+
+    def check(self, identifier: ResourceId, body: JsonObject) -> None:
+        """Refuse a name that is no GUID, as Azure does."""
+        super().check(identifier, body)
+        try:
+            uuid.UUID(identifier.name)
+        except ValueError as error:
+            raise ArmError(
+                "InvalidRoleAssignmentId",
+                f"The role assignment ID '{identifier.name}' is not valid. The role assignment ID must be a GUID.",
+            ) from error
+
+
+class Locks(_Kept):
+    """Microsoft.Authorization/locks: `write_checks.py` says what they forbid."""
+
+    name: ClassVar[str] = LOCK_TYPE
+    body: ClassVar[Table] = {
+        **ANY_RESOURCE,
+        "properties*": {
+            "level*": one_of("NotSpecified", "CanNotDelete", "ReadOnly"), "notes": TEXT, "owners": Anything(),
+        },
+    }  # fmt: skip
+
+
+class DiagnosticSettings(_Kept):
+    """Microsoft.Insights/diagnosticSettings: nothing is sent."""
+
+    name: ClassVar[str] = "Microsoft.Insights/diagnosticSettings"
+
+
+class UserAssignedIdentities(_Kept):
+    """Microsoft.ManagedIdentity/userAssignedIdentities, with ids that no directory knows."""
+
+    name: ClassVar[str] = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    body: ClassVar[Table] = {**TRACKED, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The identity with its ids."""
+        body = super().view(resource)
+        ids = {kind: str(uuid.uuid5(_IDS, f"{kind}:{resource.id.key}")) for kind in ("principalId", "clientId")}
+        return {**body, "properties": {**body["properties"], "tenantId": TENANT, **ids}}
+
+
+class Registries(_Kept):
+    """Microsoft.ContainerRegistry/registries: no image is ever pulled from one."""
+
+    name: ClassVar[str] = "Microsoft.ContainerRegistry/registries"
+    body: ClassVar[Table] = {
+        **TRACKED, "sku*": {"name*": TEXT, "tier": TEXT}, "identity": IDENTITY, "zones": TEXTS,
+        "properties": Anything(),
+    }  # fmt: skip
+    has_location: ClassVar[bool] = True
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9]{5,50}")
+    name_rule: ClassVar[str] = "5 to 50 letters and digits"
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The registry with the host that it would have."""
+        body = super().view(resource)
+        return {**body, "properties": {**body["properties"], "loginServer": f"{resource.id.name.lower()}.azurecr.io"}}
+
+    def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
+        """`listCredentials()` of templates, where an admin user is allowed."""
+        return {"listcredentials": _credentials}
+
+
+def _credentials(registry: StoredResource) -> JsonObject:
+    if not properties(registry.body).get("adminUserEnabled"):
+        raise ArmError("UnAuthorizedForCredentialOperations", "The registry has no admin user.", status=400)
+    names = ("password", "password2")
+    passwords = [{"name": name, "value": uuid.uuid5(_IDS, f"{name}:{registry.id.key}").hex} for name in names]
+    return {"username": registry.id.name, "passwords": passwords}
+
+
+def kept_types(store: ResourceStore) -> tuple[ResourceType, ...]:
+    """All of them."""
+    kinds = (RoleAssignments, Locks, DiagnosticSettings, UserAssignedIdentities, Registries)
+    return tuple(kind(store) for kind in kinds)
