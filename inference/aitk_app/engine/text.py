@@ -6,6 +6,7 @@ a tokenizer may write a token in another way at the beginning of a text.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,41 @@ if TYPE_CHECKING:
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _CUT = "\ufffd"  # what an incomplete character looks like
 _CONTEXT_TOKENS = 6
+
+
+class TokenBytes:
+    """What each token of a vocabulary writes, as bytes: part of a character where it is only that."""
+
+    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - of transformers
+        self._tokenizer = tokenizer
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        self._added = {token: str(each) for token, each in tokenizer.added_tokens_decoder.items()}
+        # The decoder says in which alphabet the vocabulary is written.
+        decoder = fast.decoder.__getstate__() if fast is not None and fast.decoder is not None else b""
+        self._byte_level = b'"ByteLevel"' in decoder
+        self._marks_spaces = fast is None or "\u2581".encode() in decoder or b'"Metaspace"' in decoder
+
+    def of(self, token: int) -> bytes:
+        """The bytes of one token."""
+        if token in self._added:
+            return self._added[token].encode()
+        written = self._tokenizer.convert_ids_to_tokens(token)
+        if not isinstance(written, str):
+            return b""
+        if match := _BYTE.fullmatch(written):
+            return bytes([int(match[1], 16)])
+        if self._byte_level:
+            return b"".join(_alphabet()[each] if each in _alphabet() else each.encode() for each in written)
+        return (written.replace("\u2581", " ") if self._marks_spaces else written).encode()
+
+
+@functools.cache
+def _alphabet() -> dict[str, bytes]:
+    """The characters in which byte-level vocabularies write bytes. Source: GPT-2's encoder.py."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(ord("\xa1"), ord("\xac") + 1), *range(ord("\xae"), ord("\xff") + 1)]
+    others = [byte for byte in range(256) if byte not in shown]
+    named = {chr(byte): bytes([byte]) for byte in shown}
+    return named | {chr(256 + place): bytes([byte]) for place, byte in enumerate(others)}
 
 
 class TextStream:
@@ -69,12 +105,11 @@ class TextStream:
             return
         text = self._decoded([*self._context, *self._pending])
         new = text[len(self._context_text) :]
-        if new.endswith(_CUT) and not final:
-            return
+        if not final and (not new or new.endswith(_CUT)):
+            return  # what writes nothing yet, such as a space that a text does not begin with, may with the next token
         self._held += new
-        if new:  # otherwise the next token would begin a text of its own
-            self._context = self._pending
-            self._context_text = self._decoded(self._context)
+        self._context = self._pending
+        self._context_text = self._decoded(self._context)
         self._pending = []
 
     def _certain(self) -> str:

@@ -7,12 +7,13 @@ import logging
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
 from aitk_app.engine.adapters import file_stamps
 from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
+from aitk_app.engine.text import TokenBytes
 from aitk_app.web.prompt import Message, PromptError, PromptTemplate
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Completions:
         self._models = models
         self._scheduler = scheduler
         self._prompt_template = settings.prompt_template
+        self._bytes: dict[int, tuple[Any, TokenBytes]] = {}  # by the tokenizer's identity
         self._templates: dict[int, tuple[Voice, PromptTemplate]] = {}  # by the voice's identity
         found = [self._checked(each) for each in (None, *models.adapters)]
         self.warnings = tuple(dict.fromkeys(each for each in found if each))
@@ -162,9 +164,13 @@ class Completions:
             known = self._templates[id(voice)] = (voice, PromptTemplate(voice.tokenizer, self._prompt_template))
         return known[1]
 
-    def written(self, token: int) -> str:
-        """A token as text."""
-        return str(self._models.tokenizer.backend_tokenizer.decode([token], skip_special_tokens=False))
+    def token_bytes(self, model: ServedModel) -> Callable[[int], bytes]:
+        """What each token of this model writes."""
+        voice = self._voice(model)
+        known = self._bytes.get(id(voice.tokenizer))
+        if known is None or known[0] is not voice.tokenizer:
+            known = self._bytes[id(voice.tokenizer)] = (voice.tokenizer, TokenBytes(voice.tokenizer))
+        return known[1].of
 
     def _submit(
         self, model: ServedModel, prompt: list[int], sampling: Sampling, param: str, *, continues: bool = False

@@ -74,14 +74,14 @@ def build_api(  # noqa: C901 - one short function per route
         generation = completions.begin(
             served, messages, asked.sampling(completions.max_new_tokens, completions.sampling_defaults(served))
         )
-        return await answer(generation, Form(served.id, completions.written, chat=True), asked, request)
+        return await answer(generation, Form(served.id, completions.token_bytes(served), chat=True), asked, request)
 
     @app.post("/v1/completions", response_model=None, summary="Continue a text")
     async def complete(asked: CompletionRequest, request: Request) -> Response:
         served = completions.model(asked.model)
         sampling = asked.sampling(completions.sampling_defaults(served))
         generation = completions.continue_text(served, asked.plain(), sampling)
-        return await answer(generation, Form(served.id, completions.written, chat=False), asked, request)
+        return await answer(generation, Form(served.id, completions.token_bytes(served), chat=False), asked, request)
 
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:

@@ -37,9 +37,9 @@ class Limits:
 class Form:
     """What distinguishes chat completions from plain ones."""
 
-    def __init__(self, model: str, written: Callable[[int], str], *, chat: bool) -> None:
+    def __init__(self, model: str, token_bytes: Callable[[int], bytes], *, chat: bool) -> None:
         self.chat = chat
-        self._written = written
+        self._bytes = token_bytes
         self._offset = 0
         kind = "chatcmpl" if chat else "cmpl"
         self._head = {"id": f"{kind}-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
@@ -95,8 +95,14 @@ class Form:
         }
 
     def _entry(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self._written(token)
-        return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+        return {
+            "token": self._written(token),
+            "logprob": max(logprob, -9999.0),
+            "bytes": list(self._bytes(token)),
+        }
+
+    def _written(self, token: int) -> str:
+        return self._bytes(token).decode(errors="replace")
 
 
 def streamed(generation: Generation, form: Form, limits: Limits, *, include_usage: bool) -> Response:
