@@ -115,6 +115,24 @@ def test_a_table_names_adapters(share):
     assert found.default == "pirate"
 
 
+@pytest.mark.parametrize(
+    ("there", "served"),
+    [
+        (["run", "run/checkpoint-10", "run/checkpoint-20"], ["run"]),
+        (["run/final", "run/checkpoint-10", "run/checkpoint-9"], ["run/final"]),
+        (["run/checkpoint-9", "run/checkpoint-10"], ["run/checkpoint-10"]),
+        (["one/checkpoint-5", "two", "two/checkpoint-5"], ["one/checkpoint-5", "two"]),
+    ],
+)
+def test_checkpoints_are_not_adapters_of_their_own(share, there, served):
+    """What a trainer leaves beside or below the final adapter is not served; without one the newest is."""
+    for path in there:
+        put_adapter(share, path)
+    found = find_models(share, Settings(default_adapter=served[0]))
+
+    assert [each.id for each in found.adapters] == served
+
+
 def test_settings_come_from_file_then_environment_then_flags(tmp_path):
     """The later wins; text becomes the setting's type."""
     file = tmp_path / "settings.toml"

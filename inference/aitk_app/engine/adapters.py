@@ -66,11 +66,12 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
             if str(config.init_lora_weights).lower().partition("_niter")[0] in _CHANGES_THE_BASE:
                 _own_weights(tree, state)
             model = PeftModelForCausalLM(tree, config, _NAME, autocast_adapter_dtype=False)
+            _own_what_is_loaded(model, base, state)
             result: Any = set_peft_model_state_dict(model, state, _NAME)
             model.eval()
     except (ValueError, KeyError, RuntimeError, TypeError, AttributeError, NotImplementedError, ImportError) as error:
         raise ModelError(f"The adapter {adapter.id} cannot be loaded by peft: {error}") from error
-    missing = [key for key in result.missing_keys if f".{_NAME}" in key]
+    missing = [key for key in result.missing_keys if f".{_NAME}" in key and "lora_" in key]  # the others are tied
     if result.unexpected_keys:
         raise ModelError(
             f"The adapter {adapter.id} does not fit the base model, which has no place for "
@@ -91,7 +92,7 @@ def _shortened(names: list[str], most: int = 3) -> str:
 
 def _resize_vocabulary(tree: Any, state: dict[str, torch.Tensor]) -> None:  # noqa: ANN401 - of transformers
     """Make room for the tokens that the adapter adds, when it brings embeddings with more rows than the base has."""
-    there = _vocabulary(tree)
+    there = tree.get_input_embeddings().weight.shape[0]
     rows = [
         tensor.shape[0]
         for key, tensor in state.items()
@@ -109,50 +110,71 @@ def _own_weights(tree: Any, state: dict[str, torch.Tensor]) -> None:  # noqa: AN
             module.weight = torch.nn.Parameter(module.weight.detach().clone(), requires_grad=False)
 
 
+def _own_what_is_loaded(model: Any, base: Any, state: dict[str, torch.Tensor]) -> None:  # noqa: ANN401 - of peft
+    """Give every weight of the base that the adapter's file has in another form (such as a trained bias) a copy."""
+    shared = {id(each) for each in base.parameters()}
+    for name, parameter in list(model.named_parameters()):
+        if id(parameter) in shared and (name in state or name.replace(".base_layer.", ".") in state):
+            parent, _, last = name.rpartition(".")
+            own = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
+            setattr(model.get_submodule(parent), last, own)
+
+
 def _take_layers(loaded: LoadedAdapter, base: Any, tree: Any) -> None:  # noqa: ANN401 - of transformers and peft
     """Fill in what the batched path needs, or why it cannot serve this adapter."""
-    from peft.tuners.lora import Linear, LoraLayer  # noqa: PLC0415 - long to import
+    from peft.tuners.lora import LoraLayer  # noqa: PLC0415 - long to import
     from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper  # noqa: PLC0415 - the same
 
     there = {name for name, _ in base.named_modules()}
     inside: list[str] = []
-    module: Any
     for name, module in tree.named_modules():
         if any(name.startswith(f"{outer}.") for outer in inside):
             continue
-        if not isinstance(module, (LoraLayer, ModulesToSaveWrapper, TrainableTokensWrapper)):
-            if name not in there and name.rpartition(".")[0] not in inside:
-                loaded.alone = f"it changes the layers of the model ({name})"
-            continue
-        inside.append(name)
-        if isinstance(module, ModulesToSaveWrapper):
-            loaded.replaced[name] = module.modules_to_save[_NAME]
-        elif isinstance(module, Linear) and _is_plain(module, base, name):
-            plain: Any = module
-            up = plain.lora_B[_NAME].weight.detach() * plain.scaling[_NAME]
-            loaded.low_rank[name] = LowRank(plain.lora_A[_NAME].weight.detach().T.contiguous(), up.T.contiguous())
-        else:
+        if name not in there:
+            loaded.alone = f"it changes the layers of the model ({name})"
+        elif isinstance(module, (LoraLayer, ModulesToSaveWrapper, TrainableTokensWrapper)):
+            inside.append(name)
             try:
-                loaded.replaced[name] = merged_layer(module)
+                _take_layer(loaded, name, module, base.get_submodule(name))
             except (ValueError, NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
                 loaded.alone = f"peft cannot merge {name} ({type(module).__name__}): {error}"
-    if (added := _vocabulary(tree) - _vocabulary(base)) > 0:
+        elif _has_own_weights(module, base.get_submodule(name)):
+            loaded.replaced[name] = module
+    if (added := tree.config.get_text_config().vocab_size - base.config.get_text_config().vocab_size) > 0:
         loaded.alone = f"it adds {added} tokens to the vocabulary"
     if loaded.alone:
         loaded.low_rank, loaded.replaced = {}, {}
 
 
-def _vocabulary(model: Any) -> int:  # noqa: ANN401 - of transformers
-    return int(model.get_input_embeddings().weight.shape[0])
+def _take_layer(loaded: LoadedAdapter, name: str, module: Any, own: Any) -> None:  # noqa: ANN401 - of peft
+    """Take one layer that peft has wrapped; `own` is the base's. Raises what peft does where it cannot merge."""
+    if hasattr(module, "modules_to_save"):
+        loaded.replaced[name] = module.modules_to_save[_NAME]
+    elif _is_plain(module, own):
+        up = module.lora_B[_NAME].weight.detach() * module.scaling[_NAME]
+        loaded.low_rank[name] = LowRank(module.lora_A[_NAME].weight.detach().T.contiguous(), up.T.contiguous())
+    else:
+        loaded.replaced[name] = merged_layer(getattr(module, "token_adapter", module))
 
 
-def _is_plain(module: Any, base: Any, name: str) -> bool:  # noqa: ANN401 - of peft
+def _has_own_weights(module: torch.nn.Module, own: torch.nn.Module) -> bool:
+    """Whether the module itself holds weights that are not the base's."""
+    theirs = dict(own.named_parameters(recurse=False))
+    return any(theirs.get(name) is not each for name, each in module.named_parameters(recurse=False))
+
+
+def _is_plain(module: Any, own: Any) -> bool:  # noqa: ANN401 - of peft
     """Whether the layer is the base's own, and the adapter adds a low-rank product to it and nothing else."""
+    from peft.tuners.lora import Linear  # noqa: PLC0415 - long to import
+
+    # Four-bit layers are a class of peft's own, which is there only with bitsandbytes.
+    if not isinstance(module, Linear) and type(module).__name__ not in {"Linear4bit", "Linear8bitLt"}:
+        return False
     layer = module.get_base_layer()
-    own = base.get_submodule(name)
     return (
         isinstance(layer, torch.nn.Linear)
         and layer.weight is own.weight
+        and layer.bias is own.bias
         and not module.use_dora[_NAME]
         and not module.lora_bias[_NAME]
         and not module.lora_variant
@@ -212,12 +234,17 @@ def _state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
                 content = file.read_bytes()
                 files[file.name] = hashlib.sha256(content).hexdigest()
                 state = safetensors.torch.load(content)
-            else:
+            elif not _is_of_training(file):
                 with file.open("rb") as stream:
                     files[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder / ADAPTER_WEIGHTS} cannot be read, or was changed meanwhile: {error}") from error
     return {_present_name(key): tensor for key, tensor in state.items()}, files
+
+
+def _is_of_training(file: Path) -> bool:
+    """Whether the file only serves to go on training, or is another form of a model: nothing that is served."""
+    return file.suffix in {".pt", ".pth", ".bin", ".gguf", ".ckpt"} or file.name.startswith("events.out.")
 
 
 def _present_name(key: str) -> str:

@@ -78,7 +78,6 @@ class BatchedPath:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=torch.tensor(current.ends, device=self.device) - 1,
-            slot_cache=cache,
         )
         logits: torch.Tensor = output.logits[0]
         return logits

@@ -7,6 +7,7 @@ attention looks at each segment with its own slot. A request leaves by being ove
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ATTENTION = "aitk_slots"
 _GROW_TOKENS = 256
+# Whose pass it is: not every model hands what it is given on to its attention.
+_current_cache: ContextVar[SlotCache] = ContextVar("slot_cache")
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,8 @@ class SlotCache(Cache):
         super().__init__(layers=[*self.slot_layers])
 
     def set_pass(self, current: Pass) -> None:
-        """What the next pass writes."""
+        """What the next pass of this thread writes."""
+        _current_cache.set(self)
         for layer in self.slot_layers:
             layer.current = current
 
@@ -194,7 +198,6 @@ def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    slot_cache: SlotCache,
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
@@ -207,7 +210,7 @@ def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
     del dropout
     if attention_mask is not None:
         raise UnservedAttentionError("gives its attention a mask of its own")
-    layer = slot_cache.slot_layers[module.layer_idx]
+    layer = _current_cache.get().slot_layers[module.layer_idx]
     current = layer.current
     assert current is not None
     if layer.keys is None or layer.values is None:

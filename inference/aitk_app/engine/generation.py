@@ -40,8 +40,9 @@ class Piece:
 class Generation:
     """One request's answer: iterate it for its pieces; leaving early needs `cancel`."""
 
-    def __init__(self, prompt: list[int], sampling: Sampling, adapter: str | None) -> None:
+    def __init__(self, prompt: list[int], sampling: Sampling, adapter: str | None, *, continues: bool = False) -> None:
         self.prompt = prompt
+        self.continues = prompt if continues else ()  # the text that the answer continues, and does not begin anew
         self.sampling = sampling
         self.adapter = adapter
         self.cancelled = False

@@ -32,6 +32,7 @@ class LoadedAdapter:
     id: str
     reference: Any = None  # the model with the adapter, for the reference path
     alone: str | None = None  # why it is served by the reference path only
+    voice: Any = None  # its own `Voice`, or the base's
     served: Any = None  # how, as `Models` found it
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256, as they were when loaded
     stamps: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> size and time, from before that

@@ -18,6 +18,7 @@ from aitk_app.engine.lora import set_layer
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.reference import ReferencePath
 from aitk_app.engine.self_check import Finding, check_adapter_path, check_base, proven_length
+from aitk_app.engine.voice import Voice, read_voice, voice_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,8 +90,8 @@ class Models:
         self.dtype: torch.dtype = next(each.dtype for each in model.parameters() if each.dtype.is_floating_point)
         self.adapters: dict[str, LoadedAdapter] = {}
         self.context_length = min(length for length in (settings.context_length, _made_for(self.config)) if length)
-        self.generation_config = model.generation_config
-        self.end_tokens = _end_tokens(model, tokenizer)
+        self.voice = voice_of(model, tokenizer)
+        self.end_tokens = self.voice.end_tokens
         self._merge = settings.merged_copy
         self._serve_base = settings.serve_base
         self._quantized = settings.quantization != "none"
@@ -146,6 +147,11 @@ class Models:
         """The model that most requests pass through."""
         return self.batched.model if self.batched else self.reference.model
 
+    def voice_of(self, name: str | None) -> Voice:
+        """How the adapter of this name speaks; without a name, or without a voice of its own, as the base does."""
+        loaded = self.adapters.get(name) if name else None
+        return loaded.voice if loaded is not None and loaded.voice is not None else self.voice
+
     def lane(self, adapter: LoadedAdapter | None, length: int) -> Lane:
         """The path for a request of this adapter with so many tokens, its answer included."""
         if self.batched is None or length > self.batched_length:
@@ -175,6 +181,8 @@ class Models:
                 logger.info("%s has a merged copy of %s MB beside the base model", loaded.id, needed // 10**6)
             else:
                 logger.info("%s is added row by row: a merged copy needs %s MB", loaded.id, needed // 10**6)
+        vocabulary = loaded.reference.config.get_text_config().vocab_size
+        loaded.voice = read_voice(adapter.folder, self.voice, vocabulary, adapter.id)
         loading = time.monotonic()
         found = Finding(loaded.alone)
         if self.batched is None:
@@ -248,12 +256,4 @@ def _merged(loaded: LoadedAdapter) -> dict[str, torch.nn.Module]:
 
 def _made_for(config: Any) -> int:  # noqa: ANN401 - of transformers
     names = ("max_position_embeddings", "max_seq_len", "seq_length", "max_sequence_length", "n_positions")
-    return next((int(found) for name in names if (found := getattr(config, name, None))), 2048)
-
-
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 - of transformers
-    """Every token that ends an answer, as the generation configuration and the tokenizer say."""
-    found: set[int] = set()
-    for named in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
-        found.update(named if isinstance(named, (list, tuple)) else () if named is None else (named,))
-    return frozenset(found)
+    return next((int(found) for name in names if (found := getattr(config, name, None) or 0) > 0), 2048)

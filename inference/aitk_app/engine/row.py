@@ -23,9 +23,10 @@ class RequestRow(Row):
         super().__init__(generation.prompt, adapter)
         sampling = generation.sampling
         self.generation = generation
-        self.text = TextStream(models.tokenizer, sampling.stop)
+        voice = adapter.voice if adapter is not None and adapter.voice is not None else models.voice
+        self.text = TextStream(voice.tokenizer, sampling.stop, generation.continues)
         self.chooser = Chooser(sampling, generation.prompt)
-        self.ends = (frozenset() if sampling.ignore_end else models.end_tokens) | sampling.stop_tokens
+        self.ends = (frozenset() if sampling.ignore_end else voice.end_tokens) | sampling.stop_tokens
         self._context_length = models.context_length
         self._answer_tokens = 0
         self._logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text

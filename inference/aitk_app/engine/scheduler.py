@@ -76,9 +76,14 @@ class Scheduler:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
-    def submit(self, prompt: list[int], sampling: Sampling, adapter: str | None) -> Generation:
-        """A request, begun as soon as there is room. Raises `QueueFullError`."""
-        generation = Generation(prompt, sampling, adapter)
+    def submit(
+        self, prompt: list[int], sampling: Sampling, adapter: str | None, *, continues: bool = False
+    ) -> Generation:
+        """A request, begun as soon as there is room; `continues`: its text goes on where the prompt's ends.
+
+        Raises `QueueFullError`.
+        """
+        generation = Generation(prompt, sampling, adapter, continues=continues)
         with self._changed:
             self._drop_cancelled()
             room = self._most.max_rows - len(self._rows)

@@ -19,10 +19,11 @@ from aitk_app.engine.adapter_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from aitk_app.settings import Settings
 
+_CHECKPOINT = re.compile(r"checkpoint-\d+")  # as transformers' Trainer names them
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -97,8 +98,8 @@ def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
     if settings.adapters == "none":
         return
     if settings.adapters == "auto":
-        for config in sorted(models.rglob(ADAPTER_CONFIG)):
-            yield _adapter(config.parent.relative_to(models).as_posix(), config.parent)
+        for folder in final_adapters(each.parent for each in models.rglob(ADAPTER_CONFIG)):
+            yield _adapter(folder.relative_to(models).as_posix(), folder)
         return
     wanted: Mapping[str, str]
     if isinstance(settings.adapters, tuple):
@@ -115,6 +116,20 @@ def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
                 f"Adapters below {models}: {', '.join(there) or 'none'}."
             )
         yield _adapter(name, folder)
+
+
+def final_adapters(folders: Iterable[Path]) -> list[Path]:
+    """Without the checkpoints that a trainer left beside or below the final adapter; without that, the newest."""
+    found = sorted(folders)
+    kept = [each for each in found if not _CHECKPOINT.fullmatch(each.name)]
+    runs: dict[Path, list[Path]] = {}
+    for each in found:
+        if _CHECKPOINT.fullmatch(each.name):
+            runs.setdefault(each.parent, []).append(each)
+    for run, checkpoints in runs.items():
+        if not any(run in {each, each.parent} for each in kept):
+            kept.append(max(checkpoints, key=lambda each: int(each.name.rpartition("-")[2])))
+    return sorted(kept)
 
 
 def _adapter(name: str, folder: Path) -> Adapter:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aitk_app.engine.generation import Generation
     from aitk_app.engine.model import Models
     from aitk_app.engine.sampling import Sampling
+    from aitk_app.engine.voice import SamplingDefaults, Voice
     from aitk_app.loading.catalog import Catalog
     from aitk_app.settings import Settings
 
@@ -60,7 +61,10 @@ class Completions:
         self._catalog = catalog
         self._models = models
         self._scheduler = scheduler
-        self._template = PromptTemplate(models.tokenizer, settings.prompt_template)
+        self._prompt_template = settings.prompt_template
+        self._templates: dict[int, tuple[Voice, PromptTemplate]] = {}  # by the voice's identity
+        found = [self._checked(each) for each in (None, *models.adapters)]
+        self.warnings = tuple(dict.fromkeys(each for each in found if each))
         self._changing = asyncio.Lock()
         self._serve_base = settings.serve_base or not catalog.adapters
         self.max_new_tokens = settings.max_new_tokens
@@ -122,24 +126,49 @@ class Completions:
     def begin(self, model: ServedModel, messages: list[Message], sampling: Sampling) -> Generation:
         """An answer to a conversation, under way. Raises `RequestError`."""
         try:
-            prompt = self._template.tokens(messages)
+            prompt = self._template(self._voice(model)).tokens(messages)
         except PromptError as error:
             raise RequestError(400, str(error), param="messages") from error
         return self._submit(model, prompt, sampling, "messages")
 
     def continue_text(self, model: ServedModel, text: str | list[int], sampling: Sampling) -> Generation:
         """A text (or token ids) continued, under way. Raises `RequestError`."""
-        prompt = list(self._models.tokenizer(text).input_ids) if isinstance(text, str) else text
+        prompt = list(self._voice(model).tokenizer(text).input_ids) if isinstance(text, str) else text
         limit = self._models.config.vocab_size
         if any(not 0 <= token < limit for token in prompt):
             raise RequestError(400, f"Token ids are 0 to {limit - 1}.", param="prompt")
-        return self._submit(model, prompt, sampling, "prompt")
+        return self._submit(model, prompt, sampling, "prompt", continues=True)
+
+    def _voice(self, model: ServedModel) -> Voice:
+        return self._models.voice_of(model.id if model.parent else None)
+
+    def sampling_defaults(self, model: ServedModel) -> SamplingDefaults:
+        """What the model's authors recommend, for requests that say nothing else."""
+        return self._voice(model).sampling
+
+    def _checked(self, name: str | None) -> str | None:
+        """Why this model cannot chat, if so. Raises `PromptError` for a template or tokenizer that cannot be used."""
+        template = self._template(self._models.voice_of(name))
+        try:
+            template.check()
+        except PromptError as error:
+            raise PromptError(f"{name or 'The base model'}: {error}") from error
+        return template.missing
+
+    def _template(self, voice: Voice) -> PromptTemplate:
+        """How conversations become prompts in this voice. Raises `PromptError`."""
+        known = self._templates.get(id(voice))
+        if known is None or known[0] is not voice:
+            known = self._templates[id(voice)] = (voice, PromptTemplate(voice.tokenizer, self._prompt_template))
+        return known[1]
 
     def written(self, token: int) -> str:
         """A token as text."""
         return str(self._models.tokenizer.backend_tokenizer.decode([token], skip_special_tokens=False))
 
-    def _submit(self, model: ServedModel, prompt: list[int], sampling: Sampling, param: str) -> Generation:
+    def _submit(
+        self, model: ServedModel, prompt: list[int], sampling: Sampling, param: str, *, continues: bool = False
+    ) -> Generation:
         if not prompt or len(prompt) >= self.context_length:
             raise RequestError(
                 400,
@@ -149,7 +178,7 @@ class Completions:
                 param=param,
             )
         try:
-            return self._scheduler.submit(prompt, sampling, model.id if model.parent else None)
+            return self._scheduler.submit(prompt, sampling, model.id if model.parent else None, continues=continues)
         except QueueFullError as error:
             raise RequestError(429, "Too many requests wait. Try again.", code="rate_limit_exceeded") from error
 

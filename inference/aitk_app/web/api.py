@@ -71,13 +71,16 @@ def build_api(  # noqa: C901 - one short function per route
     async def chat(asked: ChatRequest, request: Request) -> Response:
         served = completions.model(asked.model)
         messages = [each.plain() for each in asked.messages]
-        generation = completions.begin(served, messages, asked.sampling(completions.max_new_tokens))
+        generation = completions.begin(
+            served, messages, asked.sampling(completions.max_new_tokens, completions.sampling_defaults(served))
+        )
         return await answer(generation, Form(served.id, completions.written, chat=True), asked, request)
 
     @app.post("/v1/completions", response_model=None, summary="Continue a text")
     async def complete(asked: CompletionRequest, request: Request) -> Response:
         served = completions.model(asked.model)
-        generation = completions.continue_text(served, asked.plain(), asked.sampling())
+        sampling = asked.sampling(completions.sampling_defaults(served))
+        generation = completions.continue_text(served, asked.plain(), sampling)
         return await answer(generation, Form(served.id, completions.written, chat=False), asked, request)
 
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")

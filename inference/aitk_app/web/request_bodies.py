@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from aitk_app.engine.sampling import Sampling
+from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.prompt import Message
 
 
@@ -74,15 +75,17 @@ class _Request(_Strict):
             raise PydanticCustomError("needs_stream", "it goes with stream = true")
         return options
 
-    def _sampling(self, max_tokens: int, logprobs: int | None) -> Sampling:
+    def _sampling(self, max_tokens: int, logprobs: int | None, usual: SamplingDefaults) -> Sampling:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
             max_tokens=max_tokens,
-            temperature=1.0 if self.temperature is None else self.temperature,
-            top_p=1.0 if self.top_p is None else self.top_p,
-            top_k=max(self.top_k or 0, 0),
-            min_p=self.min_p or 0.0,
-            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
+            temperature=usual.temperature if self.temperature is None else self.temperature,
+            top_p=usual.top_p if self.top_p is None else self.top_p,
+            top_k=usual.top_k if self.top_k is None else max(self.top_k, 0),
+            min_p=usual.min_p if self.min_p is None else self.min_p,
+            repetition_penalty=(
+                usual.repetition_penalty if self.repetition_penalty is None else self.repetition_penalty
+            ),
             frequency_penalty=self.frequency_penalty or 0.0,
             presence_penalty=self.presence_penalty or 0.0,
             seed=self.seed,
@@ -109,10 +112,10 @@ class ChatRequest(_Request):
             raise PydanticCustomError("needs_logprobs", "it goes with logprobs = true")
         return count
 
-    def sampling(self, usual_max_tokens: int) -> Sampling:
+    def sampling(self, usual_max_tokens: int, usual: SamplingDefaults) -> Sampling:
         """What the engine needs to know."""
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return self._sampling(self.max_completion_tokens or self.max_tokens or usual_max_tokens, logprobs)
+        return self._sampling(self.max_completion_tokens or self.max_tokens or usual_max_tokens, logprobs, usual)
 
 
 class CompletionRequest(_Request):
@@ -122,9 +125,9 @@ class CompletionRequest(_Request):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
-    def sampling(self) -> Sampling:
+    def sampling(self, usual: SamplingDefaults) -> Sampling:
         """What the engine needs to know; 16 tokens where nothing is said, as OpenAI's API reference has it."""
-        return self._sampling(self.max_tokens or 16, self.logprobs)
+        return self._sampling(self.max_tokens or 16, self.logprobs, usual)
 
     def plain(self) -> str | list[int]:
         """The one prompt, as text or as token ids."""

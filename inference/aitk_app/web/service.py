@@ -144,6 +144,7 @@ class Service:
             completions = Completions(catalog, models, engine, settings)
         except PromptError as error:
             raise ModelError(str(error)) from error
+        self._readiness.warn(*completions.warnings)
         self._readiness.report(Stage.WARMING, "Building the chat page.")
         fixed = self._version(catalog) | {"weights": reading.as_json(), "served": models.served[None].as_json()}
         inner = build_api(

@@ -101,11 +101,7 @@ def make_tiny(folder, adapters=("plain",), dtype=torch.float64, **settings):
                 if "modules_to_save" in name:
                     weight.mul_(1.5).add_(torch.rand_like(weight) * 0.3)
         judge.save_pretrained(str(folder))
-    alphabet = {chr(33 + number): number for number in range(VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(alphabet, unk_token="!"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    fast = tiny_tokenizer()
     loaded = Models(base(dtype), fast, Settings(**settings))
     folders = {name: folder / name for name in adapters}
     for name in adapters:
@@ -117,3 +113,12 @@ def make_tiny(folder, adapters=("plain",), dtype=torch.float64, **settings):
 def tiny_reference(dtype=torch.float64):
     """The reference path over a tiny model without adapters."""
     return ReferencePath(base(dtype), torch.device("cpu"))
+
+
+def tiny_tokenizer(vocabulary=VOCABULARY):
+    """A character for each token, from "!" on."""
+    alphabet = {chr(33 + number): number for number in range(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(alphabet, unk_token="!"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)

@@ -1,0 +1,70 @@
+"""Every architecture and every kind of adapter answers as transformers and peft do, or is refused in words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.support.inference.adapter_kinds import KINDS
+from tests.support.inference.architectures import architectures
+from tests.support.inference.conformance import How, try_adapter, try_architecture
+
+PAGE = (Path(__file__).parents[3] / "inference/MODELS.md").read_text()
+WHOLE = os.environ.get("AITK_WHOLE_CONFORMANCE") == "1"
+# Those that the product is made for, those that must be served, and every ninth of the others.
+NAMED = [
+    "llama",
+    "phi3",
+    "qwen2",
+    "gemma3_text",
+    "mistral",
+    "falcon",
+    "bloom",
+    "mpt",
+    "gptj",
+    "deepseek_v2",
+    "deepseek_v3",
+]
+SAMPLE = sorted({*NAMED, *architectures()[::9]} - {"git"})
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers and peft, about what only training needs
+
+
+@pytest.mark.parametrize("kind", architectures() if WHOLE else SAMPLE)
+def test_a_base_model_answers_as_its_own_generate_does(kind):
+    """What is in the table is what is found."""
+    cell = try_architecture(kind)
+
+    assert cell.how is not How.WRONG
+    assert str(cell) in PAGE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_answers_as_peft_does(kind, tmp_path):
+    """The only one, beside the base model; what is in the table is what is found."""
+    cell = try_adapter(kind, tmp_path)
+
+    assert cell.how is not How.WRONG
+    assert str(cell) in PAGE
+
+
+@pytest.mark.parametrize("kind", [kind for kind, asked in KINDS.items() if "base" not in asked])
+def test_an_adapter_answers_as_peft_does_beside_others(kind, tmp_path):
+    """Mixed with another kind of adapter and the base model, in one batch or beside it."""
+    others = ("plain", "dora") if WHOLE else ("plain",)
+    cell = try_adapter(kind, tmp_path, others=[each for each in others if each != kind])
+
+    assert cell.how in {How.FAST, How.ALONE}
+
+
+@pytest.mark.parametrize("kind", ["plain", "dora", "head saved", "alora", "pissa", "added tokens"])
+def test_an_adapter_answers_as_peft_does_without_the_base(kind, tmp_path):
+    """`serve_base = false`: in the base's place where its weights can be, else beside it."""
+    assert try_adapter(kind, tmp_path, serve_base=False).how in {How.FAST, How.ALONE}
+
+
+@pytest.mark.parametrize("kind", ["falcon", "bloom", "mpt", "gptj", "deepseek_v2", "deepseek_v3"])
+def test_what_must_be_served_is(kind):
+    """Refusing is no way out."""
+    assert f"| {kind} | equal" in PAGE
