@@ -272,7 +272,7 @@ async def test_only_my_address_is_typed_and_written_to_the_parameters(ground):
     assert given.values["allowedIpRanges"] == ["203.0.113.7"]
     assert again.values["allowedIpRanges"] == ["203.0.113.0/24"]
     assert {name: one for name, one in json.loads(path.read_text())["parameters"].items() if name in before} == before
-    assert "cannot be known from here" in person.asked[0].prompt
+    assert "cannot be found out from here" in person.asked[0].prompt
 
 
 async def test_a_name_from_fine_tuning_that_azure_refuses_is_named_with_its_file(ground):

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-# Real browsers, real editors, whole journeys, and installations from a package index. A file, or one test of it.
+# Real browsers, real editors, whole journeys (provisioned, deployed and asked, as a person does it by `aitk`), and
+# installations of packages. A file, or one test of it.
 WHOLE = (
     "tests/e2e/test_vscode.py",
     "tests/extension/test_make_environment.py",
@@ -16,6 +17,11 @@ WHOLE = (
     "tests/e2e/test_editor_journey.py",
     "tests/e2e/test_adapter_deploy.py",
     "tests/e2e/test_open_endpoint.py",
+    "tests/e2e/test_deploy_interrupted.py",
+    "tests/e2e/test_deploy_options.py",
+    "tests/e2e/test_new_revision.py",
+    "tests/e2e/test_every_replica.py",
+    "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",
 )
 
@@ -31,6 +37,7 @@ LONGEST = (
     "tests/e2e/test_idle_page.py",
     "tests/e2e/test_deploy_interrupted.py",
     "tests/inference/test_api.py",
+    "tests/inference/test_adapters_at_run_time.py",
     "tests/inference/test_packages.py",
     "tests/e2e/test_provision_run.py",
     "tests/e2e/test_editor_journey.py",
