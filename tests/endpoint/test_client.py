@@ -97,6 +97,13 @@ async def test_stage_of_a_start_is_read(app, endpoint):
     assert await endpoint.readiness() == Readiness(False, Stage.LOADING_WEIGHTS, "d", None, 1, 2)
 
 
+async def test_what_an_app_warns_of_is_read(app, endpoint):
+    """Sentences beside the stage, of an app that is ready too; an older one sends none."""
+    app.body = {"ready": True, "stage": "ready", "warnings": ["Served one request at a time: why."]}
+
+    assert (await endpoint.readiness()).warnings == ("Served one request at a time: why.",)
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

@@ -41,12 +41,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a running replica answers: `detail` says what it does, or why it is not ready."""
+    """What a running replica answers: `detail` says what it does, or why it is not ready.
+
+    `warnings` are its own sentences about what is not as it should be, such as a model that is served one request at
+    a time.
+    """
 
     ready: bool
     detail: str
     base_model: str | None = None
     adapters: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ class Status:
             "commit": self.live.commit,
             "baseModel": loaded.base_model if loaded else None,
             "adapters": list(loaded.adapters) if loaded else [],
+            "warnings": list(loaded.warnings) if loaded else [],
             "newer": list(self.live.newer),
         }
         return {**facts, "live": live}
@@ -121,6 +127,7 @@ class Status:
             f"revision: {live.revision}, replicas: {', '.join(live.replicas) or 'none'}",
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
             *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
+            *(f"warning: {warning}" for warning in (loaded.warnings if loaded else ())),
             *(f"newer here: {path}" for path in live.newer),
         )
         return "\n".join(line for line in lines if line)
@@ -217,10 +224,10 @@ async def _loaded(url: str, key: str | None) -> Loaded:
             return Loaded(ready=False, detail=error.message)
     detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
-        return Loaded(readiness.ready, detail)
+        return Loaded(readiness.ready, detail, warnings=readiness.warnings)
     base = (version.get("base_model") or {}).get("id")
     adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
-    return Loaded(ready=True, detail=detail, base_model=base, adapters=adapters)
+    return Loaded(True, detail, base, adapters, readiness.warnings)
 
 
 def _adapter_in_words(adapter: Mapping[str, Any]) -> str:

@@ -60,6 +60,8 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
         await poll(look, every=_LOOK_AGAIN, limit=LOADED_LIMIT)
     except TimeoutError as error:
         raise EndpointNotReady(start.app.name, readiness.said, LOADED_LIMIT) from error
+    for warning in readiness.warnings:
+        ui.announce(f"Warning: {warning}")
 
 
 class _Platform:

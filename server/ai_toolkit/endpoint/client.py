@@ -62,7 +62,7 @@ _SAID: Final[Mapping[Stage, str]] = {
 
 @dataclass(frozen=True)
 class Readiness:
-    """What `/ready` says: `done` of `total` where the stage counts.
+    """What `/ready` says: `done` of `total` where the stage counts, and sentences about what is not as it should be.
 
     An app that is not ours has no such page: it is at the stage FOREIGN, and ready once it answers at all.
     """
@@ -73,6 +73,7 @@ class Readiness:
     reason: str | None = None
     done: int | None = None
     total: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def foreign(self) -> bool:
@@ -213,6 +214,7 @@ def _told(body: Mapping[str, Any]) -> Readiness:
         reason=body.get("reason"),
         done=progress.get("done"),
         total=progress.get("total"),
+        warnings=tuple(str(one) for one in body.get("warnings") or ()),
     )
 
 
