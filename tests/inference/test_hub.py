@@ -150,3 +150,12 @@ def test_a_model_or_revision_that_is_not_there_is_named(hub, tmp_path):
     """404 is said as what it is."""
     with pytest.raises(ModelError, match="no base model org/model at revision v2"):
         download(HubModel("org/model", "v2"), tmp_path, {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}"}, Told())
+
+
+def test_a_hub_that_cannot_be_reached_is_told_with_its_reason(hub, tmp_path):
+    """What the network or the disk said stands in the sentence, and the way on."""
+    hub.shutdown()
+    hub.socket.close()
+
+    with pytest.raises(ModelError, match=r"could not be downloaded from http://127\.0\.0\.1:\d+: .*refused.* goes on"):
+        fetch(hub, tmp_path)

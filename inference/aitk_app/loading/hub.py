@@ -118,7 +118,7 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
     except Exception as error:  # the client's transport has its own exceptions, which are no public ones
         raise ModelError(
             f"The base model {wanted.id} is not in {cache} and could not be downloaded from {hub.endpoint}: "
-            f"{type(error).__name__}. Put it there, or try again: the download goes on where it stopped."
+            f"{error or type(error).__name__}. Put it there, or try again: the download goes on where it stopped."
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     if not (target / "config.json").exists():
