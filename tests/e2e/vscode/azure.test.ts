@@ -73,11 +73,11 @@ describe("provisioning on Azure with the editor's own account", () => {
   test("nobody is signed in: a line says so, and VS Code asks only after \"Sign in to Azure…\"", async () => {
     await editor.command(provision);
     await editor.question.getByText("(1/3)").waitFor();
-    await editor.row("An Azure subscription…").click();
+    await editor.choose("An Azure subscription…");
     await editor.row("Not signed in").waitFor();
     assert.equal(await editor.page.locator(".monaco-dialog-box").count(), 0);
     await editor.screenshot("azure-signed-out");
-    await editor.row("Sign in to Azure…").click();
+    await editor.choose("Sign in to Azure…");
     await editor.page.locator(".monaco-dialog-box", { hasText: "wants to sign in using Microsoft" }).waitFor();
     await editor.page.locator(".monaco-dialog-box .monaco-button", { hasText: "Allow" }).click();
 
@@ -93,11 +93,11 @@ describe("provisioning on Azure with the editor's own account", () => {
       await editor.question.getByRole("button", { name: "Back" }).click();
     };
     const groupName = editor.page.locator(".quick-input-message", { hasText: "Name of the new resource group" });
-    await editor.row("Fabrikam").click();
-    await editor.row("Contoso").click();
-    await editor.row("Closed").click();
-    await editor.row("Research").click();
-    await editor.row("Create new resource group…").click();
+    await editor.choose("Fabrikam");
+    await editor.choose("Contoso");
+    await editor.choose("Closed");
+    await editor.choose("Research");
+    await editor.choose("Create new resource group…");
     await groupName.waitFor();
     await editor.box.fill("ends.");
     await editor.page.locator(".quick-input-message", { hasText: "no period at the end" }).waitFor();
@@ -117,17 +117,17 @@ describe("provisioning on Azure with the editor's own account", () => {
     await back();
     await editor.row("This computer").waitFor();
     assert.equal(await editor.question.getByRole("button", { name: "Back" }).count(), 0);
-    await editor.row("An Azure subscription…").click();
-    await editor.row("Contoso").click();
-    await editor.row("Research").click();
-    await editor.row("Create new resource group…").click();
+    await editor.choose("An Azure subscription…");
+    await editor.choose("Contoso");
+    await editor.choose("Research");
+    await editor.choose("Create new resource group…");
     await groupName.waitFor();
     await editor.box.press("Enter");
-    await editor.row("West US 3").click();
+    await editor.choose("West US 3");
   });
 
   test("the resources are made there, the account stands in the output, its tokens do not", async () => {
-    await editor.row("Provision").first().click({ timeout: 50_000 });
+    await editor.choose("Provision", { timeout: 50_000 });
     await editor.notification("Provisioned for inference").waitFor({ timeout: 60_000 });
     const text = await readFile(join(workspace, "infra/inference.config.json"), "utf8");
     const config = JSON.parse(text) as Record<string, string>;
@@ -144,11 +144,11 @@ describe("provisioning on Azure with the editor's own account", () => {
   test("what the config file names comes first and marked", async () => {
     await editor.command(provision);
     await editor.row("An Azure subscription…").getByText(`current: ${research}`).waitFor();
-    await editor.row("An Azure subscription…").click();
+    await editor.choose("An Azure subscription…");
     await editor.row("Contoso").getByText("current").waitFor();
-    await editor.row("Contoso").click();
+    await editor.choose("Contoso");
     await editor.row("Research").getByText("current").waitFor();
-    await editor.row("Research").click();
+    await editor.choose("Research");
     await editor.row("from-vscode").getByText("current").waitFor();
     const [first] = await editor.page.locator(".quick-input-list .monaco-list-row").allTextContents();
     assert.match(first ?? "", /from-vscode/);

@@ -171,6 +171,17 @@ export class Editor implements AsyncDisposable {
     return this.page.locator(".quick-input-list .monaco-list-row", { hasText: label });
   }
 
+  /**
+   * Takes the line of an open question with the mouse. The mouse is led away first: where it still lies from the
+   * question before, another line's tooltip opens, which covers the lines beside it for as long as the mouse stays.
+   */
+  async choose(label: string, options: { readonly timeout?: number } = {}): Promise<void> {
+    const row = this.row(label).first();
+    await row.waitFor(options);
+    await this.page.mouse.move(640, 600);
+    await row.click();
+  }
+
   notification(text: string | RegExp): Locator {
     return this.page.locator(".notifications-toasts .notification-toast", { hasText: text });
   }

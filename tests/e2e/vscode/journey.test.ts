@@ -85,7 +85,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
 
   test("Provision writes the config file, and every step stands in the output channel", async () => {
     await editor.command(provision);
-    await editor.row("This computer").click();
+    await editor.choose("This computer");
     const provisioned = editor.notification("Provisioned for inference");
     await provisioned.locator(".monaco-button", { hasText: "Deploy for inference" }).waitFor({ timeout: 60_000 });
     await editor.status("Inference: provisioned").waitFor();
@@ -163,7 +163,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     const answer = await fetch(new URL("/v1/models", endpoint), { headers: { Authorization: `Bearer ${key}` } });
     assert.equal(answer.status, 200);
     await editor.command("AI Toolkit: Copy inference API example");
-    await editor.row("Python").click();
+    await editor.choose("Python");
     await editor.notification("The Python example is in the clipboard.").waitFor();
 
     assert.match(await editor.clipboard(), new RegExp(`base_url="${endpoint.origin}/v1"`));
@@ -186,7 +186,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     await editor.status("Inference: newer files here").click();
     await editor.row("Copy inference API key").waitFor();
     await editor.screenshot("actions");
-    await editor.row("Show inference status").click();
+    await editor.choose("Show inference status");
 
     await editor.notification(/newer files here. Not deployed yet: inference\/notes.txt/).waitFor();
     await editor.clearNotifications();

@@ -71,8 +71,8 @@ describe("the shell with a server that plays scenes", () => {
     await editor.question.getByText("Subscription (1/3)").waitFor();
     assert.equal(await editor.question.getByRole("button", { name: "Back" }).count(), 0);
     await editor.screenshot("pick");
-    await editor.row("Closed subscription").click();
-    await editor.row("This computer").click();
+    await editor.choose("Closed subscription");
+    await editor.choose("This computer");
     await editor.question.getByText("Resource group (2/3)").waitFor();
     assert.equal(await editor.box.inputValue(), "ai-toolkit");
     await editor.box.fill("mine");
@@ -81,7 +81,7 @@ describe("the shell with a server that plays scenes", () => {
     await editor.question.getByRole("button", { name: "Back" }).click();
     await editor.question.getByText("Resource group (2/3)").waitFor();
     await editor.box.press("Enter");
-    await editor.row("West US 3").click();
+    await editor.choose("West US 3");
     await editor.press("Provisioned.", "Deploy for inference");
 
     await did(
@@ -232,7 +232,7 @@ test("with several folders the person is asked for one", async () => {
   await editor.command("AI Toolkit: Copy inference API example");
   await editor.row(other).waitFor();
   await editor.screenshot("folders");
-  await editor.row(other).click();
+  await editor.choose(other);
 
   const missing = editor.notification(join(other, "infra/inference.config.json"));
   await missing.locator(".monaco-button", { hasText: "Provision" }).waitFor();
@@ -250,7 +250,7 @@ test("in a folder that is not trusted files are judged; a command explains and o
   await editor.status("Inference: not provisioned").waitFor({ timeout: 60_000 });
   await editor.command("Go to File...");
   await editor.box.fill("inference.config.json");
-  await editor.row("inference.config.json").first().click();
+  await editor.choose("inference.config.json");
   await editor.page.locator(".squiggly-error").first().waitFor();
   await editor.screenshot("restricted");
   await editor.command("AI Toolkit: Provision Azure Container Apps for inference");
