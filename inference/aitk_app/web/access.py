@@ -28,7 +28,7 @@ SESSION_BODY_LIMIT_BYTES = 4096
 
 @dataclass(frozen=True)
 class Access:
-    """The door's lock; without a key (`None`) it is open, and the app listens on loopback only."""
+    """Whether a caller may use the app; without a key (`None`) it is open, and the app listens on loopback only."""
 
     key: str | None
 

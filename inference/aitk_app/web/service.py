@@ -1,4 +1,4 @@
-"""Starts everything in order: the door first, then models, engine, API and chat page behind it."""
+"""Starts everything in order: the gate (`gate.py`) first, then models, engine, API and chat page behind it."""
 
 from __future__ import annotations
 
