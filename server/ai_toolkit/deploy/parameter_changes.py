@@ -11,7 +11,7 @@ from ai_toolkit.workspace.template import Template, workspace_template
 from ai_toolkit.workspace.workspace import Parameters, Workspace
 
 if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApp
+    from ai_toolkit.azure.container_app import ContainerApp
 
 _OUR_TAG: Final = "ai-toolkit"
 _CONTAINER: Final = "inference"

@@ -127,11 +127,11 @@ class Workspace:
         return self.target_without_endpoint() or self.target()
 
     def target_or_none(self) -> Target | None:
-        """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
+        """The target as `named_target` has it, or None where nothing is provisioned. Raises as that does."""
         if not self.target_path.exists():
             return None
         document = _read_object(self.target_path)
-        return self.target() if any(document.get(key) for key in TARGET_KEYS.values()) else None
+        return self.named_target() if any(document.get(key) for key in TARGET_KEYS.values()) else None
 
     def write_target(self, target: Target) -> None:
         """Writes the six keys; unknown keys that are in the file stay. Atomic: the old file or the new one."""
