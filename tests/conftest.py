@@ -1,8 +1,14 @@
 """What holds for every test."""
 
+import os
+
 import pytest
 from hypothesis import settings
 from tests.support import long_tests, outside_data
+
+# One thread for each process that computes, here and in every replica that a test starts: the tests run beside one
+# another, and threads of PyTorch that wait for one another while another process has the core burn it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Two runs try the same values: a failure is met again, and a slow machine is no failure.
 settings.register_profile("same every time", derandomize=True, database=None, deadline=None)

@@ -15,7 +15,7 @@ export const limit_ms = 60_000;
 
 /** What a program of the tests may know of this computer, and nothing of the person's own editor. */
 export function cleanEnvironment(profile: string): Record<string, string> {
-  const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "PYTHONPATH"];
+  const kept = ["HOME", "LANG", "PATH", "TMPDIR", "AITK_LOCAL_CLOUD_HOME", "PYTHONPATH", "OMP_NUM_THREADS"];
   // How this computer reaches the package index.
   const network = /^(pip_.*|.*_proxy|ssl_cert_.*|requests_ca_bundle)$/i;
   const names = Object.keys(process.env).filter((name) => kept.includes(name) || network.test(name));
