@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aitk_app.engine.lora import LoadedAdapter
     from aitk_app.engine.model import Models
-    from aitk_app.engine.sampling import Sampling
+    from aitk_app.engine.sampling import Constraint, Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +77,19 @@ class Scheduler:
         self._thread.start()
 
     def submit(
-        self, prompt: list[int], sampling: Sampling, adapter: str | None, *, continues: bool = False
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        adapter: str | None,
+        *,
+        continues: bool = False,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """A request, begun as soon as there is room; `continues`: its text goes on where the prompt's ends.
 
         Raises `QueueFullError`.
         """
-        generation = Generation(prompt, sampling, adapter, continues=continues)
+        generation = Generation(prompt, sampling, adapter, continues=continues, constraint=constraint)
         with self._changed:
             self._drop_cancelled()
             room = self._most.max_rows - len(self._rows)
