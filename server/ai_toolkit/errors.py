@@ -26,6 +26,8 @@ AiToolkitError
 │   ├── RevisionFailed
 │   ├── EndpointNotReady
 │   ├── EndpointForeign
+│   ├── AppAtRest
+│   ├── TrafficPinned
 │   └── EndpointRefused
 ├── ToolMissing               a program or package that this computer lacks
 ├── Dismissed                 the person closed a question
@@ -94,12 +96,21 @@ class FileMalformed(WorkspaceError):
 class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
-    def __init__(self, path: Path, key: str, problem: str, place: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        problem: str,
+        place: tuple[int, int] | None = None,
+        *,
+        details: Iterable[str] = (),
+    ) -> None:
         """`place`: line and column in the file, from 1."""
         self.key = key
         self.problem = problem
         where = f"{path}, line {place[0]}, column {place[1]}" if place else f"{path}"
-        super().__init__(f"{where}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
+        advice = "Correct it and run the command again; nothing was changed."
+        super().__init__(f"{where}: {key}: {problem}", advice, details)
 
 
 class NoFolderOpen(WorkspaceError):
@@ -296,6 +307,26 @@ class EndpointForeign(EndpointError):
         super().__init__(
             f"{path} names the endpoint {named}, but the container app answers at {own}. Nothing was sent there.",
             f"Write {own} to ACA_APP_ENDPOINT.",
+        )
+
+
+class AppAtRest(EndpointError):
+    """An app that answers nobody because somebody wanted it so; asking it again is of no use."""
+
+    code = "app_at_rest"
+
+
+class TrafficPinned(EndpointError):
+    """An app whose traffic weights name revisions, so that a new one would serve nobody."""
+
+    code = "traffic_pinned"
+
+    def __init__(self, app: str, revisions: Iterable[str]) -> None:
+        names = ", ".join(revisions)
+        super().__init__(
+            f"{app} gives its requests to {names} by name, so a new revision would get none. Nothing was changed.",
+            f"Give the latest revision the traffic (az containerapp ingress traffic set --name {app} "
+            "--revision-weight latest=100), or end the multiple mode, and run the command again.",
         )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ai_toolkit.azure.container_apps import ContainerApp
+from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.deploy.action import Action, Options, cheapest_action, loaded_is, only_adapters_changed, stale_adapters
 from ai_toolkit.deploy.current_app import Running
 from ai_toolkit.deploy.manifest import Entry, Manifest
@@ -35,7 +35,8 @@ def plan(*, changed=(), removed=(), after=DEPLOYED, before=DEPLOYED):
 
 
 def running(*, replicas=("one",), loaded=None, properties=None, created=NOW):
-    app = ContainerApp("app", "host", "Running", "app--1", "app--1", 1, "", "", "westus3", {}, {})
+    serving = Revision("app--1", "Running", "", traffic=100)
+    app = ContainerApp("app", "host", "app--1", "app--1", (serving,), 1, "", "", "westus3", {}, {})
     return Running(app, "https://host", "key", replicas, created, loaded, properties or {}, bool(properties))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_toolkit.azure.container_apps import ContainerApp
+from ai_toolkit.azure.container_app import ContainerApp
 from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
 from ai_toolkit.errors import ValueImpossible
 from ai_toolkit.workspace.template import Template
@@ -25,7 +25,7 @@ def app(**changes):
     """The app as Provision makes it of the defaults: what is wanted of an empty one, taken over."""
     container = {"name": "inference", "image": "none"}
     empty = ContainerApp(
-        "app", "host", "Running", "app--1", "app--1", 1, "", "", "westus3", {"ai-toolkit": "0.1.0"},
+        "app", "host", "app--1", "app--1", (), 1, "", "", "westus3", {"ai-toolkit": "0.1.0"},
         {"containers": [container, {"name": "sidecar", "image": "mine"}], "scale": {}},
     )  # fmt: skip
     template = changed_template(wanted(**changes), empty)

@@ -34,6 +34,7 @@ class Sampling:
     stop_tokens: frozenset[int] = frozenset()
     logprobs: int | None = None  # None: none; otherwise with this many alternatives
     min_tokens: int = 0  # before these the answer does not end by a token of its own
+    skip_special_tokens: bool = True  # whether the answer's text leaves special tokens out
     ignore_end: bool = False  # go on after the model's end of text: for measurements
 
     @property

@@ -80,6 +80,7 @@ class Request(Body):
     min_tokens: Annotated[int, Field(ge=0, lt=_MOST_TOKENS)] | None = None
     ignore_eos: bool = False
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
+    skip_special_tokens: bool = True
 
     @field_validator("stream_options")
     @classmethod
@@ -108,6 +109,7 @@ class Request(Body):
             min_tokens=self.min_tokens or 0,
             ignore_end=self.ignore_eos,
             logprobs=logprobs,
+            skip_special_tokens=self.skip_special_tokens,
         )
 
 

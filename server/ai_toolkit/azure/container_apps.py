@@ -15,54 +15,14 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
-_FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
-_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
 _GPU_WORDS: Final = ("A100", "T4")
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
-
-
-@dataclass(frozen=True)
-class ContainerApp:
-    """A container app; `host` is its bare host name, as Azure's template outputs have it.
-
-    `template` is the active revision's. That is the latest, unless the latest failed and was deactivated.
-    """
-
-    name: str
-    host: str
-    running_status: str
-    active_revision: str
-    latest_revision: str
-    max_replicas: int
-    environment_id: str
-    workload_profile: str
-    location: str
-    tags: Mapping[str, str]
-    template: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A revision's running state, in Azure's own word, and its provisioning error (empty when none)."""
-
-    name: str
-    state: str
-    problem: str
-
-    @property
-    def failed(self) -> bool:
-        """Whether it cannot serve: what is not known yet has not failed."""
-        return self.state in _FAILED_STATES
-
-    @property
-    def serves(self) -> bool:
-        """Whether it runs, or sleeps and would wake."""
-        return self.state in _SERVING_STATES
 
 
 @dataclass(frozen=True)
@@ -104,33 +64,8 @@ class ContainerApps:
             found = await self._client.container_apps.get(self._group, name)
         except ResourceNotFoundError as error:
             raise ResourceMissing("container app", name, self._group) from error
-        whole = found.as_dict()
-        body = whole["properties"]
-        active, template = await self._active_revision(name, body)
-        return ContainerApp(
-            name=name,
-            host=value_at(body, "configuration", "ingress", "fqdn") or "",
-            running_status=value_at(body, "runningStatus") or "Unknown",
-            active_revision=active,
-            latest_revision=value_at(body, "latestRevisionName") or "",
-            max_replicas=int(value_at(body, "template", "scale", "maxReplicas") or 1),
-            environment_id=value_at(body, "environmentId") or value_at(body, "managedEnvironmentId") or "",
-            workload_profile=value_at(body, "workloadProfileName") or "",
-            location=str(whole.get("location")),
-            tags=whole.get("tags") or {},
-            template=template,
-        )
-
-    async def _active_revision(self, app: str, body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        latest, ready = str(body.get("latestRevisionName") or ""), str(body.get("latestReadyRevisionName") or "")
-        template = body.get("template") or {}
-        if latest == ready or not ready:
-            return latest, template
-        listed = self._client.container_apps_revisions.list_revisions(self._group, app)
-        revisions = {str(one.name): one.as_dict().get("properties") or {} async for one in listed}
-        active = [name for name, about in revisions.items() if about.get("active")]
-        name = next((name for name in (latest, ready, *active) if name in active), latest)
-        return name, template if name == latest else revisions[name].get("template") or template
+        listed = self._client.container_apps_revisions.list_revisions(self._group, name)
+        return ContainerApp.read(name, found.as_dict(), [one.as_dict() async for one in listed])
 
     async def key(self, app: str) -> str | None:
         """The endpoint's key; None when the app has no such secret, or when there is no such app."""
@@ -187,6 +122,10 @@ class ContainerApps:
         """Ends the revision's replicas, which gives their GPUs back."""
         await self._client.container_apps_revisions.deactivate_revision(self._group, app, revision)
 
+    async def start(self, app: str) -> None:
+        """Lets an app run again that was stopped; returns when Azure has done it."""
+        await (await self._client.container_apps.begin_start(self._group, app)).result()
+
     async def activate(self, app: str, revision: str) -> None:
         """Lets a revision run again that was deactivated."""
         await self._client.container_apps_revisions.activate_revision(self._group, app, revision)
@@ -196,8 +135,7 @@ class ContainerApps:
 
     async def revision(self, app: str, revision: str) -> Revision:
         found = await self._client.container_apps_revisions.get_revision(self._group, app, revision)
-        body = found.as_dict().get("properties") or {}
-        return Revision(revision, str(body.get("runningState") or "Unknown"), str(body.get("provisioningError") or ""))
+        return Revision.read(found.as_dict())
 
     async def replicas(self, app: str, revision: str) -> list[Replica]:
         found = await self._client.container_apps_revision_replicas.list_replicas(self._group, app, revision)

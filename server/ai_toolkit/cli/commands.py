@@ -137,6 +137,9 @@ def provision(  # noqa: PLR0913  (click passes each option)
 )
 @click.option("--base-models", type=click.Choice(["upload", "download"]), help="Base models above 1 GiB.")
 @click.option("--key", type=click.Choice(["add", "none"]), help="Whether an app without a key gets one.")
+@click.option(
+    "--start/--no-start", default=None, help="Start an app that somebody stopped or deactivated, or leave it."
+)
 @_common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -148,6 +151,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     conflicts: str | None,
     base_models: str | None,
     key: str | None,
+    start: bool | None,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
@@ -160,7 +164,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models, key)
+        options = Options(previous, restart, wake, conflicts, base_models, key, start)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)

@@ -18,6 +18,8 @@ class Action(StrEnum):
     LOAD_ADAPTERS = "load adapters"
     RESTART = "restart"
     NEW_REVISION = "new revision"
+    HAND_OVER = "hand over"
+    START = "start"
     WAKE = "wake"
     LATER = "load at next start"
 
@@ -26,7 +28,8 @@ class Action(StrEnum):
 class Options:
     """How to deploy; None asks.
 
-    `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`.
+    `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`. `start` is
+    for an app that is stopped, or whose revisions were deactivated.
     """
 
     previous: bool = False
@@ -35,6 +38,7 @@ class Options:
     conflicts: str | None = None
     base_models: str | None = None
     key: str | None = None
+    start: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,18 @@ def _differs(manifest: Manifest, path: str, sha256: str) -> bool:
     return entry is not None and entry.sha256 != sha256
 
 
-def cheapest_action(plan: Plan | None, running: Running, options: Options) -> Action:
+def cheapest_action(  # noqa: PLR0911  (one for each action)
+    plan: Plan | None, running: Running, options: Options
+) -> Action:
     """The cheapest that is enough, by what runs and what is on the share afterwards."""
+    if running.app.rest is not None and not running.starts:
+        return Action.LATER
     if running.properties:
         return Action.NEW_REVISION
+    if running.starts:
+        return Action.START
+    if running.waits_to_serve:
+        return Action.HAND_OVER
     if not running.replicas:
         return Action.WAKE if options.wake else Action.LATER
     if plan is None or options.restart:

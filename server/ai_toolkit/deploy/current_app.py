@@ -1,5 +1,6 @@
 """What runs before a deploy, and what a new revision of it should have besides."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,12 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.azure.container_apps import KEY_SECRET, ContainerApp, ContainerApps
+from ai_toolkit.azure.container_app import ContainerApp, Rest
+from ai_toolkit.azure.container_apps import KEY_SECRET, ContainerApps
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
 from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint
-from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, UsageError
+from ai_toolkit.endpoint.what_runs import offer_start, raise_if_unreachable
+from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, TrafficPinned, UsageError
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.workspace import CODE
 
@@ -24,8 +27,9 @@ class Running:
     """The app before the deploy, its replicas' names, and when the first of them was made.
 
     `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
-    runs. `properties` is what a new revision should have that the serving one lacks; empty where it lacks nothing.
-    `differs` when the parameters want that, and not only a key.
+    runs. `properties` is what a new revision should have that is not wanted of the app yet; empty where nothing lacks.
+    `differs` when the parameters want that, and not only a key. `starts` when an app that somebody stopped, or whose
+    revisions were deactivated, is to be started.
     """
 
     app: ContainerApp
@@ -36,31 +40,57 @@ class Running:
     loaded: Mapping[str, Any] | None
     properties: Mapping[str, Any]
     differs: bool
+    starts: bool = False
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """The revisions that serve; where none does, the one that would."""
+        return tuple(one.name for one in self.app.serving) or ((self.app.current.name,) if self.app.current else ())
+
+    @property
+    def waits_to_serve(self) -> bool:
+        """Whether another revision is to serve than the one that does: it starts, or waits for that one's GPU."""
+        app = self.app
+        return bool(app.serving and app.coming and not app.coming.failed and not app.is_multiple)
 
 
 async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     """The app as it is now. A sleeping one is not asked, so that looking wakes nothing.
 
-    Raises EndpointForeign, RevisionFailed when no replica can start at all.
+    Raises EndpointForeign, AppAtRest where nothing from here reaches it, TrafficPinned where a new revision would get
+    no request, RevisionFailed when no replica can start at all.
     """
     apps, app, url = own.apps, own.app, own.endpoint  # the key is for this host alone
+    raise_if_unreachable(app)
     template = changed_template(wanted, app)
     properties = {} if template is None else {"template": template}
-    replicas = await apps.replicas(app.name, app.active_revision)
+    if properties and not app.takes_new_traffic():
+        raise TrafficPinned(app.name, (one.name for one in app.serving))
+    running = Running(app, url, None, (), None, None, properties, bool(properties))
+    listed = await asyncio.gather(*(apps.replicas(app.name, one) for one in running.revisions))
+    replicas = [replica for some in listed for replica in some]
     names = tuple(replica.name for replica in replicas)
     created = min((replica.created for replica in replicas if replica.created), default=None)
-    revision = await apps.revision(app.name, app.active_revision)
-    if revision.problem and not names and not properties:
+    revision = app.current
+    if revision is not None and revision.problem and not names and not properties:
         raise RevisionFailed(revision.name, revision.state, revision.problem)
-    key = await own.key()
+    running = replace(running, key=await own.key(), replicas=names, created=created)
     if not names:
-        return Running(app, url, key, names, created, None, properties, bool(properties))
-    async with Endpoint.open(url, key) as endpoint:
+        return running
+    async with Endpoint.open(url, running.key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return Running(app, url, key, names, created, loaded, properties, bool(properties))
+    return replace(running, loaded=loaded)
+
+
+async def offer_to_start(running: Running, ui: Ui, *, agreed: bool | None) -> Running:
+    """Says why an app is silent that somebody silenced, and offers to start it where that ends it. Raises Dismissed."""
+    app = running.app
+    if app.rest in {Rest.STOPPED, Rest.DEACTIVATED}:
+        return replace(running, starts=await offer_start(app, ui, Title.DEPLOY, agreed=agreed))
+    return running
 
 
 async def offer_key(apps: ContainerApps, running: Running, folder: Path, ui: Ui, answer: str | None) -> Running:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ai_toolkit import __version__
+from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.azure.container_apps import ContainerApps
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.share_lock import Holder, share_lock
@@ -21,7 +22,7 @@ from ai_toolkit.deploy.action import (
     files_are,
     stale_adapters,
 )
-from ai_toolkit.deploy.current_app import Running, offer_key, what_runs
+from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, what_runs
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
@@ -34,6 +35,8 @@ from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.revisions import new_revision
+from ai_toolkit.endpoint.what_runs import advice, another, says
+from ai_toolkit.endpoint.what_runs import start as start_app
 from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import CLOSING, Ui
@@ -41,6 +44,7 @@ from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
 _LOAD_AGAIN: Final = timedelta(seconds=2)
 _LOAD_LIMIT: Final = timedelta(minutes=5)
+_ASLEEP: Final = "No replica runs, so no GPU is billed. The next request starts one, which loads these files."
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
             running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+            await _tell_of_two(own.apps, running, ui)
+            running = await offer_to_start(running, ui, agreed=options.start)
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
             async with own.cloud.file_share(own.target) as share:
                 left.append("replicas still load what they loaded before; files that were sent are not sent again.")
@@ -97,6 +103,8 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+        await _tell_of_two(own.apps, running, ui)
+        running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
     return _planned(plan, cheapest_action(plan, running, options), ui)
 
@@ -156,20 +164,26 @@ def _lock_broken(ui: Ui) -> Callable[[Holder], None]:
 
 async def _act(apps: ContainerApps, running: Running, action: Action, manifest: Manifest, ui: Ui) -> None:
     app, name = running.app, running.app.name
-    start = Start(app, (), manifest)
+    start = Start(app, running.revisions, (), manifest)
     if action is Action.LATER:
-        ui.announce("No replica runs, so no GPU is billed. The next request starts one, which loads these files.")
+        ui.announce(f"{says(app)} {advice(app)}" if app.rest is not None else _ASLEEP)
         return
     async with Endpoint.open(running.endpoint, running.key) as endpoint:
-        if action is Action.NEW_REVISION:
-            why = "its parameters changed" if running.differs else "a key is added"
-            ui.announce(f"{name} gets a new revision in place of {app.active_revision}, because {why}.")
-            async with new_revision(apps, app, running.properties, ui) as changed:
-                await follow_start(apps, endpoint, replace(start, app=changed), ui)
+        if running.starts and not (running.properties and app.rest is Rest.DEACTIVATED):
+            start = replace(start, revisions=(await start_app(apps, app, ui),))
+            app = await apps.app(name)
+            running = replace(running, app=app)
+            if action is Action.START and running.waits_to_serve:
+                action = Action.HAND_OVER
+        if action in {Action.NEW_REVISION, Action.HAND_OVER}:
+            ui.announce(_why_another_revision(running))
+            async with new_revision(apps, app, running.properties, ui) as made:
+                await follow_start(apps, endpoint, replace(start, app=app, revisions=(made,)), ui)
             return
         if action is Action.RESTART:
             ui.report("restarting the replica", 62)
-            await apps.restart(name, app.active_revision)
+            for revision in running.revisions:
+                await apps.restart(name, revision)
             start = replace(start, replicas_before=running.replicas)
         if action is Action.LOAD_ADAPTERS:
             for adapter in stale_adapters(running.loaded or {}, manifest):
@@ -179,6 +193,20 @@ async def _act(apps: ContainerApps, running: Running, action: Action, manifest: 
             ui.report("waking the replica", 62)
             await endpoint.readiness()
         await follow_start(apps, endpoint, start, ui)
+
+
+async def _tell_of_two(apps: ContainerApps, running: Running, ui: Ui) -> None:
+    if told := await another(apps, running.app, runs=bool(running.replicas)):
+        ui.announce(told)
+
+
+def _why_another_revision(running: Running) -> str:
+    app = running.app
+    before = ", ".join(running.revisions) or "none"
+    if not running.properties and app.coming is not None:
+        return f"{app.coming.name} is to serve in place of {before}."
+    why = "its parameters changed" if running.differs else "a key is added"
+    return f"{app.name} gets a new revision in place of {before}, because {why}."
 
 
 async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:

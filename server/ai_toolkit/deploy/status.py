@@ -15,6 +15,7 @@ from ai_toolkit.azure.explain import for_people
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
 from ai_toolkit.endpoint.address import OwnApp, open_app
+from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing, SignInNeeded
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
 _MOST_NAMES: Final = 5
-_MARKS: Final = {"models": "adapter_config.json", "model-cache": "config.json"}
-"""The folders, and the file that makes an adapter or a base model of a folder below."""
+_MARKS: Final = {"models": ("adapter_config.json", "config.json"), "model-cache": ("config.json",)}
+"""The folders, and the files that make an adapter or a whole model of a folder below."""
 _DEEPEST: Final = 8
 """Folders below those two that are looked into: a share can be large, and each folder is a request."""
 
@@ -37,6 +38,7 @@ class State(StrEnum):
     LIVE = "live"
     NEWER_FILES = "newer files here"
     FAILED = "failed"
+    AT_REST = "switched off"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Loaded:
 class Live:
     """What is deployed and runs. `loaded` is None while no replica runs, and where the app was not asked.
 
+    `revision` serves, or would. `another` is a sentence about a second one: who waits for whom, or what does not serve;
+    `rest` one about what somebody switched off, with what ends it. Both are empty where there is nothing to tell.
     `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
     of its models; None where the models were not looked for.
     """
@@ -71,6 +75,8 @@ class Live:
     has_files: bool
     on_share: frozenset[str] | None
     loaded: Loaded | None
+    another: str = ""
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class Status:
             "adapters": list(loaded.adapters) if loaded else [],
             "warnings": list(loaded.warnings) if loaded else [],
             "newer": list(self.live.newer),
+            "another": self.live.another,
         }
         return {**facts, "live": live}
 
@@ -118,13 +125,14 @@ class Status:
             return "Nothing is provisioned yet: run aitk provision."
         where = "on this computer" if self.local else "on Azure"
         if self.live is None:
-            return f"{self.endpoint} {where}: {self.detail}"
+            return f"{self.endpoint or 'no endpoint'} {where}: {self.detail}"
         live, loaded = self.live, self.live.loaded
         commit = f" from commit {live.commit}" if live.commit else ""
         lines = (
-            f"{self.endpoint} {where}: {'ready' if self.ready else self._doing(live)}",
+            f"{self.endpoint or 'no endpoint'} {where}: {'ready' if self.ready else self._doing(live)}",
             f"deployed: {live.deployed}{commit}" if live.deployed else "",
-            f"revision: {live.revision}, replicas: {', '.join(live.replicas) or 'none'}",
+            f"revision: {live.revision or 'none'}, replicas: {', '.join(live.replicas) or 'none'}",
+            live.another,
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
             *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
             *(f"warning: {warning}" for warning in (loaded.warnings if loaded else ())),
@@ -134,6 +142,8 @@ class Status:
 
     @staticmethod
     def _doing(live: Live) -> str:
+        if live.rest:
+            return live.rest
         if live.loaded is not None:
             return live.loaded.detail
         if live.replicas:
@@ -151,16 +161,18 @@ async def look(
     target = workspace.target_or_none()
     if target is None:
         return Status(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
-    here = Status(State.PROVISIONED, f"Provisioned: {target.endpoint}", target.local, target.endpoint)
+    endpoint = target.endpoint or None
+    here = Status(State.PROVISIONED, f"Provisioned: {endpoint or target.app}", target.local, endpoint)
     if not at_cloud:
         return here
     try:
         await raise_if_stopped(target)
         async with open_app(workspace) as own:
+            endpoint = own.target.endpoint or None
             live = await _live(own, workspace, ask_app=ask_app, find_models=find_models)
     except (LocalCloudFailed, ResourceMissing) as error:
-        return Status(State.PROVISIONED, str(error), target.local, target.endpoint)
-    return Status(*_state(live, target.endpoint), target.local, target.endpoint, live)
+        return Status(State.PROVISIONED, str(error), target.local, endpoint)
+    return Status(*_state(live, endpoint or target.app), target.local, endpoint, live)
 
 
 async def look_quietly(workspace: Workspace, *, at_cloud: bool) -> Status:
@@ -177,6 +189,8 @@ async def look_quietly(workspace: Workspace, *, at_cloud: bool) -> Status:
 
 def _state(live: Live, endpoint: str) -> tuple[State, str]:
     """The state and the sentence about it."""
+    if live.rest:
+        return State.AT_REST, live.rest
     if not live.has_files:
         return State.PROVISIONED, f"{endpoint}: nothing is deployed yet."
     if live.failure:
@@ -185,15 +199,17 @@ def _state(live: Live, endpoint: str) -> tuple[State, str]:
         more = " …" if len(live.newer) > _MOST_NAMES else ""
         return State.NEWER_FILES, f"Not deployed yet: {', '.join(live.newer[:_MOST_NAMES])}{more}"
     doing = "a replica runs" if live.replicas else "asleep, no GPU is billed; the next request wakes it"
-    return State.LIVE, f"{endpoint}: {doing}."
+    return State.LIVE, f"{endpoint}: {doing}. {live.another}".strip()
 
 
 async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models: bool) -> Live:
-    app, endpoint = own.app, own.endpoint
-    replicas = await own.apps.replicas(app.name, app.active_revision)
-    revision = await own.apps.revision(app.name, app.active_revision)
+    app, rest = own.app, f"{says(own.app)} {advice(own.app)}".strip()
+    serving = app.serving or ((app.current,) if app.current else ())
+    listed = await asyncio.gather(*(own.apps.replicas(app.name, one.name) for one in serving))
+    replicas = [replica for some in listed for replica in some]
+    revision = app.current
     failure = ""
-    if revision.failed:
+    if revision is not None and revision.failed:
         said = next((one.reason for one in replicas if one.reason), f"The revision is {revision.state}.")
         failure = revision.problem or said
     async with own.cloud.file_share(own.target) as share:
@@ -201,7 +217,7 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
         models = await models_on_share(share) if find_models else None
     origin = manifest.origin
     return Live(
-        revision=app.active_revision,
+        revision=", ".join(one.name for one in serving),
         replicas=tuple(replica.name for replica in replicas),
         failure=failure,
         deployed=origin.deployed if origin else None,
@@ -209,7 +225,9 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
         newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
         has_files=bool(manifest.files),
         on_share=None if models is None else models | frozenset(manifest.files),
-        loaded=await _loaded(endpoint, await own.key()) if ask_app and replicas else None,
+        loaded=await _loaded(own.endpoint, await own.key()) if ask_app and replicas and not rest else None,
+        another=await another(own.apps, app, runs=bool(replicas)),
+        rest=rest,
     )
 
 
@@ -243,12 +261,13 @@ async def models_on_share(share: "FileShare") -> frozenset[str]:
     return frozenset().union(*found)
 
 
-async def _below(share: "FileShare", folder: PurePosixPath, mark: str) -> frozenset[str]:
+async def _below(share: "FileShare", folder: PurePosixPath, marks: tuple[str, ...]) -> frozenset[str]:
     entries = await share.list_directory(folder)
-    if mark in entries:
-        return frozenset({str(folder / mark)})
+    for mark in marks:
+        if mark in entries:
+            return frozenset({str(folder / mark)})
     if len(folder.parts) > _DEEPEST:
         return frozenset()
     folders = [folder / name for name, file in entries.items() if file is None]
-    found = await asyncio.gather(*(_below(share, one, mark) for one in folders))
+    found = await asyncio.gather(*(_below(share, one, marks) for one in folders))
     return frozenset().union(*found)

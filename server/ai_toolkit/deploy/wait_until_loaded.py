@@ -15,7 +15,8 @@ from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
 if TYPE_CHECKING:
-    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps, Replica
+    from ai_toolkit.azure.container_app import ContainerApp
+    from ai_toolkit.azure.container_apps import ContainerApps, Replica
 
 LOADED_LIMIT: Final = timedelta(minutes=30)
 _LOOK_AGAIN: Final = timedelta(seconds=0.5)
@@ -24,9 +25,10 @@ _ASK_PLATFORM_SECONDS: Final = 3.0
 
 @dataclass(frozen=True)
 class Start:
-    """A start to follow: the replicas of before do not count, and the manifest says what must be loaded."""
+    """A start to follow: of which revisions, the replicas of before do not count, the manifest says what must load."""
 
     app: "ContainerApp"
+    revisions: tuple[str, ...]
     replicas_before: Collection[str]
     manifest: Manifest
 
@@ -54,7 +56,9 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
             ui.report(stage)
             said = stage
         running = {replica.name for replica in replicas}
-        return (readiness.ready and await _is_proven(endpoint, start, proven, running, ui)) or None
+        if not readiness.ready or not await _serves(apps, start):
+            return None  # while another revision serves, it is that one which answered
+        return await _is_proven(endpoint, start, proven, running, ui) or None
 
     try:
         await poll(look, every=_LOOK_AGAIN, limit=LOADED_LIMIT)
@@ -82,7 +86,7 @@ class _Platform:
                 lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
                 self._detail = lines[-1].strip() if lines else replicas[0].reason
             else:
-                revision = await self._apps.revision(self._start.app.name, self._start.app.active_revision)
+                revision = await self._apps.revision(self._start.app.name, self._start.revisions[0])
                 self._detail = f"revision {revision.name} is {revision.state.lower()}"
         return self._detail
 
@@ -107,9 +111,15 @@ async def _is_proven(endpoint: Endpoint, start: Start, proven: set[str], running
     return False
 
 
+async def _serves(apps: "ContainerApps", start: Start) -> bool:
+    """Whether the requests go to the revisions of the start, all of them."""
+    serving = (await apps.app(start.app.name)).serving
+    return bool(serving) and all(one.name in start.revisions for one in serving)
+
+
 async def _new_replicas(apps: "ContainerApps", start: Start) -> "list[Replica]":
-    replicas = await apps.replicas(start.app.name, start.app.active_revision)
-    return [replica for replica in replicas if replica.name not in start.replicas_before]
+    listed = [await apps.replicas(start.app.name, revision) for revision in start.revisions]
+    return [replica for some in listed for replica in some if replica.name not in start.replicas_before]
 
 
 async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replica", readiness: Readiness) -> None:
@@ -119,8 +129,9 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
     elif replica.restarts > 0 and not readiness.ready:
         reason = replica.reason or "its process ended."
     elif readiness.stage is Stage.NO_ANSWER:
-        revision = await apps.revision(start.app.name, start.app.active_revision)
-        if revision.failed:
-            reason = revision.problem or replica.reason or f"the revision is {revision.state}."
+        for name in start.revisions:
+            revision = await apps.revision(start.app.name, name)
+            if revision.failed:
+                reason = revision.problem or replica.reason or f"the revision is {revision.state}."
     if reason:
         raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))

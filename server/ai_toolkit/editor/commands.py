@@ -147,6 +147,7 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
             State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint"},
             State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
             State.FAILED: {Title.SHOW_LOGS: "showLogs"},
+            State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
         }
         following = all_following.get(found.state, {})
 

@@ -16,6 +16,7 @@ _ICONS: Final = {
     State.LIVE: "pass",
     State.NEWER_FILES: "cloud-upload",
     State.FAILED: "error",
+    State.AT_REST: "circle-slash",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.revisions import new_revision, wait_until_it_serves
-from ai_toolkit.errors import UsageError
+from ai_toolkit.errors import TrafficPinned, UsageError
 from ai_toolkit.ui import Input, Ui, WentBack
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -32,9 +32,11 @@ async def add_secret(workspace: Workspace, ui: Ui) -> SecretAdded:
     secret = re.sub(r"[^a-z0-9]+", "-", variable.lower()).strip("-")
     async with open_app(workspace) as own:
         apps, app = own.apps, own.app
+        if not app.takes_new_traffic():
+            raise TrafficPinned(app.name, (one.name for one in app.serving))
         ui.report(f"adding {secret}", 10)
-        async with new_revision(apps, app, await apps.with_secret(app, secret, value, variable), ui) as changed:
-            await wait_until_it_serves(apps, changed, ui)
+        async with new_revision(apps, app, await apps.with_secret(app, secret, value, variable), ui) as made:
+            await wait_until_it_serves(apps, app.name, made, ui)
     ui.announce(f"{app.name} has the secret {secret}, as the environment variable {variable}.")
     return SecretAdded(variable, secret)
 

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ai_toolkit.azure.connect import Cloud, open_cloud
-from ai_toolkit.errors import EndpointForeign, ResourceMissing
+from ai_toolkit.endpoint.what_runs import advice, says
+from ai_toolkit.errors import AppAtRest, EndpointForeign, ResourceMissing
 from ai_toolkit.workspace.workspace import Target, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ai_toolkit.azure.container_apps import ContainerApp, ContainerApps
+    from ai_toolkit.azure.container_app import ContainerApp
+    from ai_toolkit.azure.container_apps import ContainerApps
 
 
 @dataclass(frozen=True)
 class OwnApp:
     """The provisioned app and its cloud, while `open_app` lasts.
 
-    `target` is what the config file at `config_path` names; where that names no endpoint, it is the app's own.
+    `target` is what the config file at `config_path` names; where that names no endpoint, it is the app's own,
+    if there is one.
     """
 
     cloud: Cloud
@@ -34,7 +37,13 @@ class OwnApp:
 
     @property
     def endpoint(self) -> str:
-        """The endpoint's URL. Raises EndpointForeign when the config file names another host than the app's own."""
+        """The endpoint's URL.
+
+        Raises AppAtRest for an app without ingress, EndpointForeign when the config file names another host than its
+        own.
+        """
+        if not self.app.host:
+            raise AppAtRest(says(self.app), advice(self.app))
         own = _url(self.cloud, self.app)
         given, expected = urlsplit(self.target.endpoint), urlsplit(own)
         if (given.scheme, given.netloc.lower()) != (expected.scheme, expected.netloc.lower()):
@@ -58,7 +67,7 @@ async def open_app(workspace: Workspace) -> AsyncIterator[OwnApp]:
         cloud.container_apps(target.subscription, target.resource_group) as apps,
     ):
         app = await apps.app(target.app)
-        if not target.endpoint:
+        if not target.endpoint and app.host:
             target = replace(target, endpoint=_url(cloud, app))
         yield OwnApp(cloud, apps, app, target, workspace.target_path)
 

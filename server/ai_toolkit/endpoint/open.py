@@ -5,9 +5,12 @@ from datetime import timedelta
 from typing import Final
 
 from ai_toolkit.azure.connect import raise_if_stopped
-from ai_toolkit.endpoint.address import own_endpoint
+from ai_toolkit.azure.container_app import Rest
+from ai_toolkit.command_titles import Title
+from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Stage, signed_link
-from ai_toolkit.errors import EndpointNotReady
+from ai_toolkit.endpoint.what_runs import advice, offer_start, raise_if_unreachable, says, start
+from ai_toolkit.errors import AppAtRest, EndpointNotReady, RevisionFailed
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace.workspace import Workspace
@@ -27,10 +30,10 @@ class Opened:
 async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:
     """Returns when the model is ready, or has something to tell instead: that it failed, that nothing is deployed.
 
-    Raises EndpointForeign, EndpointNotReady after a quarter of an hour.
+    Raises AppAtRest where no request is answered, EndpointForeign, EndpointNotReady after a quarter of an hour.
     """
     ui.report("looking for the endpoint", 5)
-    endpoint, key = await own_endpoint(workspace)
+    endpoint, key = await _awaited_endpoint(workspace, ui)
     async with Endpoint.open(endpoint, key) as asked:
         ui.report("waking the model, if it sleeps", 10)
         await wake(asked, ui)
@@ -40,12 +43,31 @@ async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:
 async def ask(workspace: Workspace, message: str, model: str | None, ui: Ui) -> str:
     """The model's answer.
 
-    Raises EndpointRefused, EndpointNotReady, or LocalCloudFailed when the local cloud is stopped.
+    Raises AppAtRest where no request is answered, EndpointRefused, EndpointNotReady, or LocalCloudFailed when the local
+    cloud is stopped.
     """
     await raise_if_stopped(workspace.target())
-    async with Endpoint.open(*await own_endpoint(workspace)) as endpoint:
+    async with Endpoint.open(*await _awaited_endpoint(workspace, ui)) as endpoint:
         await wake(endpoint, ui)
         return await endpoint.chat(message, model)
+
+
+async def _awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | None]:
+    """The endpoint's URL and its key, of an app that a request reaches and wakes; one that was stopped is started.
+
+    Raises AppAtRest, RevisionFailed, Dismissed.
+    """
+    async with open_app(workspace) as own:
+        endpoint, app = own.endpoint, own.app
+        raise_if_unreachable(app)
+        runs = any([await own.apps.replicas(app.name, one.name) for one in app.serving])
+        if app.rest in {Rest.STOPPED, Rest.DEACTIVATED} and await offer_start(app, ui, Title.GO_TO_ENDPOINT):
+            await start(own.apps, app, ui)
+        elif app.rest is not None and not runs:
+            raise AppAtRest(says(app), advice(app))
+        elif not app.serving and app.current is not None and app.current.failed:
+            raise RevisionFailed(app.current.name, app.current.state, app.current.problem or "its replica ends")
+        return endpoint, await own.key()
 
 
 async def wake(endpoint: Endpoint, ui: Ui) -> None:

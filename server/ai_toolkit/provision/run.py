@@ -9,7 +9,7 @@ from functools import partial
 from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
-from ai_toolkit.errors import Interrupted
+from ai_toolkit.errors import Interrupted, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
@@ -161,21 +161,30 @@ def _tell(ui: Ui, lines: Iterable[str]) -> None:
 
 def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> Target:
     outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
+    host = outputs["ACA_APP_ENDPOINT"]  # empty for an app without ingress
     target = Target(
         subscription=outputs["SUBSCRIPTION_ID"],
         resource_group=outputs["RESOURCE_GROUP_NAME"],
         storage_account=outputs["STORAGE_ACCOUNT_NAME"],
         file_share=outputs["FILE_SHARE_NAME"],
         app=outputs["ACA_APP_NAME"],
-        endpoint=f"{cloud.endpoint_scheme}://{outputs['ACA_APP_ENDPOINT']}",
+        endpoint=f"{cloud.endpoint_scheme}://{host}" if host else "",
     )
-    if workspace.target_or_none() != target:
+    if _written(workspace) != target:
         workspace.write_target(target)
     return target
 
 
+def _written(workspace: Workspace) -> Target | None:
+    """What the config file names; None where that is not the six names."""
+    try:
+        return workspace.target_or_none()
+    except ValueImpossible:
+        return None
+
+
 def _done(ui: Ui, target: Target, preview: Preview | None) -> Provisioned:
-    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint}")
+    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint or 'none, the app has no ingress'}")
     created = preview.create if preview is not None else ()
     updated = preview.modify if preview is not None else ()
     return Provisioned(target.endpoint, tuple(one.id for one in created), tuple(one.id for one in updated))

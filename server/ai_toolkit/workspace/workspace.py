@@ -86,6 +86,12 @@ class Workspace:
     def provision_folder(self) -> Path:
         return self.folder / "infra" / "provision"
 
+    @property
+    def bicep_parameters(self) -> Path | None:
+        """The `.bicepparam` file that gives the parameters, at either documented place; None where there is none."""
+        places = (self.provision_folder, self.folder / "infra")
+        return next((path for place in places if (path := place / "inference.bicepparam").is_file()), None)
+
     def target(self) -> Target:
         """The provisioned target. Raises FileMissing, FileMalformed, ValueImpossible."""
         path = self.target_path
@@ -121,11 +127,11 @@ class Workspace:
         return self.target_without_endpoint() or self.target()
 
     def target_or_none(self) -> Target | None:
-        """The provisioned target, or None where nothing is provisioned. Raises for a file that cannot be read."""
+        """The target as `named_target` has it, or None where nothing is provisioned. Raises as that does."""
         if not self.target_path.exists():
             return None
         document = _read_object(self.target_path)
-        return self.target() if any(document.get(key) for key in TARGET_KEYS.values()) else None
+        return self.named_target() if any(document.get(key) for key in TARGET_KEYS.values()) else None
 
     def write_target(self, target: Target) -> None:
         """Writes the six keys; unknown keys that are in the file stay. Atomic: the old file or the new one."""
@@ -141,7 +147,10 @@ class Workspace:
         return {key: document[key] for key in _FINETUNING_KEYS if isinstance(document.get(key), str)}
 
     def parameters(self) -> Parameters:
-        """The given parameters, from either documented path. Raises FileMissing, FileMalformed, ValueImpossible."""
+        """The parameters of the JSON file, from either documented path.
+
+        Raises FileMissing, FileMalformed, ValueImpossible.
+        """
         usual = self.provision_folder / "inference.parameters.json"
         other = self.folder / "infra" / "inference.parameters.json"
         path = usual if usual.exists() or not other.exists() else other

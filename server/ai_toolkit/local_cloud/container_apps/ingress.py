@@ -27,6 +27,7 @@ HOP_BY_HOP: Final = frozenset({
     "transfer-encoding", "upgrade",
 })  # fmt: skip
 LARGEST_WEBSOCKET_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+NOT_FOUND_TEXT: Final = "Error 404 - This Container App is stopped or does not exist."
 
 
 class NotServedError(Exception):
@@ -98,6 +99,8 @@ class Ingress:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         address = request.remote or "127.0.0.1"
+        if not self.rules.is_external:
+            return web.Response(status=404, text=f"{NOT_FOUND_TEXT}\n")
         if not self.rules.admits(address):
             return web.Response(status=403, text=f"RBAC: access denied ({address} may not reach this app)\n")
         preflight = self.rules.cors.preflight(request.method, request.headers)

@@ -18,6 +18,7 @@ class IngressRules:
     allows: bool = True  # what the ranges mean: Allow, or Deny
     ranges: tuple[ipaddress.IPv4Network, ...] = ()
     cors: CorsPolicy = field(default_factory=CorsPolicy)
+    is_external: bool = True  # an internal one admits what runs in the environment: here, nobody
 
     @classmethod
     def read(cls, ingress: JsonObject) -> Self:
@@ -38,7 +39,9 @@ class IngressRules:
                 "ContainerAppIpSecurityRestrictionsInvalid", f"Not an IPv4 range: {error}.", target=target
             ) from error
         affinity = str((ingress.get("stickySessions") or {}).get("affinity", "none")).lower()
-        return cls(affinity == "sticky", actions != {"deny"}, ranges, CorsPolicy.read(ingress))
+        return cls(
+            affinity == "sticky", actions != {"deny"}, ranges, CorsPolicy.read(ingress), bool(ingress.get("external"))
+        )
 
     def admits(self, address: str) -> bool:
         """Whether a client of that address may come in."""

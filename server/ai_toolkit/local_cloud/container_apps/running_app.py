@@ -11,7 +11,7 @@ from typing import Final
 from ai_toolkit.local_cloud.container_apps import traffic
 from ai_toolkit.local_cloud.container_apps.changes import Changes
 from ai_toolkit.local_cloud.container_apps.host import AppHost
-from ai_toolkit.local_cloud.container_apps.ingress import Ingress, NotServedError
+from ai_toolkit.local_cloud.container_apps.ingress import NOT_FOUND_TEXT, Ingress, NotServedError
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import EventLog
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 1.0  # how often scaling is considered while nothing happens
 WAKE_LIMIT: Final = timedelta(seconds=240)  # how long a request waits for a replica
 PROVISION_LIMIT: Final = timedelta(minutes=20)
-NOT_FOUND_TEXT: Final = "Error 404 - This Container App is stopped or does not exist."
 
 
 class RunningApp:
