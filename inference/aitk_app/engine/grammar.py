@@ -17,11 +17,13 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+Schema = dict[str, Any] | bool
+
 # Between the parts of a value: a space, or a new line and its indentation, as models write it.
 _JSON_OPTIONS = {"whitespace_pattern": r"( |\n( {0,16}|\t{0,8}))?"}
 # What llguidance enforces of `format`; any other is, as JSON Schema has it, a remark.
 _FORMATS = frozenset(
-    "date-time time date duration email hostname ipv4 ipv6 uuid uri unknown".split()
+    ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "unknown"]
 )
 _PLACE_IN_GRAMMAR = re.compile(r"^at \d+\(\d+\): ")
 _ABOUT_SCHEMA = "failed to compile JSON schema: "
@@ -40,7 +42,9 @@ class Grammars:
 
     def __init__(self, tokenizer: Any, vocabulary: int, ends: Iterable[int]) -> None:  # noqa: ANN401 - of transformers
         if getattr(tokenizer, "backend_tokenizer", None) is None:
-            raise GrammarError("this model's tokenizer has no fast form, without which an answer's form is not enforced")
+            raise GrammarError(
+                "this model's tokenizer has no fast form, without which an answer's form is not enforced"
+            )
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
         try:
@@ -56,7 +60,7 @@ class Grammars:
             return f"<[{token}]>"
         return json.dumps(text, ensure_ascii=False)
 
-    def of_schema(self, schema: dict[str, Any] | bool) -> GrammarConstraint:
+    def of_schema(self, schema: Schema) -> GrammarConstraint:
         """For one answer that follows a JSON schema. Raises `GrammarError`, naming the place in the schema."""
         try:
             return self.constraint(of_schema(schema))
@@ -64,7 +68,7 @@ class Grammars:
             place, why = self._place(schema, str(error))
             raise GrammarError(f"{place or 'its top'}: {why}") from error
 
-    def _place(self, schema: dict[str, Any] | bool, why: str) -> tuple[str, str]:
+    def _place(self, schema: Schema, why: str) -> tuple[str, str]:
         """The innermost part of the schema that cannot be followed by itself, and why."""
         if not isinstance(schema, dict):
             return "", why
@@ -90,12 +94,12 @@ class Grammars:
         return found
 
 
-def of_schema(schema: dict[str, Any] | bool) -> str:
+def of_schema(schema: Schema) -> str:
     """The grammar of the JSON values that follow the schema; see `inline_schema` for a part of another grammar."""
     return f"%llguidance {{}}\nstart: {inline_schema(schema)}\n"
 
 
-def inline_schema(schema: dict[str, Any] | bool) -> str:
+def inline_schema(schema: Schema) -> str:
     """The schema as a term of a grammar."""
     if schema is False:
         raise GrammarError("nothing can follow the schema false")
@@ -121,12 +125,18 @@ def _without_remarks(schema: dict[str, Any]) -> dict[str, Any]:
         changed.pop("format", None)
     for name, value in schema.items():
         if name in _NAMED and isinstance(value, dict):
-            changed[name] = {key: _without_remarks(part) if isinstance(part, dict) else part for key, part in value.items()}
+            changed[name] = {
+                key: _without_remarks(part) if isinstance(part, dict) else part for key, part in value.items()
+            }
         elif name in _LISTS and isinstance(value, list):
-            changed[name] = [_without_remarks(part) if isinstance(part, dict) else part for part in value]
+            changed[name] = [_part_without_remarks(part) for part in value]
         elif name in _ONE and isinstance(value, dict):
             changed[name] = _without_remarks(value)
     return changed
+
+
+def _part_without_remarks(part: Any) -> Any:  # noqa: ANN401 - of JSON
+    return _without_remarks(part) if isinstance(part, dict) else part
 
 
 class GrammarConstraint:

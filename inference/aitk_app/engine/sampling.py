@@ -48,7 +48,7 @@ class TokenLogprob:
     """A token with its logarithmic probability, and the most probable ones in its place."""
 
     token: int
-    logprob: float
+    logprob: float | None  # None for the first token of a text, before which there is nothing
     top: tuple[tuple[int, float], ...]
 
 
@@ -125,9 +125,7 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
             failed[row] = error
     best, places = logits.max(dim=-1)
     tokens: list[int] = places.tolist()
-    for row, value in enumerate(best.tolist()):
-        if not math.isfinite(value):
-            failed.setdefault(row, FloatingPointError("the model computed no usable number (NaN or infinity)"))
+    failed = {row: _no_number() for row, value in enumerate(best.tolist()) if not math.isfinite(value)} | failed
     drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0 and row not in failed]
     for row, found in zip(drawn, _each_drawn(logits, drawn, numbers, choosers), strict=True):
         if isinstance(found, Exception):
@@ -141,6 +139,10 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
         except Exception as error:  # noqa: BLE001 - the same
             results.append(error)
     return results
+
+
+def _no_number() -> Exception:
+    return FloatingPointError("the model computed no usable number (NaN or infinity)")
 
 
 def _remembered(chooser: Chooser, token: int, logprobs: torch.Tensor | None) -> Chosen:

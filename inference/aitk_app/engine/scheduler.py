@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from aitk_app.engine.sampling import Constraint, Sampling
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Scheduler:
             self._lanes[Lane.BATCHED] = RunningLane(models.path(Lane.BATCHED), limits, self._watcher.ended)
         self._most = self._lanes.get(Lane.BATCHED, self._lanes[Lane.ALONE])
         self._waiting: deque[Generation] = deque()
-        self._between: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._between: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -99,8 +101,8 @@ class Scheduler:
             self._changed.notify()
         return generation
 
-    def between_steps(self, action: Callable[[], None], done: Future[None]) -> None:
-        """Run `action` in the engine's thread when no pass is under way."""
+    def between_steps(self, action: Callable[[], Result], done: Future[Result]) -> None:
+        """Run `action` in the engine's thread when no pass is under way; `done` gets what it returns or raises."""
         with self._changed:
             if self._closing:
                 done.cancel()
@@ -189,11 +191,11 @@ class Scheduler:
         while self._between:
             action, done = self._between.popleft()
             try:
-                action()
+                result = action()
             except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
                 done.set_exception(error)
             else:
-                done.set_result(None)
+                done.set_result(result)
 
     def _drop_cancelled(self) -> None:
         self._waiting = deque(each for each in self._waiting if not each.cancelled)

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 # Whatever their value is: for bookkeeping, caching and the speed of other services.
 _CHANGE_NO_ANSWER = frozenset(
-    """
-    metadata user service_tier store safety_identifier prompt_cache_key prompt_cache_retention prediction priority
-    request_id rid keep_alive cache_prompt cache_control provider usage session_id annotations
-    """.split()
+    {"metadata", "user", "service_tier", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+    | {"prediction", "priority", "request_id", "rid", "keep_alive", "cache_prompt", "cache_control", "provider"}
+    | {"usage", "session_id", "annotations"}
 )
 # Values that say what happens anyway; more than one service's word for it.
 _DEFAULTS: dict[str, tuple[object, ...]] = {

@@ -102,9 +102,9 @@ class PromptTemplate:
             return
         question = [Message("user", _MARKER)]
         if self._template == "auto":
-            if _MARKER not in self._rendered(question, PromptOptions()):
+            if _MARKER not in self._rendered(question):
                 self._in_parts = True
-                if _MARKER not in self._rendered(question, PromptOptions()):
+                if _MARKER not in self._rendered(question):
                     raise PromptError("The model's chat template drops what the user says. Set prompt_template.")
             self._takes_system = self._shows([Message("system", _ANSWERED), *question], (), _ANSWERED)
             self.knows_tools = self._can_speak_of_tools()
@@ -159,7 +159,10 @@ class PromptTemplate:
             return False
         return all(each in text for each in wanted)
 
-    def _rendered(self, messages: Sequence[Message], options: PromptOptions, *, opened: bool = True) -> str:
+    def _rendered(
+        self, messages: Sequence[Message], options: PromptOptions | None = None, *, opened: bool = True
+    ) -> str:
+        options = options or PromptOptions()
         try:
             return self._applied(messages, options, opened=opened)
         except jinja2.TemplateError as error:
@@ -241,10 +244,8 @@ class PromptTemplate:
 
 # What transformers itself gives to every template, and what it defines for its own use.
 _ALWAYS_THERE = frozenset(
-    """
-    messages tools documents add_generation_prompt continue_final_message bos_token eos_token pad_token unk_token
-    raise_exception strftime_now namespace range dict tojson
-    """.split()
+    {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "raise_exception"}
+    | {"bos_token", "eos_token", "pad_token", "unk_token", "strftime_now", "namespace", "range", "dict", "tojson"}
 )
 
 

@@ -89,6 +89,11 @@ class Request(Body):
             raise PydanticCustomError("needs_stream", "it goes with stream = true")
         return options
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with the usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
     def _sampling(self, max_tokens: int, logprobs: int | None, usual: SamplingDefaults) -> Sampling:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
@@ -122,7 +127,7 @@ class ChatRequest(Request):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
-    tools: list[Tool] = []
+    tools: Annotated[list[Tool], Field(default_factory=list)]
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool = True
     continue_final_message: bool = False

@@ -47,8 +47,32 @@ class Manner:
 
     family: Family
     reasoning: Reasoning | None
-    own: Mapping[str, Any] | None
+    own: dict[str, Any] | None
     special: frozenset[str]  # texts of special tokens, which nobody is shown
+
+
+class _Trimmed:
+    """Text without the white space around it: what may be its end is held back."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._space = ""
+
+    def push(self, text: str) -> str:
+        """What is certainly within."""
+        if not self._begun:
+            text = text.lstrip()
+        if not text:
+            return ""
+        self._begun = True
+        whole = self._space + text
+        kept = whole.rstrip()
+        self._space = whole[len(kept) :]
+        return kept
+
+    def end(self) -> None:
+        """Something else follows."""
+        self._space = ""
 
 
 class AnswerReader:
@@ -60,6 +84,7 @@ class AnswerReader:
         self._one_call = one_call
         self.calls: list[Call] = []
         self._raw = ""  # of the region that may be a call
+        self._said, self._thought = _Trimmed(), _Trimmed()
         self._parser = ResponseParser(*_template(manner, opening, with_calls=bool(tools)))
 
     def push(self, text: str) -> Read:
@@ -82,6 +107,7 @@ class AnswerReader:
             if name == "tool_calls":
                 if kind == "region_open":
                     self._raw = ""
+                    self._said.end()
                 elif kind == "region_chunk":
                     self._raw += event["text"]
                 else:
@@ -89,16 +115,16 @@ class AnswerReader:
             elif kind == "region_chunk":
                 text = self._shown(event["text"])
                 if name == "content":
-                    found.text += text
+                    found.text += self._said.push(text)
                 elif name in {"thinking", "reasoning", "reasoning_content"}:
-                    found.reasoning += text
+                    found.reasoning += self._thought.push(text)
         return found
 
     def _end_of_call(self, event: Mapping[str, Any], found: Read) -> None:
         try:
             written = self._written(event["value"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            found.text += self._shown(self._raw)  # it was none: nothing that was said is lost
+            found.text += self._said.push(self._shown(self._raw))  # it was none: nothing that was said is lost
             return
         for each in written:
             if self.done:
@@ -109,10 +135,8 @@ class AnswerReader:
             found.calls.append(call)
 
     def _written(self, value: Any) -> list[Written]:  # noqa: ANN401 - of the parser
-        if isinstance(value, str):
-            written = self._manner.family.read(value)
-        else:  # a response template of the model's own has read it
-            written = json_calls(json.dumps(value))
+        # What is no text, a response template of the model's own has read.
+        written = self._manner.family.read(value) if isinstance(value, str) else json_calls(json.dumps(value))
         if any(each.name not in self._schemas for each in written):
             raise ValueError("a function that was not offered")
         return written
@@ -124,7 +148,7 @@ class AnswerReader:
         return text
 
 
-def _template(manner: Manner, opening: str, *, with_calls: bool) -> tuple[Mapping[str, Any], str]:
+def _template(manner: Manner, opening: str, *, with_calls: bool) -> tuple[dict[str, Any], str]:
     """By what an answer is read, and what of it the chat template has written already."""
     if manner.own is not None:
         return manner.own, opening

@@ -52,7 +52,7 @@ def _from_object(value: Any) -> Written:  # noqa: ANN401 - of JSON
     if isinstance(inner, dict):
         value = inner
     name = value.get("name", inner if isinstance(inner, str) else None)
-    arguments = next((value[each] for each in _ARGUMENTS if each in value), {})
+    arguments: Any = next((value[each] for each in _ARGUMENTS if each in value), {})
     if isinstance(arguments, str):
         arguments = json.loads(arguments or "{}")
     if not isinstance(name, str) or not name or not isinstance(arguments, dict):
@@ -70,6 +70,7 @@ def named_json(text: str) -> list[Written]:
         match = _NAMED.match(text, place)
         if match is None:
             raise ValueError("no name before arguments")
+        arguments: dict[str, Any]
         arguments, place = _DECODER.raw_decode(text, match.end())
         found.append(Written(match["name"], arguments))
         after = _AFTER_NAMED.match(text, place)

@@ -14,42 +14,53 @@ if TYPE_CHECKING:
     from aitk_app.web.tool_bodies import FunctionTool
     from aitk_app.web.tool_calls.families import Family
 
+_HEAD = "%llguidance {}"
 _MOST_CALLS = 16
+_TAIL = r"TAIL: /(.|\n)*/"
 _NO_CALL = r"/\s*([^{\[`\s](.|\n)*)?/"  # in plain JSON a call is known by how an answer begins
 
 
-def calls_only(
-    family: Family, tools: Sequence[FunctionTool], literal: Callable[[str], str], *, several: bool
-) -> str:
+def calls_only(family: Family, tools: Sequence[FunctionTool], literal: Callable[[str], str], *, several: bool) -> str:
     """The grammar of one call or more, and nothing else. `literal` says a text as the tokenizer has it."""
     form = family if family.enforced else PLAIN
-    rules = [f"call_{place}: {_call(form, tool)}" for place, tool in enumerate(tools)]
-    one = " | ".join(f"call_{place}" for place in range(len(tools)))
-    more = f"({_text(form.between)} one){{0,{_MOST_CALLS - 1}}}" if several else ""
     begin, end = (_marks(each, literal) for each in (form.begin, form.end))
-    if form.in_list:
-        start = f'{begin} "[" one {more} "]" {end}'
-    elif form is PLAIN and several:
-        more = f'(", " one){{0,{_MOST_CALLS - 1}}}'
-        start = f'one | "[" one {more} "]"'
+    many = _many(form, "one" if form.in_list else "marked", several=several)
+    if form is PLAIN:
+        start = f'one | "[" {many} "]"' if several else "one"
+    elif form.in_list:
+        start = f'{begin} "[" {many} "]" {end}'
     else:
-        more = f"({_text(form.between)} marked){{0,{_MOST_CALLS - 1}}}" if several else ""
-        rules.append(f"marked: {begin} one {end}")
-        start = f"marked {more}"
-    return "\n".join(["%llguidance {}", f"start: {start}", f"one: {one}", *rules, ""])
+        start = many
+    return "\n".join([_HEAD, f"start: {start}", f"marked: {begin} one {end}", *_calls(form, tools), ""])
 
 
-def text_or_calls(family: Family, tools: Sequence[FunctionTool], literal: Callable[[str], str], *, several: bool) -> str:
+def text_or_calls(
+    family: Family, tools: Sequence[FunctionTool], literal: Callable[[str], str], *, several: bool
+) -> str:
     """The grammar of any text, in which what begins as a call is one with valid arguments."""
-    begin = family.begin.strip() if family.enforced else ""
-    inner = calls_only(family, tools, literal, several=several).splitlines()
-    start, rules = inner[1].removeprefix("start: "), inner[2:]
-    if not begin:
-        return "\n".join([inner[0], f"start: whole | {_NO_CALL}", f"whole: {start}", *rules, ""])
-    lead, mark = ("lead", literal(begin)) if literal(begin).startswith("<[") else ("lead[lazy]", json.dumps(begin))
-    rest = start.replace(_marks(family.begin, literal), "", 1)  # the mark is the lead's
-    again = "*" if several and not family.in_list else "?"
-    return "\n".join([inner[0], f"start: (lead whole){again} TAIL", f"{lead}: TAIL {mark}", f"whole: {rest}", *rules, ""])
+    form = family if family.enforced and family.begin.strip() else PLAIN
+    if form is PLAIN:
+        calls = f'one | "[" {_many(form, "one", several=several)} "]"'
+        return "\n".join([_HEAD, f"start: {calls} | {_NO_CALL}", *_calls(form, tools), ""])
+    mark = literal(form.begin.strip())
+    lead = "lead" if mark.startswith("<[") else "lead[lazy]"
+    after = _text(form.begin[form.begin.index(form.begin.strip()) + len(form.begin.strip()) :])
+    inner = f'"[" {_many(form, "one", several=several)} "]"' if form.in_list else "one"
+    again = "*" if several and not form.in_list else "?"
+    rules = [f"start: (lead whole){again} TAIL", f"{lead}: TAIL {mark}", _TAIL]
+    return "\n".join([_HEAD, *rules, f"whole: {after} {inner} {_marks(form.end, literal)}", *_calls(form, tools), ""])
+
+
+def _many(form: Family, one: str, *, several: bool) -> str:
+    """One call, or as many as make sense."""
+    between = _text(", " if form is PLAIN else form.between)
+    return f"{one} ({between} {one}){{0,{_MOST_CALLS - 1}}}" if several else one
+
+
+def _calls(form: Family, tools: Sequence[FunctionTool]) -> list[str]:
+    """The rule `one`: a call of one of the tools."""
+    names = " | ".join(f"call_{place}" for place in range(len(tools)))
+    return [f"one: {names}", *(f"call_{place}: {_call(form, tool)}" for place, tool in enumerate(tools))]
 
 
 def _call(form: Family, tool: FunctionTool) -> str:

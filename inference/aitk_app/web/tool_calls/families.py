@@ -20,12 +20,12 @@ from aitk_app.web.tool_calls.calls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from aitk_app.web.tool_calls.calls import Written
 
 # An answer that begins as JSON may be a call in any family: small models forget their marks.
-_JSON = r"\s*(?:```(?:json)?\s*)?(?=[{\[])"
+_JSON = r"\s*(?:```(?:json)?\s*)?(?=\{|\[\s*\{)"
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,16 @@ class Family:
         """In transformers' notation: what begins a call, and what ends it."""
         begins = [re.escape(each) for each in (self.begin.strip(), *self.more_begins) if each]
         at_once = rf"(?:\A|(?<={re.escape(reasoning.end)})){_JSON}" if reasoning else rf"\A{_JSON}"
-        end = self.end.strip()
-        return {
-            **_TEXT,
-            "open_pattern": "|".join([*begins, at_once]),
-            "close_pattern": rf"{re.escape(end)}|\Z" if end else r"\Z",
-        }
+        opened = {**_TEXT, "open_pattern": "|".join([*begins, at_once])}
+        return {**opened, "close": self.end.strip()} if self.end.strip() else opened
 
 
 _TEXT = {"content": "text", "content_args": {"strip": False}, "repeats": True}
 PLAIN = Family("plain JSON", "", "", "", json_calls)
 _FAMILIES = (
     Family(
-        "DeepSeek", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", named_json, enforced=False
+        "DeepSeek", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", named_json,
+        enforced=False,
     ),
     Family("Mistral", "[ARGS]", "[TOOL_CALLS]", "", named_json, name_first="[ARGS]", between=""),
     Family("Mistral", "[TOOL_CALLS]", "[TOOL_CALLS]", "", named_json, in_list=True, between=", "),
@@ -108,10 +105,13 @@ def family_of(source: str, *, knows_tools: bool) -> Family:
 
 def reasoning_of(source: str) -> Reasoning | None:
     """How the model with this chat template marks its reasoning; None where it does not."""
-    return next((each for each in _REASONINGS if each.end in source or each.begin in source), None)
+    # What ends some families' reasoning ends every turn of others.
+    return next(
+        (each for each in _REASONINGS if each.begin in source or ("/" in each.end and each.end in source)), None
+    )
 
 
-def response_template(family: Family | None, reasoning: Reasoning | None) -> Mapping[str, Any]:
+def response_template(family: Family | None, reasoning: Reasoning | None) -> dict[str, Any]:
     """What transformers' parser reads an answer by; without a family nothing is taken for a call."""
     fields: dict[str, Any] = {"content": _TEXT}
     if family is not None:
