@@ -266,9 +266,11 @@ import gradio
 from types import SimpleNamespace
 from aitk_app.web.api import build_api
 from gradio_chat import build_page
+from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
 fake = SimpleNamespace(served=served, default="a", context_length=64, notices=())
+fake.model, fake.sampling_defaults = lambda name: served[0], lambda model: SamplingDefaults()
 app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):
     for route in routes:
