@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from azure.core.exceptions import (
     AzureError,
@@ -14,6 +14,8 @@ from azure.core.exceptions import (
 
 from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
 from ai_toolkit.known_causes import cause_of_code
+
+_OF_THE_REQUEST: Final = ("RequestId:", "Time:", "ErrorCode:", "Content:")
 
 
 def as_cloud_error(error: BaseException) -> CloudError | None:
@@ -27,9 +29,10 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
         cause = cause_of_code(code)
         likely = f" {cause.says}" if cause else ""
         advice = "Nothing after this step was done. Correct the cause and run the command again."
+        said = message or str(error.reason or "").strip() or "it gave no reason"
+        named = f" ({code})" if code and code != said else ""
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
-            f"({code or 'no code'}).{likely}",
+            f"The cloud answered {error.status_code}: {said}{named}.{likely}",
             f"{cause.advice} {advice}" if cause else advice,
         )
     if isinstance(error, AzureError):
@@ -38,8 +41,17 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
 
 
 def innermost_of(error: HttpResponseError) -> tuple[str, str]:
-    """Code and message of the deepest detail of what the cloud answered."""
-    return innermost(_body(error))
+    """Code and message of the deepest detail of what the cloud answered; empty strings where it told none."""
+    code, message = innermost(_body(error))
+    if code:
+        return code, message
+    # Azure Files answers XML, which its SDK has read; to a HEAD it answers with a header alone.
+    answer: Any = error.response
+    given = getattr(error, "error_code", None)
+    if given is None and answer is not None:
+        given = answer.headers.get("x-ms-error-code")
+    has_text = bool(given) and answer is not None and answer.request.method != "HEAD"
+    return str(getattr(given, "value", given) or ""), _in_one_line(error.message) if has_text else ""
 
 
 def innermost(error: object) -> tuple[str, str]:
@@ -47,8 +59,10 @@ def innermost(error: object) -> tuple[str, str]:
 
     Nested errors also stand as JSON inside a message, as a failed deployment returns them.
     """
+    if isinstance(error, Mapping):  # some resource providers write their names with a capital
+        error = {str(name).lower(): value for name, value in error.items()}
     if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
-        error = error["error"]
+        return innermost(error["error"])
     if not isinstance(error, Mapping):
         return "", ""
     for detail in error.get("details") or ():
@@ -63,7 +77,13 @@ def innermost(error: object) -> tuple[str, str]:
             found = ("", "")
         if any(found):
             return found
-    return str(error.get("code") or ""), message.rstrip(".")
+    return str(error.get("code") or ""), _in_one_line(message)
+
+
+def _in_one_line(message: str | None) -> str:
+    """The sentences of a message, without the lines that name the request that was refused."""
+    lines = [line.strip() for line in (message or "").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(_OF_THE_REQUEST)).rstrip(".")
 
 
 def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)
