@@ -15,7 +15,8 @@ from tests.support.recordings import SUBSCRIPTION, needs_recordings
 from ai_toolkit.azure.deployments import Deployments
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.failures import innermost
-from ai_toolkit.errors import CloudError, DeploymentFailed, SignInNeeded
+from ai_toolkit.errors import CloudError, DeploymentFailed, ResourceMissing, SignInNeeded
+from ai_toolkit.known_causes import cause_of_code
 
 pytestmark = needs_recordings
 UNSAID = ("not foreseen", "no code", "Traceback", "RequestId", "invalid status", "None", "{", "<")
@@ -92,9 +93,13 @@ async def test_each_refusal_of_azure_files_is_said_with_its_code(azure, recordin
         seen += 1
 
         assert is_readable(said.message), (exchange, said.message)
-        assert exchange.headers["x-ms-error-code"] in said.message
-        if exchange.body:
-            assert stated(exchange.body)[1].rstrip(".") in said.message
+        code = exchange.headers["x-ms-error-code"]
+        cause = cause_of_code(code)
+        if code == "ShareNotFound":
+            assert isinstance(said, ResourceMissing)
+        else:
+            assert code in said.message
+            assert not exchange.body or (cause.says if cause else stated(exchange.body)[1].rstrip(".")) in said.message
     assert seen == 23
 
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from azure.core.exceptions import (
@@ -12,14 +14,22 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
+from ai_toolkit.azure.network import page_in_between
+from ai_toolkit.azure.policies import Violation, violations
+from ai_toolkit.azure.share_failures import address_of, as_share_error, clock_difference
+from ai_toolkit.errors import AiToolkitError, CloudError, CloudUnreachable, NetworkProblem, SignInNeeded
 from ai_toolkit.known_causes import cause_of_code
 
 _OF_THE_REQUEST: Final = ("RequestId:", "Time:", "ErrorCode:", "Content:")
+_WRONG_CLOCK: Final = timedelta(minutes=5)
 
 
-def as_cloud_error(error: BaseException) -> CloudError | None:
+def as_cloud_error(error: BaseException) -> AiToolkitError | None:
     """The error for people, or None when it did not come from an Azure SDK."""
+    if isinstance(error, HttpResponseError):
+        told = as_share_error(error) or _answered_in_between(error) or _wrong_clock(error)
+        if told is not None:
+            return told
     if isinstance(error, ClientAuthenticationError):
         return SignInNeeded(first_line(error.message))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
@@ -27,7 +37,8 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
     if isinstance(error, HttpResponseError):
         code, message = innermost_of(error)
         cause = cause_of_code(code)
-        likely = f" {cause.says}" if cause else ""
+        policies = " ".join(one.in_words() for one in violations_of(error))
+        likely = f" {policies or cause.says}" if cause else ""
         advice = "Nothing after this step was done. Correct the cause and run the command again."
         said = message or str(error.reason or "").strip() or "it gave no reason"
         named = f" ({code})" if code and code != said else ""
@@ -40,18 +51,38 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
     return None
 
 
+def violations_of(error: HttpResponseError) -> tuple[Violation, ...]:
+    """The policies that the cloud's answer names."""
+    return violations(_body(error))
+
+
+def _answered_in_between(error: HttpResponseError) -> NetworkProblem | None:
+    """The error where no Azure service answered: a proxy's or a network's own page."""
+    response = error.response
+    if response is None:
+        return None
+    headers: Mapping[str, str] = getattr(response, "headers", {})
+    page = headers.get("Content-Type", "").lower().startswith("text/html")
+    if not page and response.status_code != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return None
+    return page_in_between(address_of(response), response.status_code or 0)
+
+
+def _wrong_clock(error: HttpResponseError) -> CloudError | None:
+    """The error where a token or a certificate may have been refused for this computer's clock."""
+    ahead = clock_difference(error.response) if isinstance(error, ClientAuthenticationError) else None
+    if ahead is None or abs(ahead) < _WRONG_CLOCK:
+        return None
+    minutes, way = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
+    return CloudError(
+        f"Azure refused the request, and this computer's clock is {minutes} minutes {way} Azure's.",
+        "Set the clock, and run the command again.",
+    )
+
+
 def innermost_of(error: HttpResponseError) -> tuple[str, str]:
     """Code and message of the deepest detail of what the cloud answered; empty strings where it told none."""
-    code, message = innermost(_body(error))
-    if code:
-        return code, message
-    # Azure Files answers XML, which its SDK has read; to a HEAD it answers with a header alone.
-    answer: Any = error.response
-    given = getattr(error, "error_code", None)
-    if given is None and answer is not None:
-        given = answer.headers.get("x-ms-error-code")
-    has_text = bool(given) and answer is not None and answer.request.method != "HEAD"
-    return str(getattr(given, "value", given) or ""), _in_one_line(error.message) if has_text else ""
+    return innermost(_body(error))
 
 
 def innermost(error: object) -> tuple[str, str]:
