@@ -16,7 +16,14 @@ from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
 from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.what_runs import advice, another, says
-from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing, SignInNeeded
+from ai_toolkit.errors import (
+    AiToolkitError,
+    EndpointRefused,
+    LocalCloudFailed,
+    NetworkProblem,
+    ResourceMissing,
+    SignInNeeded,
+)
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -251,7 +258,7 @@ async def _loaded(url: str, key: str | None) -> Loaded:
         try:
             readiness = await endpoint.readiness()
             version = await endpoint.version() if readiness.ready and not readiness.foreign else None
-        except EndpointRefused as error:
+        except (EndpointRefused, NetworkProblem) as error:
             return Loaded(ready=False, detail=error.message)
     detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
