@@ -1,13 +1,17 @@
 """Before anything is billed: each check by name, the preview, and the question; on the local cloud through the SDKs."""
 
+import io
 import json
 import struct
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
+from azure.mgmt.storage.aio import StorageManagementClient
 from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
+from ai_toolkit.azure.explain import for_people
 from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
 from ai_toolkit.provision.preview import PRICES, Answer, Basis, Preview, agree, what_is_billed
 
@@ -19,6 +23,8 @@ CHECKS = [
     "region offers the GPU profile",
     "GPU quota left",
     "shared key allowed",
+    "account's network rules",
+    "policies",
     "names free",
     "template compiles",
     "validate passes",
@@ -138,7 +144,77 @@ async def test_a_policy_against_shared_keys_is_a_check_of_its_own(provisioned):
         told = await refused(provisioned, person)
 
     assert person.check("shared key allowed")[0] == "failure"
-    assert "Policy Definition Name" in told
+    assert "Storage accounts should prevent shared key access" in told
+    assert "properties.allowSharedKeyAccess" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "wanted", "said"),
+    [
+        ("containerApps/", "tags.costCenter", None, "tags.costCenter must be set"),
+        ("managedEnvironments/[^/]+$", "location", "northeurope", 'wanted: Equals "northeurope"'),
+        ("containerApps/", "properties.configuration.ingress.external", False, "ingress.external is true"),
+    ],
+)
+async def test_a_policy_is_named_by_what_it_looks_at(provisioned, kind, member, wanted, said):
+    """Its name, the property and the value that it wants; a policy about something else is not one about keys."""
+    provisioned.give(acaEnvironmentName="another", acaAppName="another")
+    person = Person()
+    with provisioned.faults() as faults:
+        faults.add("policy", path=kind, message="Contoso allows this only", member=member, wanted=wanted)
+        told = await refused(provisioned, person)
+
+    assert person.check("policies")[0] == "failure"
+    assert 'The policy "Contoso allows this only"' in told
+    assert said in told
+    assert person.check("shared key allowed")[0] == "pass"
+
+
+@pytest.mark.parametrize("member", ["tags.costCenter", "tags.owner", "managedBy"])
+async def test_a_policy_about_the_resource_group_is_told_when_it_is_made(ground, member):
+    """Nobody can be asked before the group exists: the refusal names the policy and what it wants."""
+    with ground.faults() as faults:
+        faults.add("policy", path="resourceGroups/[^/]+$", message="Require it on groups", member=member)
+        with pytest.raises(HttpResponseError) as raised:
+            await ground.provision()
+    told = for_people(raised.value)
+
+    assert 'The policy "Require it on groups" (assigned as local) forbids it' in told.message
+    assert f"{member} must be set" in told.message
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome", "said"),
+    [
+        ({"publicNetworkAccess": "Disabled"}, "failure", "closed to every network"),
+        ({"networkAcls": {"defaultAction": "Deny"}}, "warning", "its private endpoints only"),
+        (
+            {"networkAcls": {"defaultAction": "Deny", "ipRules": [{"value": "203.0.113.7"}]}},
+            "warning",
+            "203.0.113.7 only",
+        ),
+        (
+            {"networkAcls": {"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.1"}]}},
+            "warning",
+            "127.0.0.1 only",
+        ),
+    ],
+)
+async def test_an_account_s_network_rules_are_looked_at(provisioned, rules, outcome, said):
+    """What somebody closed in the portal is seen before anything is sent, and a share that is closed is said so."""
+    account = provisioned.config["STORAGE_ACCOUNT_NAME"]
+    async with provisioned.client(StorageManagementClient, api_version="2025-08-01") as client:
+        body = io.BytesIO(json.dumps({"properties": rules}).encode())
+        await client.storage_accounts.update(provisioned.group, account, body)
+    provisioned.give(maximumInstanceCount=2)
+    person = Person()
+    await provisioned.what_if(person)
+    found, words = person.check("account's network rules")
+
+    assert found == outcome
+    assert said in words
+    reachable = "127.0.0.1" in said
+    assert ("cannot be read from here" in person.check("adapter and base model")[1]) is not reachable
 
 
 async def test_a_reader_is_told_before_anything_is_sent(provisioned):

@@ -96,6 +96,11 @@ def diagnose(  # noqa: PLR0911  (one return per kind of file)
 
 def _both_paths(workspace: Workspace, path: Path) -> Iterator[Finding]:
     other = workspace.folder / "infra" / path.name
+    instead = workspace.bicep_parameters if path.name == "inference.parameters.json" else None
+    if instead is not None:
+        name = instead.relative_to(workspace.folder).as_posix()
+        yield Finding(Span(0, 1), f"This file is not read, because {name} exists too.", Weight.WARNING)
+        return
     read = workspace.provision_folder / path.name
     if path == other and read.exists():
         name = read.relative_to(workspace.folder).as_posix()
