@@ -120,7 +120,11 @@ def test_json_object_is_an_object(app):
     ("schema", "place", "why"),
     [
         ({"type": "object", "properties": {"a": {"type": "nonsense"}}}, "/properties/a", "nonsense"),
-        ({"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 5, "maximum": 3}}, "/items", "minimum"),
+        (
+            {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 5, "maximum": 3}},
+            "/items",
+            "minimum",
+        ),
         ({"properties": {"x": {"anyOf": [{"type": "array", "uniqueItems": True}]}}}, "/properties/x/anyOf/0", "unique"),
         ({"$ref": "#/$defs/nowhere"}, "its top", "nowhere"),
         (False, "its top", "false"),
