@@ -44,15 +44,19 @@ SAMPLES = {
     ),
     "Qwen coder": (
         "<function=",
-        "<tool_call>\n<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n<parameter=days>\n2\n</parameter>\n"
-        "</function>\n</tool_call>",
+        (
+            "<tool_call>\n<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n<parameter=days>\n2\n</parameter>\n"
+            "</function>\n</tool_call>"
+        ),
         "",
         [ROME],
     ),
     "GLM": (
         "<arg_key>",
-        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</arg_key>\n"
-        "<arg_value>2</arg_value>\n</tool_call>",
+        (
+            "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</arg_key>\n"
+            "<arg_value>2</arg_value>\n</tool_call>"
+        ),
         "",
         [ROME],
     ),
@@ -78,22 +82,28 @@ SAMPLES = {
     "Granite": ("<|tool_call|>", f"<|tool_call|>[{OBJECT}]", "", [ROME]),
     "DeepSeek V3": (
         "<｜tool▁calls▁begin｜>",
-        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
-        '{"city": "Rome", "days": 2}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        (
+            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
+            '{"city": "Rome", "days": 2}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>'
+        ),
         "",
         [ROME],
     ),
     "DeepSeek V3.1": (
         "<｜tool▁calls▁begin｜>",
-        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Rome", "days": 2}'
-        "<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        (
+            '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Rome", "days": 2}'
+            "<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+        ),
         "",
         [ROME, NOW],
     ),
     "gpt-oss": (
         "<|channel|>analysis<|message|> <|channel|>commentary",
-        "<|channel|>analysis<|message|>Which city?<|end|><|start|>assistant<|channel|>commentary "
-        'to=functions.get_weather <|constrain|>json<|message|>{"city": "Rome", "days": 2}<|call|>',
+        (
+            "<|channel|>analysis<|message|>Which city?<|end|><|start|>assistant<|channel|>commentary "
+            'to=functions.get_weather <|constrain|>json<|message|>{"city": "Rome", "days": 2}<|call|>'
+        ),
         "",
         [ROME],
     ),

@@ -204,6 +204,11 @@ class Completions:
         """What the model's authors recommend, for requests that say nothing else."""
         return self._voice(model).sampling
 
+    @property
+    def speeches(self) -> dict[str, object]:
+        """By model, how tools are offered to it and its reasoning is known, as `/version` tells it."""
+        return {each.id: self.speech(each).as_json() for each in self.served}
+
     def speech(self, model: ServedModel) -> Speech:
         """How this model speaks."""
         return self._speech(self._voice(model))

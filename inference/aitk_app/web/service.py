@@ -159,7 +159,7 @@ class Service:
         }
         inner = build_api(
             completions,
-            lambda: {**fixed, "adapters": completions.loaded},
+            lambda: {**fixed, "adapters": completions.loaded, "speech": completions.speeches},
             metrics,
             Limits(whole=settings.unstreamed_seconds),
         )

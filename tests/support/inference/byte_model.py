@@ -1,4 +1,4 @@
-"""A random model whose tokens are the bytes, with a chat template that knows tools: it can be made to write anything."""
+"""A random model whose tokens are bytes, with a chat template that knows tools: it can be made to write anything."""
 
 from __future__ import annotations
 
