@@ -20,6 +20,7 @@ from ai_toolkit.azure.share_failures import address_of, as_share_error, clock_di
 from ai_toolkit.errors import AiToolkitError, CloudError, CloudUnreachable, NetworkProblem, SignInNeeded
 from ai_toolkit.known_causes import cause_of_code
 
+_OF_THE_REQUEST: Final = ("RequestId:", "Time:", "ErrorCode:", "Content:")
 _WRONG_CLOCK: Final = timedelta(minutes=5)
 
 
@@ -39,9 +40,10 @@ def as_cloud_error(error: BaseException) -> AiToolkitError | None:
         policies = " ".join(one.in_words() for one in violations_of(error))
         likely = f" {policies or cause.says}" if cause else ""
         advice = "Nothing after this step was done. Correct the cause and run the command again."
+        said = message or str(error.reason or "").strip() or "it gave no reason"
+        named = f" ({code})" if code and code != said else ""
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
-            f"({code or 'no code'}).{likely}",
+            f"The cloud answered {error.status_code}: {said}{named}.{likely}",
             f"{cause.advice} {advice}" if cause else advice,
         )
     if isinstance(error, AzureError):
@@ -79,7 +81,7 @@ def _wrong_clock(error: HttpResponseError) -> CloudError | None:
 
 
 def innermost_of(error: HttpResponseError) -> tuple[str, str]:
-    """Code and message of the deepest detail of what the cloud answered."""
+    """Code and message of the deepest detail of what the cloud answered; empty strings where it told none."""
     return innermost(_body(error))
 
 
@@ -88,8 +90,10 @@ def innermost(error: object) -> tuple[str, str]:
 
     Nested errors also stand as JSON inside a message, as a failed deployment returns them.
     """
+    if isinstance(error, Mapping):  # some resource providers write their names with a capital
+        error = {str(name).lower(): value for name, value in error.items()}
     if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
-        error = error["error"]
+        return innermost(error["error"])
     if not isinstance(error, Mapping):
         return "", ""
     for detail in error.get("details") or ():
@@ -104,7 +108,13 @@ def innermost(error: object) -> tuple[str, str]:
             found = ("", "")
         if any(found):
             return found
-    return str(error.get("code") or ""), message.rstrip(".")
+    return str(error.get("code") or ""), _in_one_line(message)
+
+
+def _in_one_line(message: str | None) -> str:
+    """The sentences of a message, without the lines that name the request that was refused."""
+    lines = [line.strip() for line in (message or "").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(_OF_THE_REQUEST)).rstrip(".")
 
 
 def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)

@@ -72,5 +72,7 @@ def _names(url: str) -> tuple[str, str]:
 
 def _text(error: HttpResponseError) -> str:
     """The service's own sentence, without the ids that the SDK adds to it."""
+    if getattr(getattr(error.response, "request", None), "method", "") == "HEAD":
+        return f"{error.reason}."  # which has no body
     first = str(error.message or "").strip().partition("\n")[0]
     return f"{first.rstrip('.')}." if first else "It gave no reason."
