@@ -8,6 +8,7 @@ from typing import Any, Final
 from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_BOUND: Final = frozenset({"SniEnabled", "Auto"})
 _SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
 
 
@@ -92,6 +93,8 @@ class ContainerApp:
     stopped: bool = False
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
+    domains: tuple[str, ...] = ()
+    """The custom domains that are bound to it, with a certificate: what is only registered answers nobody."""
 
     @property
     def active(self) -> tuple[Revision, ...]:
@@ -170,6 +173,11 @@ class ContainerApp:
             stopped=str(body.get("runningStatus")).lower() == "stopped",
             reach=reach,
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
+            domains=tuple(
+                str(one.get("name")).lower()
+                for one in (ingress or {}).get("customDomains") or ()
+                if one.get("bindingType") in _BOUND
+            ),
         )
         latest = app.revision(app.latest_revision)
         if latest is not None and not latest.active and app.current is not None and app.current.template:

@@ -83,6 +83,8 @@ class Existing:
     environment: ManagedEnvironment | None
     environment_storage: bool
     app: bool
+    domains: tuple[str, ...]
+    """The custom domains that are bound to the app."""
     app_environment: str
     """Id of the environment that the app lives in, which it cannot leave; empty without an app."""
     key: str | None
@@ -135,6 +137,7 @@ async def look_at_existing(
         environment=where,
         environment_storage=where is not None and _has_definition(where, settings),
         app=has["acaAppName"],
+        domains=app.result().domains if has["acaAppName"] else (),
         app_environment=app.result().environment_id if has["acaAppName"] else "",
         key=key.result() if has["acaAppName"] else None,
     )

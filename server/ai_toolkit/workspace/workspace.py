@@ -42,6 +42,12 @@ _FINETUNING_KEYS: Final = (
 )
 
 
+GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PORTS: Final = {"https": 443, "http": 80}
+_OWN_PATHS: Final = frozenset({"", "/v1"})
+"""What people copy with the address: the second is where its API begins."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What `infra/inference.config.json` names; `endpoint` is a full URL without a trailing slash."""
@@ -118,14 +124,16 @@ class Workspace:
         if missing:
             raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
         values["endpoint"] = _endpoint_url(path, values["endpoint"])
-        return Target(**values)
+        return _target(path, values)
 
     def target_without_endpoint(self) -> Target | None:
         """The target of a file that names everything but its endpoint, with an empty one; None for any other file."""
         document = _read_object(self.target_path) if self.target_path.exists() else {}
         values = {name: document.get(key) for name, key in TARGET_KEYS.items()}
         named = {name: value for name, value in values.items() if isinstance(value, str) and value}
-        return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
+        if TARGET_KEYS.keys() - named.keys() != {"endpoint"}:
+            return None
+        return _target(self.target_path, {**named, "endpoint": ""})
 
     def named_target(self) -> Target:
         """The target, its endpoint empty where the file names everything else. Raises as `target` does."""
@@ -235,15 +243,32 @@ def _places(text: str) -> dict[str, tuple[int, int]]:
     }
 
 
+def _target(path: Path, values: Mapping[str, str]) -> Target:
+    """The target that the values name; Azure writes accounts and shares in lower case only."""
+    subscription = values["subscription"].strip()
+    if not GUID.fullmatch(subscription):
+        problem = f'"{subscription}" is no id, such as {LOCAL_SUBSCRIPTION}; az account list shows that of a name'
+        raise ValueImpossible(path, TARGET_KEYS["subscription"], problem)
+    lower = {name: values[name].strip().lower() for name in ("storage_account", "file_share")}
+    return Target(**{**values, **lower, "subscription": subscription.lower()})
+
+
 def _endpoint_url(path: Path, value: str) -> str:
-    """The endpoint as a URL: a bare host means https."""
+    """The endpoint as a URL: a bare host means https; case, a default port and a dot at the end say nothing."""
     problem = f"{value} is neither a host name nor an http(s) URL without query and fragment"
     try:
-        parts = urlsplit(value if "://" in value else f"https://{value}")
-        plain = parts.scheme in {"https", "http"} and not (parts.query or parts.fragment or parts.username)
-        possible = plain and parts.port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+        parts = urlsplit(value.strip() if "://" in value else f"https://{value.strip()}")
+        plain = parts.scheme in _PORTS and not (parts.query or parts.fragment or parts.username)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+        possible = plain and port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", host)
     except ValueError as error:  # a port that is no number, a bracket that stays open
         raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem) from error
     if not possible:
         raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem)
-    return parts.geturl().rstrip("/")
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{parts.scheme}://{shown}" + ("" if port in {None, _PORTS[parts.scheme]} else f":{port}")
+    if parts.path.rstrip("/") not in _OWN_PATHS:
+        raise ValueImpossible(
+            path, "ACA_APP_ENDPOINT", f"{value} has a path, which an app's address has not: write {url}"
+        )
+    return url
