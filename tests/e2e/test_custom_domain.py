@@ -1,4 +1,4 @@
-"""A domain of a person's own that is bound to the app is an endpoint like its own host; one that is not bound is none."""
+"""A domain of a person's own that is bound to the app is an endpoint like its own host; another one is none."""
 
 import io
 import json

@@ -140,13 +140,14 @@ async def test_a_value_that_is_wrong_is_told_with_its_line(workspace, bicepparam
     assert bicepparam.name in str(given.wrong("image", "x"))
 
 
-async def test_a_secret_of_a_key_vault_is_told(workspace, bicepparam, bicep):
-    """`az.getSecret(…)` becomes a reference, which Provision does not read."""
+async def test_a_secret_of_a_key_vault_passes_through(workspace, bicepparam, bicep):
+    """`az.getSecret(…)` becomes a reference, which Resource Manager reads."""
     vault = {"keyVault": {"id": "/subscriptions/x"}, "secretName": "s"}
     bicep(answer({"parameters": {"image": {"reference": vault}}}))
-    with pytest.raises(ValueImpossible, match=r"inference\.bicepparam, line 4, column 9: image: a secret of a key"):
-        await given_parameters(workspace)
-    assert bicepparam.is_file()
+    given = await given_parameters(workspace)
+
+    assert given.values == {}
+    assert {name: one.body for name, one in given.references.items()} == {"image": vault}
 
 
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", '{"parametersJson": "{}"}', '{"parametersJson": null}'])

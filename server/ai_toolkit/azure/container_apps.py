@@ -101,7 +101,8 @@ class ContainerApps:
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
         """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
-        environment = await self.environment(app.environment_id.rpartition("/")[2])
+        group = app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+        environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
@@ -110,7 +111,7 @@ class ContainerApps:
         word = next((word for word in _GPU_WORDS if word in kind.upper()), None)
         if word is None:
             return None
-        usages = self._client.managed_environment_usages.list(self._group, environment.name)
+        usages = self._client.managed_environment_usages.list(group, environment.name)
         # The names of the quotas are matched loosely: they are documented nowhere.
         with suppress(HttpResponseError):
             async for usage in usages:
@@ -196,12 +197,16 @@ class ContainerApps:
         ):
             yield answer
 
-    async def environment(self, name: str) -> ManagedEnvironment | None:
-        """The environment with its profiles and storage definitions, or None when it does not exist."""
+    async def environment(self, name: str, group: str | None = None) -> ManagedEnvironment | None:
+        """The environment with its profiles and storage definitions, or None when it does not exist.
+
+        `group` is that of the environment, where it is not the apps'.
+        """
+        where = group or self._group
         try:
             found, listed = await asyncio.gather(
-                self._client.managed_environments.get(self._group, name),
-                self._client.managed_environments_storages.list(self._group, name),
+                self._client.managed_environments.get(where, name),
+                self._client.managed_environments_storages.list(where, name),
             )
         except ResourceNotFoundError:
             return None

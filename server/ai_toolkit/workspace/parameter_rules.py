@@ -70,14 +70,19 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
+_READ_HERE: Final = frozenset({"location", "workloadProfileType", "workloadProfileName", *DEFAULT_PREFIXES})
+"""What Provision itself looks at, by its value."""
+
+
+def is_secure(declaration: Mapping[str, Any]) -> bool:
+    """Whether a parameter's value is never shown."""
+    return str(declaration.get("type", "")).lower().startswith("secure")
+
+
 def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible, naming the parameter, for the first value that Azure would refuse."""
+    _check_given(given, declared)
     for name, value in given.values.items():
-        if name not in declared:
-            known = ", ".join(key for key in declared if key not in OURS)
-            raise given.wrong(name, f"the template has no such parameter; it has {known}")
-        if name in OURS:
-            raise given.wrong(name, "Provision decides this itself; remove it from the file")
         _check_type(given, name, value, declared[name])
         rule = NAME_RULES.get(name)
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
@@ -97,11 +102,23 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
         raise given.wrong("minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
 
 
+def _check_given(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
+    for name in (*given.values, *given.references):
+        if name not in declared:
+            known = ", ".join(key for key in declared if key not in OURS)
+            raise given.wrong(name, f"the template has no such parameter; it has {known}")
+        if name in OURS:
+            raise given.wrong(name, "Provision decides this itself; remove it from the file")
+        if name in given.references and name in _READ_HERE:
+            raise given.wrong(name, "Provision looks for it before it deploys, so it needs a value, not a reference")
+
+
 def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible for a parameter that has neither a value nor a default."""
     from_provision = {"location", *DEFAULT_PREFIXES}  # Provision has a value for these
     for name, declaration in declared.items():
-        if "defaultValue" not in declaration and name not in given.values and name not in from_provision:
+        optional = "defaultValue" in declaration or declaration.get("nullable") is True
+        if not optional and name not in {*given.values, *given.references} and name not in from_provision:
             raise given.wrong(name, "the template has no default for it, so it needs a value")
 
 
@@ -128,4 +145,5 @@ def _check_type(given: Parameters, name: str, value: object, declaration: Mappin
             raise given.wrong(name, f"{measured} is more than {declaration[high]}{unit}")
     allowed = declaration.get("allowedValues")
     if allowed and value not in allowed:
-        raise given.wrong(name, f"{value} is not one of {', '.join(map(str, allowed))}")
+        shown = "the value" if is_secure(declaration) else value
+        raise given.wrong(name, f"{shown} is not one of {', '.join(map(str, allowed))}")

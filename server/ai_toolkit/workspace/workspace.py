@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -65,13 +65,47 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A secret of a key vault, which Resource Manager reads and nobody here does."""
+
+    body: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        vault = str((self.body.get("keyVault") or {}).get("id")).rpartition("/")[2]
+        return f"the secret {self.body.get('secretName')} of the key vault {vault}"
+
+
+@dataclass(frozen=True)
 class Parameters:
-    """The values of `inference.parameters.json` that are given; a null is not."""
+    """The values of `inference.parameters.json` that are given; a null is not.
+
+    `references` are those that a key vault gives.
+    """
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
+
+    def spelled_as(self, declared: Iterable[str]) -> "Parameters":
+        """The same by the template's names: Azure does not look at their case. Raises ValueImpossible for a second."""
+        spelled = {name.lower(): name for name in declared}
+        seen: set[str] = set()
+        for name in (*self.values, *self.references):
+            if name.lower() in seen:
+                raise self.wrong(name, "it is given twice, in another case")
+            seen.add(name.lower())
+
+        def by_template(found: Mapping[str, Any]) -> dict[str, Any]:
+            return {spelled.get(name.lower(), name): value for name, value in found.items()}
+
+        return replace(
+            self,
+            values=by_template(self.values),
+            references=by_template(self.references),
+            places={**self.places, **by_template(self.places)},
+        )
 
     def wrong(self, name: str, problem: str) -> ValueImpossible:
         """The error for a parameter, with its line and column where the file has it."""
@@ -187,12 +221,25 @@ def read_parameters(path: Path) -> Parameters:
     if not isinstance(entries, dict):
         raise ValueImpossible(path, "parameters", "an object of parameters is expected", places.get("parameters"))
     values: dict[str, Any] = {}
+    references: dict[str, Reference] = {}
     for name, entry in entries.items():
-        if not isinstance(entry, dict) or set(entry) - {"value", "metadata"}:
+        if not isinstance(entry, dict) or set(entry) - {"value", "reference", "metadata"}:
             raise ValueImpossible(path, name, '{"value": …} is expected', places.get(name))
-        if entry.get("value") is not None:
+        reference = entry.get("reference")
+        if reference is not None:
+            if not _is_reference(reference) or entry.get("value") is not None:
+                problem = '{"reference": {"keyVault": {"id": "…"}, "secretName": "…"}} and no value is expected'
+                raise ValueImpossible(path, name, problem, places.get(name))
+            references[name] = Reference(reference)
+        elif entry.get("value") is not None:
             values[name] = entry["value"]
-    return Parameters(path, values, places=places)
+    return Parameters(path, values, places=places, references=references)
+
+
+def _is_reference(reference: object) -> bool:
+    vault = reference.get("keyVault") if isinstance(reference, dict) else None
+    named = isinstance(reference, dict) and isinstance(reference.get("secretName"), str)
+    return named and isinstance(vault, dict) and str(vault.get("id", "")).lower().startswith("/subscriptions/")
 
 
 INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
