@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import KeyCreationTime
 
 from ai_toolkit.azure.connection import STORAGE_API_VERSION, Connection
 from ai_toolkit.errors import ResourceMissing
@@ -13,12 +14,16 @@ from ai_toolkit.errors import ResourceMissing
 
 @dataclass(frozen=True)
 class StorageAccount:
-    """A storage account; a file share of it can only be mounted where it takes its key (`shared_key`)."""
+    """A storage account; a file share of it can only be mounted where it takes its key (`shared_key`).
+
+    `keys_renewed` tells when its keys were made, once one of them was renewed; empty while they are the first.
+    """
 
     name: str
     location: str
     shared_key: bool
     file_endpoint: str
+    keys_renewed: str = ""
 
 
 class Storage:
@@ -66,6 +71,7 @@ class Storage:
             str(found.location),
             found.allow_shared_key_access is not False,
             str(endpoint or "").rstrip("/"),
+            _renewed(found.key_creation_time),
         )
 
     async def name_problem(self, account: str) -> str:
@@ -81,3 +87,10 @@ class Storage:
         except ResourceNotFoundError:
             return False
         return True
+
+
+def _renewed(times: KeyCreationTime | None) -> str:
+    """Both keys' times where they differ: Azure makes the first two at the same moment."""
+    if times is None or times.key1 is None or times.key2 is None or times.key1 == times.key2:
+        return ""
+    return f"{times.key1.isoformat()} {times.key2.isoformat()}"

@@ -34,6 +34,7 @@ from ai_toolkit.deploy.upload_progress import TransferRate
 from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.endpoint.mount import renew_mount_key_of
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.endpoint.what_runs import start as start_app
@@ -92,6 +93,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                     plan, manifest = await _synchronise(share, files, origin, options, ui)
                     sent, size = len(plan.uploads), plan.bytes
                     action = cheapest_action(plan, running, options)
+                await renew_mount_key_of(own, share, ui)  # before a replica is stopped that a new one could not replace
             left.append("the files are on the share, and a replica that starts loads them.")
             await _act(own.apps, running, action, manifest, ui)
     ui.announce(f"Inference endpoint: {running.endpoint}")

@@ -99,7 +99,7 @@ class Preview:
                 lines.append(f"{indent}{one.id[len(above) + 1 :] if above else _short(one.id)}")
                 shown.append(one.id)
                 if details:
-                    lines += [f"{indent}    {_property(each)}" for each in one.properties]
+                    lines += [f"{indent}    {in_words(each)}" for each in one.properties]
         return lines
 
 
@@ -151,7 +151,8 @@ def _short(resource_id: str) -> str:
     return resource_id.rpartition("/providers/")[2] or resource_id
 
 
-def _property(change: PropertyChange) -> str:
+def in_words(change: PropertyChange) -> str:
+    """One property's change in a line; what may be a secret is not shown."""
     if _SECRET.search(change.path):
         return f"{change.path}: (not shown)"
     if change.kind == "Create":
