@@ -68,7 +68,8 @@ def load(models, clients, arrivals, mix, rate):
 def our_models(base, adapter):
     """Our engine's models, and how many seconds loading them took."""
     from aitk_app.engine.adapter_files import Adapter
-    from aitk_app.loading.catalog import BaseModel, Catalog
+    from aitk_app.loading.base_models import BaseModel
+    from aitk_app.loading.catalog import Catalog
     from aitk_app.loading.load import load_models
     from aitk_app.readiness import Readiness
     from aitk_app.settings import Settings

@@ -14,6 +14,7 @@ import gradio as gr
 from aitk_app.chat.conversation import Choice, Conversation
 from aitk_app.chat.waking import WAKING_HEAD
 from aitk_app.engine.generation import EngineError
+from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import RequestError
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         return text
 
     longest = min(4096, completions.context_length)
+    usual = completions.sampling_defaults(completions.model(None))
+    if usual == SamplingDefaults():  # the model's authors say nothing
+        usual = SamplingDefaults(temperature=0.7, top_p=0.95)
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nEach answer says which model gave it. For programs: [the API](docs).", elem_id="title")
@@ -133,11 +137,13 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         with gr.Accordion("Settings", open=False, elem_id="settings"):
             system = gr.Textbox(label="System prompt", lines=2, placeholder="What the model should know or be")
             with gr.Row():
-                temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature (0: always the same answer)")
-                top_p = gr.Slider(0.05, 1, value=0.95, step=0.05, label="Top p")
-                top_k = gr.Slider(0, 200, value=0, step=1, label="Top k (0: all)")
+                temperature = gr.Slider(
+                    0, 2, value=usual.temperature, step=0.05, label="Temperature (0: always the same answer)"
+                )
+                top_p = gr.Slider(0.05, 1, value=usual.top_p, step=0.05, label="Top p")
+                top_k = gr.Slider(0, 200, value=usual.top_k, step=1, label="Top k (0: all)")
             with gr.Row():
-                repetition = gr.Slider(1, 2, value=1, step=0.05, label="Repetition penalty")
+                repetition = gr.Slider(1, 2, value=usual.repetition_penalty, step=0.05, label="Repetition penalty")
                 max_tokens = gr.Slider(16, longest, value=min(512, longest), step=16, label="Longest answer (tokens)")
                 seed = gr.Number(value=None, precision=0, label="Seed (empty: another answer each time)")
         chosen = [model, other, compare, system, temperature, top_p, top_k, repetition, max_tokens, seed]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -157,7 +158,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer_at_first(path)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.send(starter.entrance.entrance(path, headers, self.access(), starter.state()))
+        try:
+            answer = starter.entrance.entrance(path, headers, self.access(), starter.state())
+        except Exception as error:  # noqa: BLE001 - code that somebody may have edited: it is said, in one shape
+            log(f"failed: {type(error).__name__}: {error}")
+            self.send_error(500, f"The server failed on this request ({type(error).__name__}).")
+        else:
+            self.send(answer)
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the same
 
@@ -180,8 +187,16 @@ class Handler(BaseHTTPRequestHandler):
         is_closed = path != "/ready" and os.environ.get("AITK_API_KEY")
         if path != "/ready" and "text/html" in self.headers.get("Accept", ""):
             body, kind = b'<meta http-equiv="refresh" content="3">Starting', "text/html"
-        else:
+        elif path == "/ready":
             body, kind = self.starter.ready_body(), "application/json"
+        else:
+            error = {
+                "message": "Not ready: it is just starting.",
+                "type": "server_error",
+                "param": None,
+                "code": "not_ready",
+            }
+            body, kind = json.dumps({"error": error}).encode(), "application/json"
         self.answer(401 if is_closed else 503, body, {"content-type": kind, "cache-control": "no-store", **RETRY})
 
     def access(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
@@ -203,6 +218,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is no request to answer, in OpenAI's shape as everywhere."""
+        del explain
+        kind = "server_error" if code >= 500 else "invalid_request_error"  # noqa: PLR2004 - HTTP's number
+        error = {"message": message or "This request cannot be read.", "type": kind, "param": None, "code": None}
+        self.close_connection = True
+        self.answer(code, json.dumps({"error": error}).encode(), {"content-type": "application/json"})
 
     def log_message(self, *_: object) -> None:
         """Nothing: the platform asks /health every few seconds."""
@@ -231,8 +254,11 @@ def prepare(starter: Starter) -> Path | None:
         log(warning)
 
     try:
-        if packages and (added := packages.prepare_packages(local, share, target / "packages", report, warn)):
-            starter.packages = added
+        if packages:
+            # A workspace of 0.1.0 has its modules beside this file, and its own way to get packages, without warnings.
+            given = (local, share, target / "packages", report, warn)
+            taken = len(inspect.signature(packages.prepare_packages).parameters)
+            starter.packages = packages.prepare_packages(*given[:taken])
     except packages.PackagesError as error:
         raise StartError(str(error)) from error
     starter.stage, starter.detail = "preparing", "Starting the app."
@@ -279,7 +305,7 @@ def main() -> None:
     serving.start()
     try:
         local = prepare(starter)
-    except (StartError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - the edge: whoever asks is told, and the process stays up to tell
         starter.fail(str(error) or type(error).__name__)
         log(f"failed: {starter.reason}")
     else:

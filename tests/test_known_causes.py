@@ -1,5 +1,10 @@
 """What lies behind a failure is told where it is known, and not guessed where it is not."""
 
+import json
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from ai_toolkit.errors import DeploymentFailed, ReplicaFailed
@@ -46,3 +51,20 @@ def test_errors_carry_the_cause():
 
     assert "policy" in failed.message
     assert "requirements.txt" in replica.advice
+
+
+def test_advice_names_only_settings_that_exist():
+    """Whatever looks like a setting or a parameter is one: of settings.toml, or of the template."""
+    root = Path(__file__).parents[1]
+    causes = tomllib.loads((root / "server/ai_toolkit/causes.toml").read_text())["cause"]
+    known = {*tomllib.loads((root / "inference/settings.toml").read_text())}
+    template = json.loads((root / "infra/provision/inference.json").read_text())
+    known |= {*template["parameters"], "base_model_name_or_path"}
+    for cause in causes:
+        words = f"{cause['says']} {cause['advice']}"
+        files = re.compile(r"[\w./<>-]*\.(?:json|toml|txt|py|bicep)\b|\bmodel-cache/\S+")
+        named = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b|\b(\w+) = ", files.sub("", words)))
+        named |= set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", files.sub("", words)))
+        named |= set(re.findall(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", files.sub("", words)))
+
+        assert {each for each in named if each} <= known, cause

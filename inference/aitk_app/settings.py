@@ -32,6 +32,11 @@ class Settings:
     default_adapter: str = _setting("", "adapter that answers when a request names no model")
     serve_base: bool = _setting(True, "whether the base model answers too")
     prompt_template: str = _setting("auto", "auto (the tokenizer's), or one turn's text with {}")
+    sampling_defaults: str = _setting(
+        "model",
+        "sampling of requests that say nothing: model (generation_config.json), openai",
+        choices=("model", "openai"),
+    )
     dtype: str = _setting("auto", "numbers' type", choices=("auto", "float32", "bfloat16", "float16", "float64"))
     quantization: str = _setting("none", "none, or nf4 (needs bitsandbytes)", choices=("none", "nf4"))
     merged_copy: bool = _setting(True, "whether one adapter gets merged weights beside the base's, memory allowing")

@@ -96,12 +96,21 @@ class FileMalformed(WorkspaceError):
 class ValueImpossible(WorkspaceError):
     code = "value_impossible"
 
-    def __init__(self, path: Path, key: str, problem: str, place: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        problem: str,
+        place: tuple[int, int] | None = None,
+        *,
+        details: Iterable[str] = (),
+    ) -> None:
         """`place`: line and column in the file, from 1."""
         self.key = key
         self.problem = problem
         where = f"{path}, line {place[0]}, column {place[1]}" if place else f"{path}"
-        super().__init__(f"{where}: {key}: {problem}", "Correct it and run the command again; nothing was changed.")
+        advice = "Correct it and run the command again; nothing was changed."
+        super().__init__(f"{where}: {key}: {problem}", advice, details)
 
 
 class NoFolderOpen(WorkspaceError):

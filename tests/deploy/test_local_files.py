@@ -43,6 +43,58 @@ def test_code_adapters_and_base_models_belong_on_the_share(workspace):
     }
 
 
+TRAINED = {
+    "models/run/adapter_config.json": "{}",
+    "models/run/adapter_model.safetensors": "weights",
+    "models/run/chat_template.jinja": "template",
+    "models/run/checkpoint-5/adapter_config.json": "{}",
+    "models/run/checkpoint-5/adapter_model.safetensors": "weights",
+    "models/merged/config.json": "{}",
+    "models/merged/model-00001-of-00001.safetensors": "weights",
+    "models/merged/tokenizer.json": "{}",
+    "model-cache/org/name/config.json": "{}",
+    "model-cache/org/name/model.safetensors": "weights",
+    "model-cache/org/alone/consolidated.safetensors": "weights",
+}
+LEFT_BY_TRAINERS = (
+    "models/run/optimizer.pt",
+    "models/run/checkpoint-5/optimizer.pt",
+    "models/run/checkpoint-5/scheduler.pt",
+    "models/run/checkpoint-5/rng_state.pth",
+    "models/run/checkpoint-5/training_args.bin",
+    "models/run/checkpoint-5/global_step5/zero_pp_rank_0_optim_states.pt",
+    "models/run/runs/events.out.tfevents.1",
+    "models/run/adapter.gguf",
+    "models/merged/optimizer.bin",
+    "models/merged/pytorch_model_fsdp_0/__0_0.distcp",
+    "models/merged/merged.Q4_K_M.gguf",
+    "models/merged/pytorch_model-00001-of-00002.bin",
+    "model-cache/org/name/consolidated.safetensors",
+    "model-cache/org/name/consolidated.00.pth",
+    "model-cache/org/name/name.gguf",
+    "model-cache/org/name/pytorch_model.bin",
+)
+
+
+def test_what_only_serves_training_is_neither_read_nor_sent(workspace):
+    """Adapters and whole models go; optimizer states, GGUFs and second copies of weights are not even opened."""
+    put(workspace, **TRAINED, **dict.fromkeys(LEFT_BY_TRAINERS, "gigabytes"))
+    before = paths_of(workspace)
+    for path in LEFT_BY_TRAINERS:
+        (workspace / path).unlink()
+        (workspace / path).symlink_to("/dev/full")  # whoever reads it never ends
+
+    assert before == {"inference/start.py", "inference/settings.toml", *TRAINED}
+    assert paths_of(workspace) == before
+
+
+def test_what_training_left_can_be_taken_back(workspace):
+    """`.aitkignore` has the last word."""
+    put(workspace, **TRAINED, **{"models/run/voices.pt": "own", ".aitkignore": "!/models/run/voices.pt"})
+
+    assert "models/run/voices.pt" in paths_of(workspace)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from aitk_app.engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
-from aitk_app.loading.catalog import BaseModelMissingError, HubModel, find_models
+from aitk_app.loading.base_models import BaseModelMissingError, HubModel
+from aitk_app.loading.catalog import find_models
 from aitk_app.settings import Settings, SettingsError, read_settings
 
 INPUTS, OUTPUTS = 6, 4
@@ -122,10 +123,13 @@ def test_a_table_names_adapters(share):
         (["run/final", "run/checkpoint-10", "run/checkpoint-9"], ["run/final"]),
         (["run/checkpoint-9", "run/checkpoint-10"], ["run/checkpoint-10"]),
         (["one/checkpoint-5", "two", "two/checkpoint-5"], ["one/checkpoint-5", "two"]),
+        (["run/checkpoint-5", "run/out/final/adapter", "checkpoint-7"], ["run/out/final/adapter"]),
+        (["run/last-checkpoint", "run/checkpoint-7"], ["run/last-checkpoint"]),
+        (["run/epoch_0", "run/epoch_1"], ["run/epoch_1"]),
     ],
 )
 def test_checkpoints_are_not_adapters_of_their_own(share, there, served):
-    """What a trainer leaves beside or below the final adapter is not served; without one the newest is."""
+    """What a trainer leaves beside, below or above the final adapter is not served; without one the newest is."""
     for path in there:
         put_adapter(share, path)
     found = find_models(share, Settings(default_adapter=served[0]))

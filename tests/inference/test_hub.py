@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from aitk_app.engine.adapter_files import ModelError
-from aitk_app.loading.catalog import HubModel
+from aitk_app.loading.base_models import HubModel
 from aitk_app.loading.hub import download
 from aitk_app.readiness import Readiness
 
@@ -20,6 +20,8 @@ FILES = {
     "tokenizer.json": b"{}",
     "model.safetensors": WEIGHTS,
     "pytorch_model.bin": b"pickled",
+    "consolidated.safetensors": WEIGHTS,  # Mistral's: the same once more
+    "model.Q4_K_M.gguf": WEIGHTS,
     "../outside.json": b"{}",
 }
 TOKEN = "a token for tests"
@@ -100,7 +102,7 @@ def fetch(hub, cache, told=None, **environment):
 
 
 def test_a_model_is_downloaded_whole_with_progress(hub, tmp_path):
-    """Configuration, tokenizer and safetensors, nothing pickled, nothing outside its folder."""
+    """Configuration, tokenizer and safetensors once, nothing pickled, no second form, nothing outside its folder."""
     told = Told()
     folder = fetch(hub, tmp_path / "model-cache", told)
 
@@ -159,3 +161,13 @@ def test_a_hub_that_cannot_be_reached_is_told_with_its_reason(hub, tmp_path):
 
     with pytest.raises(ModelError, match=r"could not be downloaded from http://127\.0\.0\.1:\d+: .*refused.* goes on"):
         fetch(hub, tmp_path)
+
+
+def test_weights_that_nothing_here_can_read_are_not_downloaded(hub, tmp_path, monkeypatch):
+    """In few bits, without their package: the configuration tells before gigabytes come, and says the way on."""
+    config = json.dumps({"quantization_config": {"quant_method": "gptq"}}).encode()
+    monkeypatch.setitem(FILES, "config.json", config)
+
+    with pytest.raises(ModelError, match="need the package gptqmodel, which is not installed: name the full model"):
+        fetch(hub, tmp_path)
+    assert not [path for path, _, _ in hub.asked if path.startswith("/large/")]

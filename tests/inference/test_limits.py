@@ -11,7 +11,8 @@ import pytest
 
 from aitk_app.engine.adapter_files import Adapter
 from aitk_app.engine.scheduler import Scheduler, Watcher
-from aitk_app.loading.catalog import BaseModel, Catalog
+from aitk_app.loading.base_models import BaseModel
+from aitk_app.loading.catalog import Catalog
 from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import Settings
 from aitk_app.web.access import Access

@@ -9,7 +9,7 @@ from tests.support.inference.tiny import tiny_reference
 from aitk_app.engine import cache
 from aitk_app.engine.adapters import load_adapter
 from aitk_app.engine.batched import BatchedPath
-from aitk_app.engine.lora import LowRank
+from aitk_app.engine.lora import LowRank, Rows
 from aitk_app.engine.self_check import check_adapter_path, check_base
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -87,6 +87,44 @@ def test_an_adapter_that_is_one_layer_off_is_caught(make_tiny, dtype, layer):
     loaded.low_rank |= dict(zip(names, [*parts[1:], parts[0]], strict=True))
 
     assert "off by" in check_adapter_path(batched, tiny.models.reference, loaded).reason
+
+
+def test_adapters_that_are_mixed_up_in_one_batch_are_caught(make_tiny, monkeypatch):
+    """Each is right alone and beside the base; only a batch of both shows that one gets the other's products."""
+    tiny = make_tiny(("plain", "wide"))
+    plain, wide = (tiny.models.adapters[name] for name in ("plain", "wide"))
+    batched = tiny.models.batched
+    assert check_adapter_path(batched, tiny.models.reference, plain, [wide]).reason is None
+    own = Rows.set
+
+    def mixed_up(rows, segments, device, dtype):
+        adapters = [each for each, _ in segments]
+        if plain in adapters and wide in adapters:
+            segments = [(plain if each is wide else each, count) for each, count in segments]
+        own(rows, segments, device, dtype)
+
+    monkeypatch.setattr(Rows, "set", mixed_up)
+
+    assert check_adapter_path(batched, tiny.models.reference, plain).reason is None
+    assert "wide beside it" in check_adapter_path(batched, tiny.models.reference, plain, [wide]).reason
+
+
+def test_an_adapter_that_joins_others_is_checked_beside_them(make_tiny, monkeypatch):
+    """At the start and at run time: each new one in one batch with those that are there, and its time is told."""
+    mixed = []
+    own = Rows.set
+
+    def noting(rows, segments, device, dtype):
+        mixed.append({each.id for each, _ in segments if each is not None})
+        own(rows, segments, device, dtype)
+
+    monkeypatch.setattr(Rows, "set", noting)
+    tiny = make_tiny(("plain", "wide", "dora"))
+
+    assert {"plain", "wide"} in mixed
+    assert {"plain", "wide", "dora"} in mixed
+    for each in tiny.models.adapters.values():
+        assert each.served.as_json()["check_seconds"] > 0
 
 
 def test_what_is_computed_but_not_a_number_is_caught():

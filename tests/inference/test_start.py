@@ -1,10 +1,12 @@
 import hashlib
 import json
+import shutil
 import time
 import urllib.request
 
 import psutil
 import pytest
+from tests.support.inference.app import INFERENCE
 
 # Stands for the app, so that these tests need no model: says where it runs and what it was given.
 APP = """
@@ -161,3 +163,54 @@ def test_people_can_sign_in_while_it_starts(launch, workspace_with_app):
     assert waiting[0] == 503
     assert b'http-equiv="refresh"' in waiting[2]
     assert b"inference/chat_page.py" in waiting[2]
+
+
+OLD_PACKAGES = """
+class PackagesError(Exception):
+    pass
+
+
+def prepare_packages(code, share, target, report):
+    report("Looking for packages.")
+    if (share / "refuse").exists():
+        raise PackagesError("The lock is of other requirements.")
+    if (share / "break").exists():
+        raise TypeError("nobody foresaw it")
+    return target
+"""
+
+
+@pytest.fixture
+def workspace_of_0_1_0(tmp_path):
+    """Its modules lie flat in inference/, beside start.py, and its packages.py takes no warnings."""
+    folder = tmp_path / "inference"
+    folder.mkdir()
+    shutil.copyfile(INFERENCE / "start.py", folder / "start.py")
+    (folder / "packages.py").write_text(OLD_PACKAGES)
+    for name in ("access", "pages"):
+        (folder / f"{name}.py").write_text("")
+    (folder / "requirements.txt").write_text("# nothing\n")
+    (folder / "gradio_chat.py").write_text(APP.replace("VERSION", "flat"))
+    return tmp_path
+
+
+def test_a_workspace_of_the_first_version_starts(launch, workspace_of_0_1_0):
+    """The flat modules of 0.1.0 are found where they are, and the app takes over."""
+    endpoint = launch(workspace_of_0_1_0)
+
+    assert body_of_app(endpoint).split()[2] == "flat"
+    assert "Looking for packages." in endpoint.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [("refuse", "lock is of other requirements"), ("break", "nobody foresaw it")]
+)
+def test_what_fails_in_a_workspace_of_the_first_version_is_told(launch, workspace_of_0_1_0, file, told):
+    """In words on /ready, whatever it is; the process stays up, and refuses in OpenAI's shape."""
+    (workspace_of_0_1_0 / file).write_text("")
+    endpoint = launch(workspace_of_0_1_0)
+
+    assert told in endpoint.wait_for("failed")["reason"]
+    assert endpoint.get("/health")[0] == 200
+    for asked in (endpoint.get("/v1/models"), endpoint.ask("PROPFIND", "/v1/models")):
+        assert json.loads(asked[2])["error"]["message"]

@@ -88,3 +88,45 @@ def test_a_completion_keeps_its_first_space():
     assert TextStream(BYTES, ()).push(2) == "a"
     assert TokenBytes(BYTES).of(2) == b" a"
     assert TokenBytes(BYTES).of(BYTES.convert_tokens_to_ids("<0xE6>")) == b"\xe6"
+
+
+def with_channels(*special):
+    """A vocabulary with the tokens that open and close names, of which these are special."""
+    names = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|channel>", "<channel|>")
+    words = ["analysis", "final", "assistant", "We", "think", "Hello", "thought", "\n", "!"]
+    vocabulary = {each: number for number, each in enumerate([*words, *names])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="!"))
+    made.decoder = decoders.Fuse()
+    made.add_special_tokens([each for each in names if each in special or not special])
+    return PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+def text_of(tokenizer, written, **more):
+    """The pieces joined, and what each token gave."""
+    stream = TextStream(tokenizer, (), **more)
+    pieces = [stream.push(tokenizer.convert_tokens_to_ids(each)) for each in written]
+    return "".join(pieces) + stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (["<|channel|>", "analysis", "<|message|>", "We", "think", "<|end|>"], "Wethink"),
+        (["<|start|>", "assistant", "<|channel|>", "final", "<|message|>", "Hello"], "Hello"),
+        (["<|channel>", "thought", "\n", "We", "<channel|>", "Hello"], "WeHello"),
+        (["We", "<|channel|>", "final"], "We"),
+        (["<|channel|>", *["We"] * 40], "We" * 40),
+        (["<|message|>", "Hello", "<|end|>"], "Hello"),
+    ],
+)
+def test_special_tokens_vanish_with_the_names_that_they_open(written, text):
+    """No channel's or role's name is left behind; what is too long to be a name is said."""
+    assert text_of(with_channels(), written) == text
+
+
+def test_special_tokens_are_shown_where_they_are_asked_for():
+    """As the model wrote them; and what is no special token here opens nothing."""
+    written = ["<|channel|>", "final", "<|message|>", "Hello", "<|end|>"]
+
+    assert text_of(with_channels(), written, skip_special=False) == "".join(written)
+    assert text_of(with_channels("<|end|>"), written) == "".join(written[:-1])

@@ -1,10 +1,17 @@
 """The local cloud's templates against what Azure's own engine makes of them (AZURE_ENGINE), over HTTP."""
 
 import json
+from dataclasses import replace
 
 import aiohttp
 import pytest
-from tests.support.local_cloud.engine import GROUP, SUBSCRIPTION, Engine, cases, folder, needs_engine, read
+from tests.support.local_cloud.engine import GROUP, LOCATION, SUBSCRIPTION, Engine, cases, folder, needs_engine, read
+
+from ai_toolkit.local_cloud.resource_manager.subscriptions import subscription_document
+from ai_toolkit.local_cloud.template.partial import as_text
+from ai_toolkit.local_cloud.template.plan import make_plan
+from ai_toolkit.local_cloud.template.site import Site
+from ai_toolkit.local_cloud.template.surroundings import DeploymentSurroundings
 
 pytestmark = needs_engine
 
@@ -91,3 +98,46 @@ async def test_a_what_if_says_what_azure_makes_of_a_template(engine, case):
 
     assert found.keys() == wanted.keys()
     assert {each: (found[each], wanted[each]) for each in wanted if not same(found[each], wanted[each])} == {}
+
+
+def outputs_of(found):
+    """Values by name: Resource Manager changes the case of names, and a nullable output may have none."""
+    return {name.upper(): output.get("value") for name, output in found.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_are_known_as_far_as_azure_knows_them(case):
+    """Each with its value, or the expression for what only the running deployment knows."""
+    if not (folder() / "cases" / case / "snapshot.json").exists():
+        return
+    given = read(f"cases/{case}/parameters.json")["parameters"]
+    of = f"{SUBSCRIPTION}/resourceGroups/{GROUP}"
+    group = {"id": of, "name": GROUP, "location": LOCATION, "type": "Microsoft.Resources/resourceGroups"}
+    site = Site(subscription_document(SUBSCRIPTION.rpartition("/")[2]), group, "inference", None, lambda _: group)
+    if case == "subscription-scope":
+        site = replace(site, group=None, location=LOCATION)
+    plan = make_plan(read(f"cases/{case}/main.json"), given, site, DeploymentSurroundings())
+    found = {name: as_text(output["value"]) for name, output in plan.known_outputs().items()}
+
+    assert same(found, read(f"cases/{case}/snapshot.json")["outputs"]), found
+
+
+@pytest.mark.parametrize("case", [each for each in CASES if each in {
+    "loops-and-batches", "nullable-and-unions", "subscription-scope", "fine-tuning-job",
+}])  # fmt: skip  # those without an app, whose container would have to run
+async def test_a_deployment_has_the_outputs_that_azure_predicts(engine, case):
+    """What was made has the names and ids that the snapshot says; a secure output is withheld."""
+    template, parameters = read(f"cases/{case}/main.json"), read(f"cases/{case}/parameters.json")["parameters"]
+    scope = SUBSCRIPTION if case == "subscription-scope" else f"{SUBSCRIPTION}/resourceGroups/{GROUP}"
+    ended = await engine.deploy(template, parameters, scope=scope)
+    snapshot = read(f"cases/{case}/snapshot.json")
+    secret = {name.upper() for name, one in template["outputs"].items() if one["type"].lower().startswith("secure")}
+    wanted = {name.upper(): value for name, value in snapshot["outputs"].items() if name.upper() not in secret}
+    assert ended.get("provisioningState") == "Succeeded", ended
+    found = outputs_of(ended["outputs"])
+    for each in snapshot["predictedResources"]:
+        status, made, _ = await engine.ask("GET", each["id"], version=each["apiVersion"])
+
+        assert (status, made["id"].lower()) == (200, each["id"].lower()), made
+    assert {name: value for name, value in found.items() if name not in secret} == wanted
+    assert [found[name] for name in secret] == [None] * len(secret)

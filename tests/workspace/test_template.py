@@ -262,7 +262,7 @@ sys.exit(1)
     )
     (workspace.provision_folder / "inference.bicep").write_text("changed")
 
-    with pytest.raises(ValueImpossible, match=r"\(2,1\) : Error BCP007: This declaration type is not recognized\."):
+    with pytest.raises(ValueImpossible, match=r"line 2, column 1: BCP007: This declaration type is not recognized\."):
         await workspace_template(workspace)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MIXED_WITH = 3  # adapters with which a new one is checked in one batch: it takes a second where it takes long
 _LEFT_FOR_REQUESTS = 0.5  # of the free memory: a merged copy may take the other half
 
 
@@ -90,11 +91,12 @@ class Models:
         self.dtype: torch.dtype = next(each.dtype for each in model.parameters() if each.dtype.is_floating_point)
         self.adapters: dict[str, LoadedAdapter] = {}
         self.context_length = min(length for length in (settings.context_length, _made_for(self.config)) if length)
-        self.voice = voice_of(model, tokenizer)
+        self._sampling_of_model = settings.sampling_defaults == "model"
+        self.voice = voice_of(model, tokenizer, sampling_of_model=self._sampling_of_model)
         self.end_tokens = self.voice.end_tokens
         self._merge = settings.merged_copy
         self._serve_base = settings.serve_base
-        self._quantized = settings.quantization != "none"
+        self._quantized = settings.quantization != "none" or bool(getattr(model, "is_quantized", False))
         self._in_place: LoadedAdapter | None = None  # the adapter that took the base's place
         self.reference = ReferencePath(model, self.device)
         self.batched: BatchedPath | None = None
@@ -182,7 +184,9 @@ class Models:
             else:
                 logger.info("%s is added row by row: a merged copy needs %s MB", loaded.id, needed // 10**6)
         vocabulary = loaded.reference.config.get_text_config().vocab_size
-        loaded.voice = read_voice(adapter.folder, self.voice, vocabulary, adapter.id)
+        loaded.voice = read_voice(
+            adapter.folder, self.voice, vocabulary, adapter.id, sampling_of_model=self._sampling_of_model
+        )
         loading = time.monotonic()
         found = Finding(loaded.alone)
         if self.batched is None:
@@ -190,7 +194,8 @@ class Models:
         elif not loaded.alone:
             beside = self.batched.twin()
             beside.wrap(loaded.layers)
-            found = check_adapter_path(beside, self.reference, loaded)
+            others = [each for each in self.adapters.values() if each.id != loaded.id and not each.alone]
+            found = check_adapter_path(beside, self.reference, loaded, others[:_MIXED_WITH])
         if found.reason and self.batched is not None:
             logger.warning("the adapter %s is served one request at a time: %s", loaded.id, found.reason)
         loaded.alone = found.reason

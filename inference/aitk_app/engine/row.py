@@ -24,7 +24,9 @@ class RequestRow(Row):
         sampling = generation.sampling
         self.generation = generation
         voice = adapter.voice if adapter is not None and adapter.voice is not None else models.voice
-        self.text = TextStream(voice.tokenizer, sampling.stop, generation.continues)
+        self.text = TextStream(
+            voice.tokenizer, sampling.stop, generation.continues, skip_special=sampling.skip_special_tokens
+        )
         self.chooser = Chooser(sampling, generation.prompt)
         self.ends = (frozenset() if sampling.ignore_end else voice.end_tokens) | sampling.stop_tokens
         self._context_length = models.context_length

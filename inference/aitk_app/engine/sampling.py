@@ -31,6 +31,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     stop_tokens: frozenset[int] = frozenset()
     logprobs: int | None = None  # None: none; otherwise with this many alternatives
+    skip_special_tokens: bool = True  # whether the answer's text leaves special tokens out
     ignore_end: bool = False  # go on after the model's end of text: for measurements
 
     @property

@@ -184,13 +184,19 @@ def _past_the_window(batched: BatchedPath, reference: ReferencePath, length: int
     compared.add(logits[0], expected[1], f"a step past the window of {window} tokens")
 
 
-def check_adapter_path(batched: BatchedPath, reference: ReferencePath, adapter: LoadedAdapter) -> Finding:
-    """Whether requests of `adapter` may be answered by the batched path, alone and beside others."""
+def check_adapter_path(
+    batched: BatchedPath, reference: ReferencePath, adapter: LoadedAdapter, others: Sequence[LoadedAdapter] = ()
+) -> Finding:
+    """Whether requests of `adapter` may be answered by the batched path: alone, beside the base, beside `others`.
+
+    The others have passed it before.
+    """
     subject = f"the adapter {adapter.id}"
     try:
         compared = _Compared()
         first, second, _, steps = _prompts(batched.config.vocab_size)
         tuned, base = _walk(reference, first, steps[:2], adapter), _walk(reference, second, steps[:1])
+        adapter.proof = tuned[:2]
         compared.noise = max(
             _difference(tuned[-1], _walk(reference, first + steps[:2], [], adapter)[0]),
             _difference(base[-1], _walk(reference, second + steps[:1], [])[0]),
@@ -211,12 +217,29 @@ def check_adapter_path(batched: BatchedPath, reference: ReferencePath, adapter: 
         logits = batched.forward(cache, mixed)
         compared.add(logits[0], tuned[1], "a step beside the base model")
         compared.add(logits[1], base[1], "the base model a step beside it")
+        _beside_others(batched, adapter, [each for each in others if each.proof], compared)
     except UnservedAttentionError as error:
         return Finding(f"{subject} {error}")
     except Exception as error:  # whatever it is, the reference path has the word
         logger.info("the batched path cannot serve %s", subject, exc_info=True)
         return Finding(f"{subject} cannot be batched ({type(error).__name__}: {_first_line(error)})")
     return compared.finding(batched.dtype, subject)
+
+
+def _beside_others(
+    batched: BatchedPath, adapter: LoadedAdapter, others: Sequence[LoadedAdapter], compared: _Compared
+) -> None:
+    """One batch of several adapters, read and a step further; what the others answer alone is known."""
+    if not others:
+        return
+    first, _, _, steps = _prompts(batched.config.vocab_size)
+    mixed = (adapter, *others)
+    cache = batched.new_cache()
+    for step, (start, tokens) in enumerate(((0, first), (len(first), steps[:1]))):
+        logits = batched.forward(cache, [Segment(row, start, tokens, each) for row, each in enumerate(mixed)])
+        for row, each in enumerate(mixed):
+            where = f"beside {others[0].id}" if row == 0 else f"{each.id} beside it"
+            compared.add(logits[row], each.proof[step], where)
 
 
 def _first_line(error: Exception) -> str:

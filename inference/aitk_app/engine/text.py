@@ -1,7 +1,8 @@
 """From tokens to text, piece by piece: together the pieces are what `decode` of the whole answer gives.
 
 No character is cut, and no stop text leaks. A piece is decoded together with the tokens of the piece before it, because
-a tokenizer may write a token in another way at the beginning of a text.
+a tokenizer may write a token in another way at the beginning of a text. Special tokens vanish whole: with those that
+open a channel or a turn goes its name, which is ordinary text up to the token that closes it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _CUT = "\ufffd"  # what an incomplete character looks like
 _CONTEXT_TOKENS = 6
+# What opens a name that is not said, and what ends it: of gpt-oss, Llama 3 and Gemma 4.
+_NAMED = {
+    "<|channel|>": "<|message|>",
+    "<|start|>": "<|message|>",
+    "<|start_header_id|>": "<|end_header_id|>",
+    "<|channel>": "\n",
+}
+_LONGEST_NAME_TOKENS = 32  # what is longer is no name, but what was meant to be said
 
 
 class TokenBytes:
@@ -77,6 +86,9 @@ class TextStream:
         self._context = list(before[-_CONTEXT_TOKENS:])
         self._context_text = self._decoded(self._context)
         self._pending: list[int] = []
+        self._openers = self._find_openers(tokenizer) if skip_special else {}
+        self._closer: str | None = None  # what ends the name that is under way
+        self._name: list[int] = []
         self._stop = stop
         self._held = ""
         self.stopped = False
@@ -88,10 +100,38 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """The text that is certain after `token`; sets `stopped` when a stop text came."""
-        self._pending.append(token)
-        if not self._is_byte(token):
-            self._decode_pending(final=False)
+        if token in self._openers:
+            self._decode_pending(final=True)
+            self._closer, self._name = self._openers[token], []
+        elif self._closer is not None:
+            self._go_on_with_name(token, self._closer)
+        else:
+            self._pending.append(token)
+            if not self._is_byte(token):
+                self._decode_pending(final=False)
         return self._certain()
+
+    def _find_openers(self, tokenizer: Any) -> dict[int, str]:  # noqa: ANN401 - of transformers
+        """By token, what closes the name that it opens; only of tokens that are special here."""
+        known = {name: token for name in _NAMED if (token := self._id(tokenizer, name)) is not None}
+        return {token: _NAMED[name] for name, token in known.items() if not self._decoded([token])}
+
+    @staticmethod
+    def _id(tokenizer: Any, name: str) -> int | None:  # noqa: ANN401 - of transformers
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        found: int | None = fast.token_to_id(name) if fast is not None else tokenizer.get_added_vocab().get(name)
+        return found
+
+    def _go_on_with_name(self, token: int, closer: str) -> None:
+        self._name.append(token)
+        if self._token(token) == closer:
+            self._closer = None
+        elif closer == "\n" and "\n" in (text := self._decoded([token])):
+            self._closer = None
+            self._held += text.partition("\n")[2]
+        elif len(self._name) > _LONGEST_NAME_TOKENS:
+            self._closer, self._pending = None, self._name
+            self._decode_pending(final=False)
 
     def finish(self) -> str:
         """What was held back, at the end of the answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
@@ -25,6 +25,15 @@ logger = logging.getLogger(__name__)
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 _TEMPLATE = "chat_template.jinja"
 _GENERATION = "generation_config.json"
+
+
+_BOUNDS = {
+    "temperature": (0, 2),
+    "top_p": (1e-6, 1),
+    "top_k": (0, 1 << 30),
+    "min_p": (0, 1),
+    "repetition_penalty": (1e-6, 10),
+}
 
 
 @dataclass(frozen=True)
@@ -48,13 +57,14 @@ class Voice:
     own: bool = False  # whether an adapter's folder says any of it
 
 
-def voice_of(model: Any, tokenizer: Any) -> Voice:  # noqa: ANN401 - of transformers
-    """The base model's."""
-    config = {name: getattr(model.generation_config, name, None) for name in ("eos_token_id", *_names())}
-    return Voice(tokenizer, _tokens(config.get("eos_token_id")) | _tokens(tokenizer.eos_token_id), _sampling(config))
+def voice_of(model: Any, tokenizer: Any, *, sampling_of_model: bool = True) -> Voice:  # noqa: ANN401 - of transformers
+    """The base model's; without `sampling_of_model` requests that say nothing are sampled as OpenAI's API does."""
+    config = {name: getattr(model.generation_config, name, None) for name in ("eos_token_id", *_BOUNDS)}
+    ends = _tokens(config.get("eos_token_id")) | _tokens(tokenizer.eos_token_id)
+    return Voice(tokenizer, ends, _sampling(config) if sampling_of_model else SamplingDefaults())
 
 
-def read_voice(folder: Path, base: Voice, vocabulary: int, name: str) -> Voice:
+def read_voice(folder: Path, base: Voice, vocabulary: int, name: str, *, sampling_of_model: bool = True) -> Voice:
     """The adapter's, where its folder holds one. Raises `ModelError` for what cannot be read."""
     found = base
     try:
@@ -76,7 +86,8 @@ def read_voice(folder: Path, base: Voice, vocabulary: int, name: str) -> Voice:
         if (folder / _GENERATION).is_file():
             config = json.loads((folder / _GENERATION).read_text("utf-8"))
             ends = found.end_tokens | _tokens(config.get("eos_token_id"))
-            found = replace(found, end_tokens=ends, sampling=_sampling(config), own=True)
+            sampling = _sampling(config) if sampling_of_model else found.sampling
+            found = replace(found, end_tokens=ends, sampling=sampling, own=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise ModelError(
             f"The adapter {name} has a tokenizer or generation configuration that cannot be read: {error}. "
@@ -85,12 +96,19 @@ def read_voice(folder: Path, base: Voice, vocabulary: int, name: str) -> Voice:
     return found
 
 
-def _names() -> tuple[str, ...]:
-    return tuple(each.name for each in fields(SamplingDefaults))
-
-
 def _sampling(config: Mapping[str, Any]) -> SamplingDefaults:
-    given = {name: value for name in _names() if (value := config.get(name)) is not None}
+    """What the configuration says in bounds that a request has too; anything else would fail every request."""
+    given: dict[str, Any] = {}
+    for name, (least, most) in _BOUNDS.items():
+        value = config.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            logger.warning(
+                "generation_config.json: %s = %r is not used: it is no number from %s to %s", name, value, least, most
+            )
+        else:
+            given[name] = int(value) if name == "top_k" else float(value)
     return SamplingDefaults(**given)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from aitk_app.engine.adapter_files import (
@@ -15,90 +13,93 @@ from aitk_app.engine.adapter_files import (
     check_adapter,
     read_adapter,
     read_adapter_config,
-    safetensors_shapes,
 )
+from aitk_app.loading.base_models import (
+    BaseModel,
+    base_models,
+    check_readable,
+    find_base,
+    fits,
+    guessed,
+    is_open,
+    layer_shapes_of,
+    means,
+)
+from aitk_app.loading.folders import final_folders, pickled_models, whole_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from aitk_app.settings import Settings
-
-_CHECKPOINT = re.compile(r"checkpoint-\d+")  # as transformers' Trainer names them
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """A repository on a hub at a revision."""
-
-    id: str
-    revision: str
-
-    @classmethod
-    def read(cls, text: str) -> HubModel | None:
-        """From `org/name@revision` or `org/name`; None for what is a path."""
-        name, _, revision = text.partition("@")
-        return cls(name, revision or "main") if _HUB_ID.fullmatch(name) else None
-
-
-class BaseModelMissingError(ModelError):
-    """It is not in model-cache/; `hub` says where it can be had."""
-
-    def __init__(self, message: str, hub: HubModel | None) -> None:
-        super().__init__(message)
-        self.hub = hub
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """A base model's folder, and the id that requests use."""
-
-    id: str
-    folder: Path
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is served; `default` is the id of the model that answers when a request names none."""
+    """What is served; `default` is the id of the model that answers when a request names none.
+
+    `warnings` are sentences about what had to be guessed, or lies there and is not served.
+    """
 
     share: Path
     base: BaseModel
     adapters: tuple[Adapter, ...]
     default: str
+    warnings: tuple[str, ...] = ()
 
 
 def find_models(share: Path, settings: Settings) -> Catalog:
     """The models that the settings ask for. Raises `ModelError`, never falls back to the base model."""
-    models, cache = share / "models", share / "model-cache"
+    models = share / "models"
     adapters = tuple(_adapters(models, settings))
-    if settings.adapters == "auto" and not adapters:
-        raise ModelError(
-            f"No adapter was found: looked for {ADAPTER_CONFIG} at any depth below {models}. "
-            "Fine-tune first, or put the adapter there. To serve only the base model, write "
-            'adapters = "none" in settings.toml.'
-        )
+    whole = whole_models(models)
+    if settings.adapters == "auto" and not adapters and not whole:
+        raise ModelError(_nothing_found(models))
     default = _default(adapters, settings)
-    base = _base(cache, settings, default)
-    shapes = _layer_shapes(base) if adapters else {}
+    base = find_base(share, settings, default)
+    if settings.adapters == "auto" and not adapters and not base.fine_tuned:
+        raise ModelError(_nothing_found(models))
+    check_readable(base, base_models(share))
+    shapes = layer_shapes_of(base) if adapters else {}
+    warnings = []
     for adapter in adapters:
         # Whoever names a base model means it; whether the adapter fits is then seen by its shapes.
-        if settings.base_model == "auto" and not _names(adapter.base_name, base):
-            raise ModelError(
-                f"The adapter {adapter.id} was trained on {adapter.base_name}, but the base model is "
-                f"{base.id}. Name the adapters that belong to it in settings.toml (adapters), or "
-                f"another base_model."
-            )
+        if settings.base_model == "auto" and not means(adapter.base_name, base):
+            if not is_open(adapter) or not fits(adapter, base):
+                named = adapter.base_name or "a base model that it does not name"
+                raise ModelError(
+                    f"The adapter {adapter.id} was trained on {named}, but the base model is {base.id}. "
+                    "Name the adapters that belong to it in settings.toml (adapters), or another base_model."
+                )
+            warnings.append(guessed(adapter, base))
         check_adapter(read_adapter(adapter.folder, adapter.id), shapes)
     if base.id in {adapter.id for adapter in adapters}:
         raise ModelError(f"An adapter and the base model have the same name, {base.id}. Rename the adapter.")
-    return Catalog(share, base, adapters, default.id if default else base.id)
+    left = [each.relative_to(models).as_posix() for each in whole if each != base.folder] if adapters else []
+    if left and settings.adapters == "auto":
+        warnings.append(
+            f"Below models/ there are whole models too, which are not served beside adapters: {', '.join(left)}. "
+            f'To serve one, write base_model = "models/{left[0]}" and adapters = "none" in settings.toml.'
+        )
+    told = tuple(each for each in warnings if each)
+    return Catalog(share, base, adapters, default.id if default else base.id, told)
+
+
+def _nothing_found(models: Path) -> str:
+    pickled = [each.relative_to(models).as_posix() for each in pickled_models(models)]
+    found = f"{pickled[0]} holds a whole model, but only as pickle files: save it as safetensors. " if pickled else ""
+    return (
+        f"No adapter was found: looked for {ADAPTER_CONFIG}, or a whole fine-tuned model, at any depth below {models}. "
+        f"{found}Fine-tune first, or put the adapter there. To serve only the base model, write "
+        'adapters = "none" in settings.toml.'
+    )
 
 
 def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
     if settings.adapters == "none":
         return
     if settings.adapters == "auto":
-        for folder in final_adapters(each.parent for each in models.rglob(ADAPTER_CONFIG)):
+        for folder in final_folders(each.parent for each in models.rglob(ADAPTER_CONFIG)):
             yield _adapter(folder.relative_to(models).as_posix(), folder)
         return
     wanted: Mapping[str, str]
@@ -118,33 +119,9 @@ def _adapters(models: Path, settings: Settings) -> Iterator[Adapter]:
         yield _adapter(name, folder)
 
 
-def final_adapters(folders: Iterable[Path]) -> list[Path]:
-    """Without the checkpoints that a trainer left beside or below the final adapter; without that, the newest."""
-    found = sorted(folders)
-    kept = [each for each in found if not _CHECKPOINT.fullmatch(each.name)]
-    runs: dict[Path, list[Path]] = {}
-    for each in found:
-        if _CHECKPOINT.fullmatch(each.name):
-            runs.setdefault(each.parent, []).append(each)
-    for run, checkpoints in runs.items():
-        if not any(run in {each, each.parent} for each in kept):
-            kept.append(max(checkpoints, key=lambda each: int(each.name.rpartition("-")[2])))
-    return sorted(kept)
-
-
 def _adapter(name: str, folder: Path) -> Adapter:
     config = read_adapter_config(folder, name)
     return Adapter(name, folder, str(config.get("base_model_name_or_path") or ""))
-
-
-def _layer_shapes(base: BaseModel) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of the base model's layers, from the headers of its files."""
-    found = {}
-    for file in sorted(base.folder.glob("*.safetensors")):
-        for key, shape in safetensors_shapes(file).items():
-            if key.endswith(".weight"):
-                found[key.removesuffix(".weight")] = shape
-    return found
 
 
 def _default(adapters: tuple[Adapter, ...], settings: Settings) -> Adapter | None:
@@ -157,50 +134,6 @@ def _default(adapters: tuple[Adapter, ...], settings: Settings) -> Adapter | Non
     if len(adapters) > 1:
         raise ModelError(f"Several adapters, and no default: {listed}. Name one in settings.toml: default_adapter.")
     return adapters[0] if adapters else None
-
-
-def _base(cache: Path, settings: Settings, default: Adapter | None) -> BaseModel:
-    there = {config.parent.relative_to(cache).as_posix(): config.parent for config in sorted(_configs(cache))}
-    listed = ", ".join(there) or "nothing"
-    if settings.base_model != "auto":
-        hub = HubModel.read(settings.base_model)
-        folder = cache / (hub.id if hub else settings.base_model)  # an absolute path stays itself
-        if not (folder / "config.json").is_file():
-            raise BaseModelMissingError(
-                f"The base model is missing: there is no config.json in {folder}. In {cache}: {listed}.", hub
-            )
-        name = folder.relative_to(cache).as_posix() if folder.is_relative_to(cache) else folder.name
-        return BaseModel(name, folder)
-    if default is None:
-        if len(there) == 1:
-            return BaseModel(*next(iter(there.items())))
-        found = f"{cache} holds {listed}"
-        raise ModelError(
-            f"No adapter says which base model to take, and {found}. Name it in settings.toml: base_model."
-        )
-    for name, folder in there.items():
-        if _names(default.base_name, BaseModel(name, folder)):
-            return BaseModel(name, folder)
-    raise BaseModelMissingError(
-        f"The base model {default.base_name}, on which the adapter {default.id} was trained, is not below "
-        f"{cache}, which holds {listed}. Put it there, or name it in settings.toml: base_model.",
-        HubModel.read(default.base_name),
-    )
-
-
-def _configs(cache: Path) -> Iterator[Path]:
-    """Every model's config.json below `cache`, at most two folders deep (`<org>/<name>`)."""
-    for pattern in ("*/config.json", "*/*/config.json"):
-        yield from (each for each in cache.glob(pattern) if not (each.parent / ADAPTER_CONFIG).exists())
-
-
-def _names(named: str, base: BaseModel) -> bool:
-    """Whether an adapter that names `named`, an id or a path where it was trained, means `base`."""
-    if named == base.id:
-        return True
-    parts = PureWindowsPath(named).parts if "\\" in named else PurePosixPath(named).parts
-    wanted = tuple(part.lower() for part in PurePosixPath(base.id).parts)
-    return tuple(part.lower() for part in parts[-len(wanted) :]) == wanted
 
 
 def file_sha256(file: Path) -> str:

@@ -21,12 +21,14 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, disable_progress_bars  # type: ignore[attr-defined]
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.loading.base_models import BaseModel, check_readable
+from aitk_app.loading.folders import wanted_weights
 from aitk_app.readiness import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aitk_app.loading.catalog import HubModel
+    from aitk_app.loading.base_models import HubModel
     from aitk_app.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -62,10 +64,12 @@ class _Hub:
             name = entry.rfilename
             if _WANTED.fullmatch(name) and ".." not in PurePosixPath(name).parts:
                 found.append(_File(name, int(entry.size or 0), entry.lfs.sha256 if entry.lfs else None))
-        if not any(file.name.endswith(".safetensors") for file in found):
+        weights = wanted_weights(file.name for file in found if file.name.endswith(".safetensors"))
+        if not weights:
             raise ModelError(
                 f"The base model {self._wanted.id} has no safetensors weights on the hub; nothing else is loaded."
             )
+        found = [file for file in found if file.name in weights or not file.name.endswith(".safetensors")]
         return sorted(found, key=lambda file: (file.name.endswith(".safetensors"), file.name))
 
     def read(self, file: _File, stream: _Counting, there: int) -> None:
@@ -108,6 +112,8 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
             readiness.report(Stage.LOADING_WEIGHTS, f"Downloading {wanted.id} (MB).", progress=megabytes)
 
         for file in files:
+            if file.name.endswith(".safetensors"):
+                check_readable(BaseModel(wanted.id, beside))  # before gigabytes come that nothing here can read
             _fetch(hub, file, beside / file.name, wanted.id, tell)
             done += file.size
     except HfHubHTTPError as error:

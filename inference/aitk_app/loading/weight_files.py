@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from aitk_app.engine.memory import free_main_memory_bytes
+from aitk_app.loading.folders import weight_files
 from aitk_app.readiness import Stage
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Reading:
 
 def bring_near(folder: Path, name: str, readiness: Readiness) -> Reading:
     """Measure, and where reading is quicker read all weights below `folder`, so that mapping finds them in memory."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = weight_files(folder)
     total = sum(file.stat().st_size for file in files)
     readiness.report(Stage.LOADING_WEIGHTS, f"Loading {name}.", progress=(0, total // _MEGABYTE))
     reading = _choose(files, total)

@@ -94,3 +94,8 @@ def openai_error(message: str, *, kind: str, code: str | None = None, param: str
     """An error body in OpenAI's shape."""
     error = {"message": message, "type": kind, "param": param, "code": code}
     return json.dumps({"error": error}).encode()
+
+
+def unexpected_message(error: BaseException) -> str:
+    """What whoever asked is told of an error that nobody foresaw; the log has the rest."""
+    return f"The server failed on this request ({type(error).__name__}). Its log says more; try again."

@@ -43,16 +43,17 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that requests can name; an adapter has its base model as `parent`."""
+    """A model that requests can name; an adapter has its base model as `parent`, a whole fine-tuned model none."""
 
     id: str
     parent: str | None
     default: bool
+    fine_tuned: bool = False
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.id} (fine-tuned)" if self.parent else f"{self.id} (base model)"
+        return f"{self.id} (fine-tuned)" if self.parent or self.fine_tuned else f"{self.id} (base model)"
 
 
 class Completions:
@@ -80,7 +81,7 @@ class Completions:
         base = self._catalog.base.id
         found = [ServedModel(name, base, name == self.default) for name in self._models.adapters]
         if self._serve_base:
-            found.append(ServedModel(base, None, base == self.default))
+            found.append(ServedModel(base, None, base == self.default, self._catalog.base.fine_tuned))
         return tuple(found)
 
     @property

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
+from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from aitk_app.web.answering import ServedModel
     from aitk_app.web.metrics import Metrics
 
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _DESCRIPTION = """Every route needs the endpoint's key: Authorization: Bearer KEY (`aitk key` prints it).
 
 curl ENDPOINT/v1/chat/completions -H "Authorization: Bearer KEY" -H "Content-Type: application/json" \\
@@ -51,6 +56,18 @@ def build_api(  # noqa: C901 - one short function per route
         )
         return error_response(400, message, param=param)
 
+    @app.exception_handler(HTTPException)
+    async def refused_by_framework(request: Request, error: HTTPException) -> Response:
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        return error_response(error.status_code, message, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        return error_response(500, unexpected_message(error), code="internal_error")
+
+    def described_model(model: ServedModel) -> dict[str, object]:
+        return _model_json(model, begun) | {"default_sampling": asdict(completions.sampling_defaults(model))}
+
     async def answer(
         generation: Generation, form: Form, asked: ChatRequest | CompletionRequest, request: Request
     ) -> Response:
@@ -61,11 +78,11 @@ def build_api(  # noqa: C901 - one short function per route
 
     @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
     async def models() -> dict[str, object]:
-        return {"object": "list", "data": [_model_json(each, begun) for each in completions.served]}
+        return {"object": "list", "data": [described_model(each) for each in completions.served]}
 
     @app.get("/v1/models/{name:path}", summary="One model")
     async def model(name: str) -> dict[str, object]:
-        return _model_json(completions.model(name), begun)
+        return described_model(completions.model(name))
 
     @app.post("/v1/chat/completions", response_model=None, summary="Answer a conversation")
     async def chat(asked: ChatRequest, request: Request) -> Response:
@@ -103,6 +120,16 @@ def build_api(  # noqa: C901 - one short function per route
     @app.get("/docs", response_model=None, summary="This description as a page")
     async def described() -> Response:
         return Response(openapi_page(app.openapi()), media_type="text/html")
+
+    # Else the chat page, which is mounted below all the rest, would answer for them.
+    @app.api_route("/v1/{rest:path}", methods=_METHODS, response_model=None, include_in_schema=False)
+    async def unknown(request: Request) -> Response:
+        others = [each for each in app.routes if each.matches(request.scope)[0] is Match.PARTIAL]
+        allowed = sorted({method for each in others for method in getattr(each, "methods", None) or ()})
+        if allowed:
+            message = f"{request.url.path} takes {', '.join(allowed)}, not {request.method}."
+            return error_response(405, message, code="method_not_allowed", headers={"Allow": ", ".join(allowed)})
+        return error_response(404, f"There is no {request.url.path} here. /docs lists what there is.", code="not_found")
 
     return app
 

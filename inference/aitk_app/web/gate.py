@@ -6,9 +6,10 @@ that no route inside, ours or Gradio's, can be reached past it. What it answers 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error
+from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
 from aitk_app.web.entrance import SESSION, Answer, entrance, open_session
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+logger = logging.getLogger(__name__)
+
 _BODY_LIMIT_BYTES = 16 << 20
 
 
@@ -34,7 +37,23 @@ class Gate:
         self.inner: App | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, refuse, or pass on."""
+        """Answer, refuse, or pass on; whatever fails on the way is answered in OpenAI's shape, once."""
+        begun = False
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noting)
+        except Exception as error:  # the edge
+            logger.exception("A request failed")
+            if not begun and scope["type"] == "http":
+                body = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+                await _send(send, Answer(500, body))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["type"] == "websocket":
             # Nothing inside uses them; refused before the handshake.

@@ -65,6 +65,7 @@ class _Request(_Strict):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     stop_token_ids: Annotated[list[int], Field(max_length=64)] | None = None
+    skip_special_tokens: bool | None = None
     n: Literal[1] | None = None
     user: str | None = None
 
@@ -92,6 +93,7 @@ class _Request(_Strict):
             stop=tuple(each for each in stop if each),
             stop_tokens=frozenset(self.stop_token_ids or ()),
             logprobs=logprobs,
+            skip_special_tokens=self.skip_special_tokens is not False,
         )
 
 

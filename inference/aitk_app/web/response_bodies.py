@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from contextlib import suppress
@@ -13,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from aitk_app.engine.generation import EngineError
-from aitk_app.web.access import openai_error
+from aitk_app.web.access import openai_error, unexpected_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from fastapi import Request
 
     from aitk_app.engine.generation import Generation
     from aitk_app.engine.sampling import TokenLogprob
 
+logger = logging.getLogger(__name__)
+
 RETRY_SECONDS = 2
+_LEAST_LOGPROB = -9999.0  # JSON has no infinity
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,17 @@ class Form:
             self._offset += len(self._written(each.token))
         return {
             "tokens": [self._written(each.token) for each in found],
-            "token_logprobs": [each.logprob for each in found],
-            "top_logprobs": [{self._written(token): value for token, value in each.top} for each in found],
+            "token_logprobs": [max(each.logprob, _LEAST_LOGPROB) for each in found],
+            "top_logprobs": [
+                {self._written(token): max(value, _LEAST_LOGPROB) for token, value in each.top} for each in found
+            ],
             "text_offset": offsets,
         }
 
     def _entry(self, token: int, logprob: float) -> dict[str, Any]:
         return {
             "token": self._written(token),
-            "logprob": max(logprob, -9999.0),
+            "logprob": max(logprob, _LEAST_LOGPROB),
             "bytes": list(self._bytes(token)),
         }
 
@@ -133,6 +139,11 @@ async def _events(generation: Generation, form: Form, limits: Limits, *, include
     except EngineError as error:
         yield f"data: {openai_error(str(error), kind='server_error').decode()}\n\n"
         yield "data: [DONE]\n\n"
+    except Exception as error:  # the headers are gone: here is the only place to say it
+        logger.exception("An answer could not be written")
+        told = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+        yield f"data: {told.decode()}\n\n"
+        yield "data: [DONE]\n\n"
     finally:
         generation.cancel()
 
@@ -165,12 +176,19 @@ async def whole(generation: Generation, form: Form, limits: Limits, request: Req
     return JSONResponse(form.whole(text, finish, logprobs, _usage(generation)))
 
 
-def error_response(status: int, message: str, *, code: str | None = None, param: str | None = None) -> Response:
+def error_response(
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """An error in OpenAI's shape; with Retry-After where trying again may help."""
     kind = {429: "rate_limit_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")  # noqa: PLR2004 - HTTP's number
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else None
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else headers
     body = openai_error(message, kind=kind, code=code, param=param)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
 async def _collect(generation: Generation) -> tuple[str, str, list[TokenLogprob]]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from aitk_app.engine.adapter_files import ModelError
-from aitk_app.loading.catalog import BaseModelMissingError, file_sha256, find_models, weight_headers
+from aitk_app.loading.base_models import BaseModelMissingError
+from aitk_app.loading.catalog import file_sha256, find_models, weight_headers
 from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import SettingsError, read_settings
 from aitk_app.web.gate import Gate
@@ -122,7 +123,7 @@ class Service:
         models, reading = load_models(catalog, settings, self._readiness)
         self._readiness.report(Stage.WARMING, "The model computes a first token.")
         models.warm()
-        self._readiness.warn(*models.notices)
+        self._readiness.warn(*catalog.warnings, *models.notices)
         metrics = Metrics()
         engine = Scheduler(
             models,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import platformdirs
 
 from ai_toolkit.deploy.manifest import Entry
 from ai_toolkit.errors import ValueImpossible
-from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, write_atomically
+from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, MODELS, write_atomically
 
 INCLUDE_FILE: Final = ".aitkinclude"
 IGNORE_FILE: Final = ".aitkignore"
@@ -27,6 +28,13 @@ DEFAULT_IGNORES: Final = (
     *(".env", ".env.*", "*.pem", "*.key", "*.pfx", "*.p12", "id_rsa*", "id_ed25519*", ".netrc", ".ssh/"),
 )
 """Left out unless `.aitkignore` takes one back with `!`."""
+_OF_TRAINING: Final = (
+    *("optimizer.*", "optimizer_*/", "scheduler.pt", "scheduler.bin", "scaler.pt", "rng_state*", "random_states_*.pkl"),
+    *("training_args.bin", "*.pt", "*.pth", "*.ckpt", "*.distcp", "global_step*/", "pytorch_model_fsdp*/", "wandb/"),
+    *("events.out.tfevents.*", "*.gguf"),
+)
+"""What only serves to go on training, or is another form of a model: nothing that is served. Left out of the models,
+unless `.aitkignore` takes one back."""
 
 # Source: Microsoft Learn, "Naming and referencing shares, directories, files, and metadata".
 _FORBIDDEN: Final = frozenset('"\\:|<>*?') | {chr(code) for code in (*range(32), 127)}
@@ -70,9 +78,9 @@ class LocalFile:
 def local_files(folder: Path) -> dict[str, LocalFile]:
     """The workspace's files that go to the share, hashed, by their path there.
 
-    `inference/`, the adapters in `models/`, the base models in `model-cache/` and what `.aitkinclude` lists, minus
-    `.aitkignore` and the defaults. Raises ValueImpossible for a name that the share cannot hold and for a link that
-    leads out of the workspace.
+    `inference/`, the adapters and whole models in `models/`, the base models in `model-cache/` and what `.aitkinclude`
+    lists, minus `.aitkignore` and the defaults. Of a model's weights only one form is sent. Raises ValueImpossible for
+    a name that the share cannot hold and for a link that leads out of the workspace.
     """
     sources = {source.relative_to(folder).as_posix(): source for source in _selected(folder)}
     _check_names(folder, sources)
@@ -83,14 +91,26 @@ def local_files(folder: Path) -> dict[str, LocalFile]:
 
 
 def _selected(folder: Path) -> Iterator[Path]:
-    ignored = _spec(folder, IGNORE_FILE, before=DEFAULT_IGNORES, after=NEVER)
+    of_training = [f"/{root}**/{pattern}" for root in MODELS for pattern in _OF_TRAINING]
+    ignored = _spec(folder, IGNORE_FILE, before=(*DEFAULT_IGNORES, *of_training), after=NEVER)
     included = _spec(folder, INCLUDE_FILE)
-    adapters = [config.parent.relative_to(folder).as_posix() for config in _adapter_configs(folder)]
-    roots = (f"{CODE}/", f"{BASE_MODELS}/", *(f"{adapter}/" for adapter in adapters))
+    models = [each.relative_to(folder).as_posix() for each in _fine_tuned(folder)]
+    roots = (f"{CODE}/", f"{BASE_MODELS}/", *(f"{model}/" for model in models))
     for source in _walk(folder, folder, ignored):
         path = source.relative_to(folder).as_posix()
-        if path.startswith(roots) or included.match_file(path):
+        if included.match_file(path) or (path.startswith(roots) and not _is_second_copy(path, source)):
             yield source
+
+
+def _is_second_copy(path: str, source: Path) -> bool:
+    """Whether a model's file holds what the safetensors files beside it hold: Mistral's consolidated ones, pickles."""
+    if not path.startswith(MODELS):
+        return False
+    if not source.name.startswith("consolidated.") and not re.fullmatch(
+        r"pytorch_model.*\.bin(\.index\.json)?", source.name
+    ):
+        return False
+    return any(re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors", each.name) for each in source.parent.iterdir())
 
 
 def _spec(folder: Path, name: str, before: Iterable[str] = (), after: Iterable[str] = ()) -> pathspec.GitIgnoreSpec:
@@ -102,9 +122,12 @@ def _spec(folder: Path, name: str, before: Iterable[str] = (), after: Iterable[s
         raise ValueImpossible(path, "pattern", str(error)) from error
 
 
-def _adapter_configs(folder: Path) -> Iterator[Path]:
+def _fine_tuned(folder: Path) -> list[Path]:
+    """The folders below `models/` that hold an adapter, or a whole model."""
     models = folder / ADAPTERS
-    return (config for config in sorted(models.rglob("adapter_config.json")) if config.is_file())
+    adapters = {each.parent for each in models.rglob("adapter_config.json") if each.is_file()}
+    whole = {each.parent for each in models.rglob("config.json") if any(each.parent.glob("*.safetensors"))}
+    return sorted(adapters | whole)
 
 
 def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tuple[Path, ...] = ()) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.errors import FileMissing, ToolMissing
 from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, workspace_template
 from ai_toolkit.workspace.workspace import Parameters, Workspace
 
@@ -38,13 +39,13 @@ class Parameterised:
 async def wanted_by_parameters(workspace: Workspace, app: "ContainerApp") -> Parameterised | None:
     """The template and its parameters, where Provision made the app; None for what they cannot be asked of.
 
-    That is an app of another make, a folder with a hand-written config file only, and a changed template without the
-    Bicep CLI. Raises FileMalformed, ValueImpossible for a template that does not compile.
+    That is an app of another make, a folder with a hand-written config file only, and a changed template or a
+    `.bicepparam` file without the Bicep CLI. Raises FileMalformed, ValueImpossible for what does not compile.
     """
     if _OUR_TAG not in app.tags:
         return None
     try:
-        return Parameterised(await workspace_template(workspace), workspace.parameters())
+        return Parameterised(await workspace_template(workspace), await given_parameters(workspace))
     except (FileMissing, ToolMissing):
         return None
 

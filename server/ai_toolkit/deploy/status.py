@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
 _MOST_NAMES: Final = 5
-_MARKS: Final = {"models": "adapter_config.json", "model-cache": "config.json"}
-"""The folders, and the file that makes an adapter or a base model of a folder below."""
+_MARKS: Final = {"models": ("adapter_config.json", "config.json"), "model-cache": ("config.json",)}
+"""The folders, and the files that make an adapter or a whole model of a folder below."""
 _DEEPEST: Final = 8
 """Folders below those two that are looked into: a share can be large, and each folder is a request."""
 
@@ -261,12 +261,13 @@ async def models_on_share(share: "FileShare") -> frozenset[str]:
     return frozenset().union(*found)
 
 
-async def _below(share: "FileShare", folder: PurePosixPath, mark: str) -> frozenset[str]:
+async def _below(share: "FileShare", folder: PurePosixPath, marks: tuple[str, ...]) -> frozenset[str]:
     entries = await share.list_directory(folder)
-    if mark in entries:
-        return frozenset({str(folder / mark)})
+    for mark in marks:
+        if mark in entries:
+            return frozenset({str(folder / mark)})
     if len(folder.parts) > _DEEPEST:
         return frozenset()
     folders = [folder / name for name, file in entries.items() if file is None]
-    found = await asyncio.gather(*(_below(share, one, mark) for one in folders))
+    found = await asyncio.gather(*(_below(share, one, marks) for one in folders))
     return frozenset().union(*found)

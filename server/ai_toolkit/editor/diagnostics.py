@@ -96,6 +96,11 @@ def diagnose(  # noqa: PLR0911  (one return per kind of file)
 
 def _both_paths(workspace: Workspace, path: Path) -> Iterator[Finding]:
     other = workspace.folder / "infra" / path.name
+    instead = workspace.bicep_parameters if path.name == "inference.parameters.json" else None
+    if instead is not None:
+        name = instead.relative_to(workspace.folder).as_posix()
+        yield Finding(Span(0, 1), f"This file is not read, because {name} exists too.", Weight.WARNING)
+        return
     read = workspace.provision_folder / path.name
     if path == other and read.exists():
         name = read.relative_to(workspace.folder).as_posix()
@@ -221,8 +226,10 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None)
             yield _unknown(key, _key(text, key), shipped, written=str)
     base = settings.get("base_model", "auto")
     if isinstance(base, str) and base != "auto" and not Path(base).is_absolute():
-        here = _folders(workspace.folder / "model-cache", "config.json")
-        yield from _folder(text, "base_model", base, "model-cache", here, on_share)
+        # A whole model that was fine-tuned lies below models/.
+        parent = "models" if base.startswith("models/") else "model-cache"
+        here = _folders(workspace.folder / parent, "config.json")
+        yield from _folder(text, "base_model", base.removeprefix("models/"), parent, here, on_share)
     adapters = settings.get("adapters", "auto")
     named = list(adapters.values()) if isinstance(adapters, dict) else adapters if isinstance(adapters, list) else []
     here = _folders(workspace.folder / "models", "adapter_config.json")

@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 from ai_toolkit.command_titles import Title
+from ai_toolkit.errors import WorkspaceError
 from ai_toolkit.ui import Input, Ui
 from ai_toolkit.workspace.json_positions import members
 from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
@@ -30,6 +31,11 @@ async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
     if not re.fullmatch(_PATTERN, address):
         return await only_my_address(given, ui)
     path = given.path
+    if path.suffix != ".json":
+        raise WorkspaceError(
+            f"{path} is yours to write: the address is not put into it.",
+            f"Add the line: param {_NAME} = ['{address}']",
+        )
     text = path.read_text(encoding="utf-8-sig")
     entry = json.dumps({"value": [address]})
     places = members(text)

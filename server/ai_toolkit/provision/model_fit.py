@@ -65,6 +65,8 @@ def models_here(folder: Path) -> ModelsHere | None:
     """What the workspace's files hold; None when there is no adapter and no base model."""
     adapters = sorted(path.parent for path in (folder / ADAPTERS).rglob(_CONFIG))
     bases = sorted(path.parent for path in (folder / BASE_MODELS).rglob("config.json"))
+    whole = {path.parent for path in (folder / ADAPTERS).rglob("config.json")} - {*adapters}
+    bases += sorted(path for path in whole if any(path.glob("*.safetensors")))
     if not adapters and not bases:
         return None
     base = bases[0] if len(bases) == 1 else None
@@ -76,7 +78,7 @@ def models_here(folder: Path) -> ModelsHere | None:
             return _wrong(f"{name}/{_CONFIG} is not a JSON object.", "Fine-tune again, or restore the file.")
         if not (adapter / _WEIGHTS).is_file():
             return _wrong(f"{name} has no {_WEIGHTS}.", _NO_PICKLE)
-        base = next((one for one in bases if named.rstrip("/").endswith(_id_of(folder, one))), base)
+        base = next((one for one in bases if _means(named, _id_of(folder, one))), base)
         if base is not None and (problem := _shape_problem(adapter / _WEIGHTS, base)):
             advice = f"It names {named or 'no base model'}; put that below {BASE_MODELS}/, or use another adapter."
             return _wrong(f"{name} does not fit {_id_of(folder, base)}: {problem}.", advice)
@@ -94,9 +96,11 @@ async def fit_on_share(share: FileShare) -> Fit:
         return Fit(None, "Neither this folder nor the share has an adapter where fine-tuning leaves it.")
     folder, content = found[0]
     try:
-        named = str(json.loads(content).get("base_model_name_or_path"))
+        named = str(json.loads(content).get("base_model_name_or_path") or "")
     except (ValueError, AttributeError):
         return Fit(False, f"{folder}/{_CONFIG} on the share is not a JSON object.", "Fine-tune again.")
+    if not named:
+        return Fit(None, f"The share has {folder}, which does not name its base model; the app looks at its layers.")
     base = PurePosixPath(BASE_MODELS, named)
     if ".." in base.parts or not base.is_relative_to(BASE_MODELS):
         return Fit(None, f"The share has {folder}, trained on {named}, which is no name below {BASE_MODELS}/.")
@@ -142,6 +146,8 @@ def _settings(folder: Path) -> Mapping[str, Any]:
 def _shape_problem(weights: Path, base: Path) -> str:
     """The first matrix of the adapter that does not fit its layer; empty when all fit, as far as headers tell."""
     layers: dict[str, list[int]] = {}
+    if (_read_json(base / "config.json") or {}).get("quantization_config"):
+        return ""  # packed weights have other shapes than the layers
     for file in base.glob("*.safetensors"):
         layers |= _shapes(file) or {}
     matrices = _shapes(weights)
@@ -153,7 +159,7 @@ def _shape_problem(weights: Path, base: Path) -> str:
         if there is None or len(shape) != 2 or len(there) != 2 or kind[:1] not in {"A", "B"}:  # noqa: PLR2004  (matrices)
             continue
         has, wanted = (shape[1], there[1]) if kind[0] == "A" else (shape[0], there[0])
-        if has != wanted:
+        if has not in there:  # either way around: GPT-2's layers have their inputs first
             return f"{layer} has {wanted} {'inputs' if kind[0] == 'A' else 'outputs'}, the adapter {has}"
     return ""
 
@@ -176,8 +182,15 @@ def _header(file: Path) -> Mapping[str, Mapping[str, Any]] | None:
     return found if whole else None
 
 
+def _means(named: str, name: str) -> bool:
+    """Whether an adapter that names `named`, an id or a path where it was trained, means the model of that name."""
+    path = named.replace("\\", "/").rstrip("/")
+    return path.endswith(name) or f"models--{name.replace('/', '--')}/" in f"{path}/"
+
+
 def _id_of(folder: Path, base: Path) -> str:
-    return base.relative_to(folder / BASE_MODELS).as_posix()
+    root = folder / BASE_MODELS
+    return base.relative_to(root if base.is_relative_to(root) else folder / ADAPTERS).as_posix()
 
 
 def _read_json(path: Path) -> Mapping[str, Any] | None:

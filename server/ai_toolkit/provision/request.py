@@ -12,6 +12,7 @@ from ai_toolkit.provision.model_fit import ModelsHere, models_here
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import FineTuning, fine_tuning_of
+from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, check_outputs, workspace_template
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters, Workspace
 
@@ -76,7 +77,7 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
     """
     await offer_ours(workspace, ui, ask=offer)
     template = await workspace_template(workspace)
-    given = workspace.parameters()
+    given = await given_parameters(workspace)
     parameter_rules.check(given, template.parameters)
     parameter_rules.check_complete(given, template.parameters)
     check_outputs(workspace, template)

@@ -86,6 +86,12 @@ class Workspace:
     def provision_folder(self) -> Path:
         return self.folder / "infra" / "provision"
 
+    @property
+    def bicep_parameters(self) -> Path | None:
+        """The `.bicepparam` file that gives the parameters, at either documented place; None where there is none."""
+        places = (self.provision_folder, self.folder / "infra")
+        return next((path for place in places if (path := place / "inference.bicepparam").is_file()), None)
+
     def target(self) -> Target:
         """The provisioned target. Raises FileMissing, FileMalformed, ValueImpossible."""
         path = self.target_path
@@ -141,7 +147,10 @@ class Workspace:
         return {key: document[key] for key in _FINETUNING_KEYS if isinstance(document.get(key), str)}
 
     def parameters(self) -> Parameters:
-        """The given parameters, from either documented path. Raises FileMissing, FileMalformed, ValueImpossible."""
+        """The parameters of the JSON file, from either documented path.
+
+        Raises FileMissing, FileMalformed, ValueImpossible.
+        """
         usual = self.provision_folder / "inference.parameters.json"
         other = self.folder / "infra" / "inference.parameters.json"
         path = usual if usual.exists() or not other.exists() else other

@@ -5,6 +5,7 @@ Source: the notation that https://www.newtonsoft.com/json accepts, which Azure i
 """
 
 import json
+import math
 import re
 from typing import Any, Final, Never
 
@@ -34,7 +35,7 @@ def read_json(content: bytes) -> Value:
 def read_first(text: str) -> Value:
     """The first value in a text, which may end before it is closed; ValueError where there is none."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError:
         return _Reader(text, may_end_early=True).value(0)
 
@@ -171,7 +172,15 @@ def _number(text: str) -> int | float:
         return int(text, 16)
     if _OCTAL.fullmatch(text):
         return int(text, 8)
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    return int(text) if text.lstrip("-").isdigit() else _finite(text)
+
+
+def _finite(text: str) -> float:
+    """The number; ValueError for one that is too large to be one, which no JSON could say again."""
+    found = float(text)
+    if math.isinf(found):
+        raise ValueError(f"the number {text} is too large")
+    return found
 
 
 def _joined(pair: re.Match[str]) -> str:

@@ -239,6 +239,29 @@ def _object_problems(shape: Table, value: Value, path: str, reading: Reading) ->
             yield Problem(f"{path}.{name}" if path else name, f"The property '{name}' is required.")
 
 
+def writable(shape: Shape, value: Value) -> Value:
+    """What of a value a request could hold: without what only answers have, and without what is null or empty."""
+    if isinstance(shape, InVersions):
+        shape = shape.inner
+    if isinstance(shape, Mapping) and isinstance(value, dict):
+        by_name = {written.rstrip("*="): (written, inner) for written, inner in shape.items()}
+        found = {
+            name: writable(by_name[name][1], item) if name in by_name else item
+            for name, item in value.items()
+            if ("…" in by_name if name not in by_name else not by_name[name][0].endswith("="))
+        }
+        return {name: item for name, item in found.items() if not _is_empty(item)}
+    if isinstance(shape, MapOf) and isinstance(value, dict):
+        return {name: writable(shape.item, item) for name, item in value.items()}
+    if isinstance(shape, ListOf) and isinstance(value, list):
+        return [writable(shape.item, item) for item in value]
+    return value
+
+
+def _is_empty(value: Value) -> bool:
+    return value is None or value in ([], {})
+
+
 def _is_of_other_versions(shape: Shape, value: Value, reading: Reading) -> bool:
     """Whether the api-version that the request names does not have the property."""
     if not isinstance(shape, InVersions) or reading.api_version is None or value is None:

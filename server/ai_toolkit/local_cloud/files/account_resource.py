@@ -57,6 +57,7 @@ class StorageAccounts(ResourceType):
             "allowBlobPublicAccess": False,
             "supportsHttpsTrafficOnly": True,
             "accessTier": "Hot",
+            "encryption": {"keySource": "Microsoft.Storage"},
             "networkAcls": {
                 "bypass": "AzureServices",
                 "virtualNetworkRules": [],

@@ -24,6 +24,7 @@ def with_needs(  # noqa: C901  # each way to need another
         loop = resource.source.get("copy")
         if isinstance(loop, dict) and "name" in loop:
             loops.setdefault(str(loop["name"]).lower(), set()).add(resource.symbol)
+    planned = {resource.symbol for resource in resources}
     declared = template["resources"]
     symbols = {name.lower() for name in declared} if isinstance(declared, dict) else None
     for resource in resources:
@@ -42,7 +43,7 @@ def with_needs(  # noqa: C901  # each way to need another
             found |= by_name.get(name.lower(), set())
         if resource.id is not None and (len(resource.id.types) > 1 or resource.id.target is not None):
             found |= by_name.get(str(resource.id.parent).lower(), set())
-        found |= _earlier_batches(resource)
+        found |= _earlier_batches(resource) & planned  # a copy whose condition is false is not there
         yield replace(resource, needs=frozenset(found - {resource.symbol}))
 
 

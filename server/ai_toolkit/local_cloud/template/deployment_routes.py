@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,7 +24,7 @@ from ai_toolkit.local_cloud.resource_manager.write_checks import check_may_write
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
 from ai_toolkit.local_cloud.template.plan import make_plan
 from ai_toolkit.local_cloud.template.planned import Plan
-from ai_toolkit.local_cloud.template.preview import change, check_plan
+from ai_toolkit.local_cloud.template.preview import change, check_plan, ignored
 from ai_toolkit.local_cloud.template.record import (
     ENDED,
     DeploymentRecord,
@@ -106,7 +107,7 @@ class Deployments:
             )
         asked, plan = self._checked(request)
         existed = self._manager.store.get(identifier) is not None
-        correlation = request.http.headers.get("x-ms-client-request-id", identifier.key)
+        correlation = _correlation(request)
         record = DeploymentRecord(self._manager.store, identifier)
         stored = record.begin(plan, correlation, asked.tags)
         run = DeploymentRun(self._manager, plan, record, correlation)
@@ -155,13 +156,14 @@ class Deployments:
             for resource in self._manager.store.below(str(asked.site.id)):
                 known = self._manager.find_type(resource.id.type) is not None
                 if known and len(resource.id.types) == 1 and resource.id.key not in planned:
-                    body = self._manager.view(resource)
-                    ignored = {"resourceId": str(resource.id), "changeType": "Ignore", "before": body, "after": body}
-                    changes.append(ignored)
+                    changes.append(ignored(self._manager, resource))
         if asked.shows_ids_only:
             changes = [{name: one[name] for name in ("resourceId", "changeType")} for one in changes]
         operation = self._manager.operations.start("Microsoft.Resources", "westus3", asked.id.subscription, _nothing())
-        operation.answer = {"status": "Succeeded", "properties": {"changes": changes}}
+        operation.answer = {
+            "status": "Succeeded",
+            "properties": {"correlationId": _correlation(request), "changes": changes},
+        }
         return web.Response(status=202, headers=location_headers(request, operation))
 
     async def _cancel(self, request: ArmRequest) -> web.Response:
@@ -246,6 +248,14 @@ class Deployments:
                 status=501,
                 target="mode",
             )
+        for link in ("templateLink", "parametersLink"):
+            if properties.get(link) is not None:
+                raise ArmError(
+                    "NotImplementedByLocalCloud",
+                    f"The local cloud deploys what stands in the request itself: '{link}' is not read.",
+                    status=501,
+                    target=f"properties.{link}",
+                )
         template, parameters = properties.get("template"), properties.get("parameters") or {}
         if not isinstance(template, dict):
             raise ArmError(
@@ -298,6 +308,11 @@ class Deployments:
     def _group_document(self, identifier: ResourceId) -> JsonObject | None:
         found = self._manager.store.get(identifier)
         return self._manager.view(found) if found else None
+
+
+def _correlation(request: ArmRequest) -> str:
+    """What the caller calls the request, else an id of its own."""
+    return request.http.headers.get("x-ms-client-request-id") or str(uuid.uuid4())
 
 
 async def _nothing() -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.template.evaluation import evaluate
+from ai_toolkit.local_cloud.template.evaluation import evaluate, parse
 from ai_toolkit.local_cloud.template.scope import Scope, Unknown, Value, invalid_template
+from ai_toolkit.local_cloud.template.syntax import Call, Text, calls, is_expression
 from ai_toolkit.local_cloud.template.types import Types, WrongValueError, is_secure
 
 
@@ -87,14 +88,66 @@ def read_parameters(template: JsonObject, given: JsonObject, scope: Scope) -> Pa
     return values
 
 
-def secure_names(template: JsonObject) -> frozenset[str]:
-    """The parameters that are never shown, in lower case."""
-    types = Types.of(template)
+def hidden_names(template: JsonObject, given: JsonObject) -> frozenset[str]:
+    """The secure parameters that a preview does not show, in lower case: all but those whose default is no secret.
+
+    That is a default that stands in the template, or is another each time. Source: a recorded what-if of Azure's.
+    """
+    types, are_given, anew = Types.of(template), _are_given(given), made_anew(template, given)
     return frozenset(
         name.lower()
         for name, definition in (template.get("parameters") or {}).items()
-        if is_secure(types.resolve(definition, f"parameters.{name}"))
+        if is_secure(resolved := types.resolve(definition, f"parameters.{name}"))
+        and (
+            name.lower() in are_given
+            or (name.lower() not in anew and any(True for _ in _calls_in(resolved.get("defaultValue"))))
+        )
     )
+
+
+def made_anew(template: JsonObject, given: JsonObject) -> JsonObject:
+    """The defaults that apply and are others each time (`newGuid`, `utcNow`), by parameter in lower case."""
+    are_given = _are_given(given)
+    defaults = {
+        name.lower(): definition["defaultValue"]
+        for name, definition in (template.get("parameters") or {}).items()
+        if isinstance(definition, dict) and "defaultValue" in definition and name.lower() not in are_given
+    }
+    found: JsonObject = {}
+    for _ in defaults:  # one may be made of another
+        more = {
+            name: default
+            for name, default in defaults.items()
+            if any(_is_anew(call, found) for call in _calls_in(default))
+        }
+        if more.keys() == found.keys():
+            break
+        found = more
+    return found
+
+
+def _is_anew(call: Call, known: JsonObject) -> bool:
+    if call.name.lower() in {"newguid", "utcnow"}:
+        return True
+    named = call.arguments[0] if call.name.lower() == "parameters" and call.arguments else None
+    return isinstance(named, Text) and named.value.lower() in known
+
+
+def _are_given(given: JsonObject) -> set[str]:
+    return {name.lower() for name, item in given.items() if isinstance(item, dict) and item.get("value") is not None}
+
+
+def _calls_in(value: Value) -> Iterator[Call]:
+    """The function calls of every expression in a value."""
+    if isinstance(value, str) and is_expression(value):
+        yield from calls(parse(value, "parameters"))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _calls_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _calls_in(key)
+            yield from _calls_in(item)
 
 
 def shown_parameters(template: JsonObject, values: Mapping[str, Value]) -> JsonObject:

@@ -1,7 +1,8 @@
 """What of a template's values is known before its deployment runs: all that can be is evaluated, the rest stays text.
 
 So a what-if shows bodies, as Azure's own engine does: what only the running deployment knows (`reference`, `list…`)
-stays an expression with its arguments evaluated, and a secure parameter stays `[parameters('…')]`.
+stays an expression with its arguments evaluated, a secure parameter that is given stays `[parameters('…')]`, and a
+default that is another each time stays the expression that makes it (`[newGuid()]`).
 """
 
 from dataclasses import replace
@@ -15,14 +16,15 @@ from ai_toolkit.local_cloud.template.evaluation import (
     is_property_copy,
     parse,
 )
+from ai_toolkit.local_cloud.template.functions.collections import try_get
 from ai_toolkit.local_cloud.template.functions.values import is_number
 from ai_toolkit.local_cloud.template.scope import LoopVariable, NotYetKnownError, Scope, Unknown, Value
 from ai_toolkit.local_cloud.template.syntax import Call, Element, Expression, Member, Number, Text
 
 
 def known_body(value: Value, scope: Scope, place: str) -> Value:
-    """The value as far as it is known, secure parameters left out."""
-    return _known(value, replace(scope, hides_secure=True), place)
+    """The value as a preview shows it: as far as it is known, without secrets and what is made anew each time."""
+    return _known(value, replace(scope, is_preview=True), place)
 
 
 def known_value(value: Value, scope: Scope, place: str) -> Value:
@@ -33,8 +35,14 @@ def known_value(value: Value, scope: Scope, place: str) -> Value:
 
 
 def as_text(value: Value) -> Value:
-    """An unknown value as the template would have it, others as they are."""
-    return f"[{syntax.write(value.expression)}]" if isinstance(value, Unknown) else value
+    """An unknown value as the template would have it, part by part where it has parts; others as they are."""
+    if isinstance(value, Unknown):
+        return f"[{syntax.write(value.expression)}]" if value.parts is None else as_text(value.parts)
+    if isinstance(value, list):
+        return [as_text(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    return value
 
 
 def _known(value: Value, scope: Scope, place: str) -> Value:
@@ -77,20 +85,32 @@ def _rest(expression: Expression, scope: Scope, place: str) -> Value:
         case Call(name, arguments):
             return _rest_of_call(name, arguments, scope, place)
         case Member(of, name, safe):
-            return Unknown(Member(_literal(_rest(of, scope, place)), name, safe))
+            whole = _rest(of, scope, place)
+            found = _part_of(whole, name)
+            return found if found is not None else Unknown(Member(_literal(whole), name, safe))
         case Element(of, index, safe):
-            return Unknown(Element(_literal(_rest(of, scope, place)), _literal(_rest(index, scope, place)), safe))
+            whole, at = _rest(of, scope, place), _rest(index, scope, place)
+            found = _part_of(whole, at)
+            return found if found is not None else Unknown(Element(_literal(whole), _literal(at), safe))
     return Unknown(expression)
+
+
+def _part_of(whole: Value, step: Value) -> Value:
+    """The part of that name or place of a value that is known in part; None where there is none."""
+    return try_get(whole.parts if isinstance(whole, Unknown) else whole, step)
 
 
 def _rest_of_call(name: str, arguments: tuple[Expression, ...], scope: Scope, place: str) -> Value:
     lowered = name.lower()
     if lowered == "parameters" and isinstance(arguments[0], Text):
         key = arguments[0].value.lower()
-        value = None if scope.hides_secure and key in scope.secure else scope.parameters.get(key)
+        if scope.is_preview and key in scope.made_anew:
+            inner = replace(scope, in_parameter_default=True)
+            return _rest_of_raw(scope.made_anew[key], inner, f"parameters.{key}.defaultValue")
+        value = None if scope.is_preview and key in scope.secure else scope.parameters.get(key)
         return value if isinstance(value, Unknown) else Unknown(Call(name, arguments))
     if lowered == "variables" and isinstance(arguments[0], Text):
-        return _rest_of_variable(name, arguments[0].value, scope, place)
+        return _rest_of_variable(name, arguments[0].value, scope)
     if lowered == "if":
         condition = _rest(arguments[0], scope, place)
         if isinstance(condition, bool):
@@ -121,14 +141,20 @@ def _with_id(parts: list[Expression], scope: Scope, function: str) -> list[Expre
     return [Text(identifier), *versions, *parts[1:]]
 
 
-def _rest_of_variable(function: str, name: str, scope: Scope, place: str) -> Value:
+def _rest_of_variable(function: str, name: str, scope: Scope) -> Value:
     raw = scope.variables.get(name.lower())
     if raw is None or isinstance(raw, LoopVariable):
         return Unknown(Call(function, (Text(name),)))
     inner = replace(scope, depth=scope.depth + 1, copy_indexes={}, current_copy=None, lambda_variables={})
+    return _rest_of_raw(raw, inner, f"variables.{name}")
+
+
+def _rest_of_raw(raw: Value, scope: Scope, place: str) -> Value:
+    """What is left of a value as a template writes it, when all that is known was put in."""
     if isinstance(raw, str):
-        return _rest(parse(raw, place), inner, f"variables.{name}")
-    return Unknown(_literal(_unknown_parts(raw, inner, f"variables.{name}")))
+        return _rest(parse(raw, place), scope, place)
+    parts = _unknown_parts(raw, scope, place)
+    return Unknown(_literal(parts), parts)
 
 
 def _unknown_parts(value: Value, scope: Scope, place: str) -> Value:

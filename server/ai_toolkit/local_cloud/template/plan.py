@@ -10,7 +10,7 @@ from ai_toolkit.local_cloud.template.checks import check_expressions, check_temp
 from ai_toolkit.local_cloud.template.dependencies import in_order, with_needs
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.names import Name, read_name
-from ai_toolkit.local_cloud.template.parameters import read_parameters, secure_names
+from ai_toolkit.local_cloud.template.parameters import hidden_names, made_anew, read_parameters
 from ai_toolkit.local_cloud.template.partial import as_text, known_value
 from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import (
@@ -48,7 +48,8 @@ def _make_plan(
         subscription=site.subscription,
         deployment=site.deployment(template),
         surroundings=surroundings,
-        secure=secure_names(template),
+        secure=hidden_names(template, given),
+        made_anew=made_anew(template, given),
     )
     check_expressions(template, bare.functions, "template")
     values = read_parameters(template, given, bare)

@@ -5,6 +5,8 @@ from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE
+from ai_toolkit.local_cloud.core.shapes import writable
+from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
 from ai_toolkit.local_cloud.template.outputs import check_known_outputs
@@ -12,6 +14,7 @@ from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import Value, invalid_template
 
 _ABSENT: Final = object()
+LISTED: Final = frozenset({"id", "identity", "kind", "location", "managedBy", "name", "sku", "tags", "type", "zones"})
 
 
 def check_plan(manager: ResourceManager, plan: Plan) -> None:
@@ -58,12 +61,36 @@ def change(manager: ResourceManager, resource: PlannedResource) -> JsonObject:
     stored = manager.find(resource.id)
     if stored is None:
         return {"resourceId": str(resource.id), "changeType": "Create", "after": after}
-    before = {**manager.view(stored), "apiVersion": resource.api_version}
+    before = {**shown_part(manager, stored), "apiVersion": resource.api_version}
     result: JsonObject = {"resourceId": str(resource.id), "before": before, "after": after}
     if resource.only_if_missing:
         return {**result, "after": before, "changeType": "NoChange"}
     delta = _differences(before, after)
+    result["after"] = _laid_over(before, after)
     return {**result, "changeType": "Modify", "delta": delta} if delta else {**result, "changeType": "NoChange"}
+
+
+def shown_part(manager: ResourceManager, stored: StoredResource) -> JsonObject:
+    """A resource as a what-if shows it before a change: what a request could hold of it.
+
+    Source: recorded what-ifs of Azure's, which have neither what only answers hold nor what is empty.
+    """
+    view = manager.view(stored)
+    found: JsonObject = writable(manager.type_of(stored.id, None).body, view)
+    return {**{name: view[name] for name in ("id", "name", "type")}, **found}
+
+
+def ignored(manager: ResourceManager, stored: StoredResource) -> JsonObject:
+    """The change of a resource that the template does not name: as a list of the group's resources shows it."""
+    shown = {name: item for name, item in shown_part(manager, stored).items() if name in LISTED}
+    return {"resourceId": str(stored.id), "changeType": "Ignore", "before": shown, "after": shown}
+
+
+def _laid_over(before: Value, after: Value) -> Value:
+    """What there is with what the template says laid over it; an array is the template's."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return {**before, **{key: _laid_over(before.get(key), item) for key, item in after.items()}}
+    return after
 
 
 def _without_secrets(body: JsonObject) -> JsonObject:

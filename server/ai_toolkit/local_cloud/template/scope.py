@@ -19,6 +19,7 @@ class Unknown:
     """A value that only the running deployment knows, and the expression for it."""
 
     expression: Expression
+    parts: Value = None  # of an object or array that is known in part: with those that are not
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Scope:
     deployment: JsonObject
     surroundings: Surroundings
     secure: frozenset[str] = frozenset()  # parameters that are never shown, in lower case
-    hides_secure: bool = False
+    made_anew: Mapping[str, Value] = field(default_factory=dict)  # defaults that differ each time, by parameter
+    is_preview: bool = False  # shows neither secure parameters that are given nor what is made anew each time
     copy_indexes: Mapping[str, int] = field(default_factory=dict)
     current_copy: int | None = None
     lambda_variables: Mapping[str, Value] = field(default_factory=dict)

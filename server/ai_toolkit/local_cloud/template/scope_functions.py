@@ -18,7 +18,7 @@ def _parameters(scope: Scope, values: list[Value], place: str) -> Value:
     if name.lower() not in scope.parameters:
         raise invalid_template(f"The template parameter '{name}' is not found", place)
     value = scope.parameters[name.lower()]
-    if isinstance(value, Unknown) or (scope.hides_secure and name.lower() in scope.secure):
+    if isinstance(value, Unknown) or (scope.is_preview and name.lower() in {*scope.secure, *scope.made_anew}):
         raise NotYetKnownError(name)
     return value
 
@@ -148,6 +148,8 @@ def _only_in_default(name: str, make: Callable[..., Value]) -> "ScopeFunction":
             raise invalid_template(
                 f"The template function '{name}' is only valid in a parameter's default value", place
             )
+        if scope.is_preview:
+            raise NotYetKnownError(name)
         return make(*values)
 
     return call

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Never
 
+from ai_toolkit.local_cloud.template.functions.values import GREATEST_INTEGER, LEAST_INTEGER
+
+MOST_DIGITS: Final = 100  # of a number: leading zeros say nothing
 DEEPEST_BRACKETS: Final = 100  # nested brackets; beyond this it is refused rather than exhausting the stack
 
 
@@ -202,10 +205,11 @@ class _Reader:
             self._position += 1
         if first_digit == self._position:
             self.fail("A digit is expected")
-        if self._position - first_digit > 19:  # noqa: PLR2004  # digits of the largest 64-bit number
-            self._position = start
+        written, self._position = self._text[start : self._position], start
+        if len(written) > MOST_DIGITS or not LEAST_INTEGER <= int(written) <= GREATEST_INTEGER:
             self.fail("The number is too large")
-        return int(self._text[start : self._position])
+        self._position += len(written)
+        return int(written)
 
     def _string(self) -> str:
         pieces = []

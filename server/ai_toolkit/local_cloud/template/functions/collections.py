@@ -175,36 +175,60 @@ def _index(name: str, *, from_end: bool) -> Callable[..., int]:
     return index
 
 
-def _from_end(name: str, *, safe: bool) -> Callable[[Value, Value], Value]:
-    def call(value: Value, position: Value) -> Value:
-        items, back = array_of(value, name), integer(position, name, 2)
-        if 1 <= back <= len(items):
-            return items[-back]
-        if safe:
-            return None
-        raise FunctionError(f"The function '{name}' was asked for item {back} from the end of {len(items)}.")
-
-    return call
+def _from_end(value: Value, position: Value) -> Value:
+    """The item at that place, counted from 1 at the end."""
+    items, back = array_of(value, "indexFromEnd"), integer(position, "indexFromEnd", 2)
+    if 1 <= back <= len(items):
+        return items[-back]
+    raise FunctionError(f"The function 'indexFromEnd' was asked for item {back} from the end of {len(items)}.")
 
 
-def try_get(value: Value, *path: Value) -> Value:
-    """What is found along a path, or null where it ends early."""
-    for step in path:
-        if isinstance(value, dict) and isinstance(step, str):
-            found = key_of(value, step)
-            value = None if found is None else value[found]
-        elif isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
+def _try_from_end(value: Value, position: Value, *path: Value) -> Value:
+    """The item at that place, counted from 1 at the end, and what is found along a path in it; null without one."""
+    back = integer(position, "tryIndexFromEnd", 2)
+    if not isinstance(value, list) or not 1 <= back <= len(value):
+        return None
+    return _along(value[-back], path, "tryIndexFromEnd")
 
 
-def _try_get(value: Value, *path: Value) -> Value:
-    for position, step in enumerate(path, 2):
+def try_get(value: Value, step: Value) -> Value:
+    """The property or item of that name or place; null without one."""
+    if isinstance(value, dict) and isinstance(step, str):
+        found = key_of(value, step)
+        return None if found is None else value[found]
+    if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+        return value[step]
+    return None
+
+
+def _try_get(value: Value, step: Value, *path: Value) -> Value:
+    """What is found along a path; null where its first step finds nothing, and then the rest is not looked for.
+
+    As `value.?step.rest` means it. Source: https://github.com/Azure/bicep/pull/9368
+    """
+    if not isinstance(step, str | int) or isinstance(step, bool):
+        raise unexpected("tryGet", 2, "a string or an integer", step)
+    return _along(try_get(value, step), path, "tryGet")
+
+
+def _along(value: Value, path: tuple[Value, ...], function: str) -> Value:
+    """What each step of the path finds in what the one before found: nothing in null, FunctionError for what lacks."""
+    if value is None:
+        return None
+    for position, given in enumerate(path, 3):
+        step, is_from_end = given, False
+        if isinstance(given, dict):  # Bicep writes [2] and [^2] of a chain so
+            step, is_from_end = try_get(given, "value"), try_get(given, "fromEnd") is True
         if not isinstance(step, str | int) or isinstance(step, bool):
-            raise unexpected("tryGet", position, "a string or an integer", step)
-    return try_get(value, *path)
+            raise unexpected(function, position, "a string or an integer", step)
+        place = len(value) - step if is_from_end and isinstance(value, list) and isinstance(step, int) else step
+        if isinstance(value, dict) and isinstance(place, str) and (key := key_of(value, place)) is not None:
+            value = value[key]
+        elif isinstance(value, list) and isinstance(place, int) and 0 <= place < len(value):
+            value = value[place]
+        else:
+            raise FunctionError(f"The function '{function}' finds no '{step}' in {kind(value)}.")
+    return value
 
 
 def items(value: Value) -> list[Value]:
@@ -233,7 +257,7 @@ COLLECTION_FUNCTIONS: Group = {
     "empty": (empty, 1, 1),
     "first": (first, 1, 1),
     "flatten": (flatten, 1, 1),
-    "indexfromend": (_from_end("indexFromEnd", safe=False), 2, 2),
+    "indexfromend": (_from_end, 2, 2),
     "indexof": (_index("indexOf", from_end=False), 2, 2),
     "intersection": (intersection, 2, None),
     "items": (items, 1, 1),
@@ -245,6 +269,6 @@ COLLECTION_FUNCTIONS: Group = {
     "skip": (skip, 2, 2),
     "take": (take, 2, 2),
     "tryget": (_try_get, 2, None),
-    "tryindexfromend": (_from_end("tryIndexFromEnd", safe=True), 2, 2),
+    "tryindexfromend": (_try_from_end, 2, None),
     "union": (union, 1, None),
 }

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from ai_toolkit.local_cloud.template.functions.date_format import written
-from ai_toolkit.local_cloud.template.functions.values import FunctionError, Group, Value, integer, text
+from ai_toolkit.local_cloud.template.functions.values import NOT_GIVEN, FunctionError, Group, Value, integer, text
 
 DAYS_OF_A_YEAR: Final = 365  # in a duration, as XML Schema is read by .NET
 DAYS_OF_A_MONTH: Final = 30
@@ -17,16 +17,17 @@ SECONDS_ONLY: Final = "yyyy-MM-ddTHH:mm:ssZ"
 # XML Schema's duration, which has no weeks: isodate and its like read more than Azure does.
 _DURATION: Final = re.compile(
     r"\s*(?P<sign>-?)P(?=.)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d*)?)S)?)?\s*"
+    r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d*)?)S)?)?\s*",
+    re.ASCII,
 )
 _MOMENT: Final = re.compile(
     r"\s*(?P<year>\d{4})-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?"
     r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,9}))?)?)?"
     r"\s*(?:(?P<utc>Z)|(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d{2})?)?\s*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(Z?)")
-_SLASHES: Final = re.compile(r"\s*(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>\s.*)?")
+_COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(Z?)", re.ASCII)
+_SLASHES: Final = re.compile(r"\s*(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>\s.*)?", re.ASCII)
 
 
 def utc_now(form: Value = "yyyyMMddTHHmmssZ") -> str:
@@ -34,7 +35,7 @@ def utc_now(form: Value = "yyyyMMddTHHmmssZ") -> str:
     return written(datetime.now(UTC), text(form, "utcNow"), "utcNow")
 
 
-def add(base: Value, duration: Value, form: Value = None) -> str:
+def add(base: Value, duration: Value, form: Value = NOT_GIVEN) -> str:
     """A moment moved by an ISO 8601 duration, in ISO 8601 or one of .NET's formats."""
     moment, moved_by = _read(text(base, "dateTimeAdd"), "dateTimeAdd"), text(duration, "dateTimeAdd", 2)
     found = _DURATION.fullmatch(moved_by)
@@ -51,7 +52,7 @@ def add(base: Value, duration: Value, form: Value = None) -> str:
         moved = moment - by if found["sign"] else moment + by
     except OverflowError as error:
         raise FunctionError("The function 'dateTimeAdd' leaves the calendar.") from error
-    return written(moved, SECONDS_ONLY if form is None else text(form, "dateTimeAdd", 3), "dateTimeAdd")
+    return written(moved, SECONDS_ONLY if form is NOT_GIVEN else text(form, "dateTimeAdd", 3), "dateTimeAdd")
 
 
 def from_epoch(seconds: Value) -> str:

@@ -37,7 +37,7 @@ def format_number(value: float, form: str) -> str:
         raise FunctionError(f"The function 'format' has no format '{form}' for this number.")
     with localcontext(Context(prec=_MOST_DIGITS)):
         found = make(value, digits)
-    return found.lower() if code in "xe" else found
+    return found.lower() if code in "xegr" else found
 
 
 def _rounded(value: float, digits: int) -> Decimal:

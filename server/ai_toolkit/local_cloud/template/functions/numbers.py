@@ -3,6 +3,7 @@
 Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-numeric
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Final
@@ -47,7 +48,9 @@ def _quotient(one: int, other: int) -> int:
 def _remainder(one: int, other: int) -> int:
     if other == 0:
         raise FunctionError("The function 'mod' cannot divide by zero.")
-    return one - _quotient(one, other) * other
+    return (
+        one - within_bounds(_quotient(one, other), "mod") * other
+    )  # .NET's remainder overflows where its quotient does
 
 
 def _extreme(name: str, choose: Callable[[list[Value]], Value]) -> Callable[..., Value]:
@@ -81,7 +84,10 @@ def to_float(value: Value) -> float:
     found = _FLOAT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise FunctionError(f"The function 'float' cannot read {_shown(value)} as a number.")
-    return float(found[1].replace(",", ""))
+    number = float(found[1].replace(",", ""))
+    if math.isinf(number):
+        raise FunctionError(f"The function 'float' cannot read {_shown(value)} as a number: it is too large.")
+    return number
 
 
 def to_bool(value: Value) -> bool:

@@ -13,6 +13,7 @@ from ai_toolkit.local_cloud.template.functions.json_text import parse_json, show
 from ai_toolkit.local_cloud.template.functions.number_format import format_number
 from ai_toolkit.local_cloud.template.functions.unique_string import guid, unique_string
 from ai_toolkit.local_cloud.template.functions.values import (
+    NOT_GIVEN,
     FunctionError,
     Group,
     Value,
@@ -30,7 +31,7 @@ from ai_toolkit.local_cloud.template.functions.values import (
 )
 
 LONGEST_TEXT: Final = 131_072  # more than a parameter or a template's value may have on Azure
-_PART: Final = re.compile(r"\{\{|\}\}|\{ *(\d{1,7}) *(?:, *(-?\d{1,7}) *)?(?::((?:[^{}]|\{\{|\}\})*))?\}|[{}]")
+_PART: Final = re.compile(r"\{\{|\}\}|\{([0-9]{1,7}) *(?:, *(-?[0-9]{1,7}) *)?(?::([^{}]*))?\}|[{}]")
 WIDEST_PADDING: Final = 16
 WHITE_SPACE: Final = (
     "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -54,7 +55,7 @@ def format_text(template: Value, *arguments: Value) -> str:
             raise FunctionError(f"The function 'format' has no argument for '{match[0]}'.")
         if abs(width) > LONGEST_TEXT:
             raise FunctionError(f"The function 'format' makes text of at most {LONGEST_TEXT} characters.")
-        argument, form = arguments[index], (match[3] or "").replace("{{", "{").replace("}}", "}")
+        argument, form = arguments[index], match[3]
         found = units(format_number(argument, form) if form and is_number(argument) else shown(argument, "'"))
         return found.rjust(width) if width >= 0 else found.ljust(-width)
 
@@ -68,10 +69,10 @@ def to_string(value: Value) -> str:
     return shown(value)
 
 
-def substring(value: Value, start: Value, length: Value = None) -> str:
+def substring(value: Value, start: Value, length: Value = NOT_GIVEN) -> str:
     """Part of a string; outside of it is an error, as in .NET."""
     characters, first = units(text(value, "substring")), integer(start, "substring", 2)
-    size = len(characters) - first if length is None else integer(length, "substring", 3)
+    size = len(characters) - first if length is NOT_GIVEN else integer(length, "substring", 3)
     if first < 0 or first > len(characters) or size < 0 or first + size > len(characters):
         raise FunctionError(
             "The function 'substring' was asked for a part outside of the string "

@@ -8,6 +8,7 @@ Value = Any  # a JSON value
 Function = Callable[..., Value]
 Group = Mapping[str, tuple[Function, int, int | None]]  # by name in lower case: function, fewest, most arguments
 
+NOT_GIVEN: Final = object()  # an argument that is left out: null is given
 LEAST_INTEGER: Final = -(2**63)
 GREATEST_INTEGER: Final = 2**63 - 1
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth")
@@ -119,7 +120,10 @@ def lower(value: str) -> str:
 
 
 def _single(character: str, change: Callable[[str], str]) -> str:
+    """One character for one, as .NET maps them: where Python makes several, the title form may be the one."""
     changed = change(character)
+    if len(changed) > 1:
+        changed = character.title()
     return changed if len(changed) == 1 and character not in _KEEP_CASE else character
 
 

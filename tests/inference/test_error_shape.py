@@ -1,0 +1,126 @@
+"""Whatever goes wrong, and wherever: OpenAI's error shape, never plain text."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from tests.support.inference.in_process import BASE, serving
+from tests.support.inference.tiny import make_tiny
+
+ROUTES = [
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/base"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/load_lora_adapter"),
+    ("POST", "/v1/unload_lora_adapter"),
+    ("GET", "/version"),
+    ("GET", "/metrics"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+]
+BODIES = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
+    "/v1/completions": {"prompt": "x"},
+    "/v1/load_lora_adapter": {"lora_name": "x", "lora_path": "x"},
+    "/v1/unload_lora_adapter": {"lora_name": "x"},
+}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with serving(make_tiny(tmp_path_factory.mktemp("tiny")).models) as started:
+        yield started
+
+
+def ask(app, method, path, body=None):
+    """Status, kind and body."""
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {app.key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(app.url + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def error_of(answer):
+    status, headers, body = answer
+    assert headers["Content-Type"].startswith("application/json"), answer
+    told = json.loads(body)["error"]
+    assert set(told) == {"message", "type", "param", "code"}
+    assert told["type"] == ("server_error" if status >= 500 else "invalid_request_error")
+    return told
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_an_unexpected_exception_is_an_error_as_openais(app, method, path, monkeypatch):
+    """On every route: a status, a type, and a sentence that holds nothing of the request."""
+    for each in app.gate.inner.routes:
+        monkeypatch.setattr(each, "app", _raising)
+
+    assert ask(app, method, path, BODIES.get(path))[0] == 500
+    told = error_of(ask(app, method, path, BODIES.get(path)))
+    assert "ZeroDivisionError" in told["message"]
+    assert told["code"] == "internal_error"
+
+
+async def _raising(scope, receive, send):
+    raise ZeroDivisionError
+
+
+def test_an_exception_in_front_of_the_app_is_one_too(app, monkeypatch):
+    """The gate is the last that can say it."""
+
+    async def raising(scope, receive, send):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app.gate, "inner", raising)
+
+    assert error_of(ask(app, "GET", "/anything"))["code"] == "internal_error"
+
+
+def test_an_exception_while_an_answer_streams_is_its_last_event(app, monkeypatch):
+    """The status is gone by then; the stream ends as streams end."""
+    monkeypatch.setattr("aitk_app.web.response_bodies.Form.piece", lambda *_: 1 / 0)
+    status, _, body = ask(app, "POST", "/v1/completions", {"model": BASE, "prompt": "x", "stream": True})
+    events = [line.removeprefix("data: ") for line in body.decode().splitlines() if line]
+
+    assert status == 200
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["error"]["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/v1/nothing", None, 404),
+        ("POST", "/v1/embeddings", {}, 404),
+        ("GET", "/v1/models/none", None, 404),
+        ("GET", "/v1/chat/completions", None, 405),
+        ("DELETE", "/v1/models", None, 405),
+        ("POST", "/v1/chat/completions", b"{", 400),
+        ("POST", "/v1/chat/completions", b"\xff\xfe", 400),
+        ("POST", "/v1/chat/completions", b"[]", 400),
+        ("POST", "/v1/completions", {"prompt": [10**30]}, 400),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_that_shape(app, method, path, body, status):
+    """Unknown routes, other methods, bodies that are none."""
+    answer = ask(app, method, path, body)
+
+    assert answer[0] == status
+    assert error_of(answer)["message"]
+
+
+def test_an_impossible_alternative_is_a_number(app):
+    """JSON has no infinity: more alternatives than tokens are possible come with the least number."""
+    status, _, body = ask(app, "POST", "/v1/completions", {"prompt": "x", "max_tokens": 2, "logprobs": 20, "top_k": 1})
+
+    assert status == 200
+    assert "Infinity" not in body.decode()
