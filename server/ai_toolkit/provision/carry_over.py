@@ -13,6 +13,7 @@ from typing import Any, Final
 from ai_toolkit.provision.comparison import Addition, is_expression
 
 APP_TYPE: Final = "Microsoft.App/containerApps"
+NEW_NAME: Final = "aitk-as-the-template-has-it"
 SECRETS: Final = "aitkCarriedOver"
 """The secure parameter of the sent template that holds the values of the secrets that are kept."""
 
@@ -36,6 +37,21 @@ def carry_over(content: Mapping[str, Any], added: Iterable[Addition]) -> Carried
     if app is not None and any(one.kind == "secret" for one in added if one not in lost):
         changed["parameters"] = {**(changed.get("parameters") or {}), SECRETS: {"type": "secureObject"}}
     return CarriedOver(changed, tuple(lost))
+
+
+def as_a_new_app(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The template with another name for its app, one that nobody has: a what-if then tells what the template says.
+
+    Of an app that exists it tells that laid over what there is. None where the app cannot be
+    named so.
+    """
+    changed = copy.deepcopy(dict(content))
+    app = _app_of(changed)
+    if app is None:
+        return None
+    app["name"] = NEW_NAME
+    changed.pop("outputs", None)  # which may read the app by its own name
+    return changed
 
 
 def _app_of(content: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
-from ai_toolkit.provision.edits import keep_additions, of_the_app, offer_to_put_back
+from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
@@ -149,7 +149,7 @@ async def _put_back(site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui
     """Whether what the last deployment made is to be put again, because somebody changed it and a person wants that."""
     ui.report("looking whether all is as it was left", 4)
     preview = await foresee_anew(site, plan, wanted.template.content, plan.values)
-    changed = of_the_app((*preview.modify, *preview.no_change)).changed
+    changed = (await compare_app(site, plan, wanted.template, preview)).changed
     if changed and await offer_to_put_back(ui, changed, agreed=answers.put_back):
         return True
     if preview.unknown:
@@ -163,7 +163,7 @@ async def _with_additions(  # noqa: PLR0913, PLR0917  (what is planned, foreseen
     site: Site, template: Template, plan: Plan, preview: Preview, answers: Answers, ui: Ui
 ) -> tuple[Outgoing, Preview]:
     """What is sent, with what others added to the app as far as it is kept; and what Azure foresees of that."""
-    compared = of_the_app((*preview.modify, *preview.no_change))
+    compared = await compare_app(site, plan, template, preview)
     if compared.changed:
         ui.announce("What changes of the app:")
         for one in compared.changed:
