@@ -1,6 +1,7 @@
 """Keys renewed, properties changed and things added by somebody else: noticed, shown, and kept or put back as asked."""
 
 import asyncio
+import json
 
 import pytest
 from azure.mgmt.storage.aio import StorageManagementClient
@@ -185,3 +186,91 @@ async def test_what_others_added_is_listed_and_kept_or_removed(edited):
     assert "owner" not in removed["tags"]
     env = removed["properties"]["template"]["containers"][0]["env"]
     assert {"name": "HF_TOKEN", "secretRef": "hf-token"} in env, "what our own command added stays"
+
+
+def edits_template(edited, edit):
+    """What the person wrote into the template; returns what stood there."""
+    path = edited.workspace.provision_folder / "inference.json"
+    before = path.read_text()
+    content = json.loads(before)
+    edit(content)
+    path.write_text(json.dumps(content))
+    return path, before
+
+
+async def test_what_is_written_into_the_template_survives_deploy_and_provision(edited):
+    """Variable, sidecar, init container and probe: Deploy brings them without Provision, and Provision keeps them."""
+
+    def edit(content):
+        template = content["resources"]["app"]["properties"]["template"]
+        [container] = template["containers"]
+        container["env"].append({"name": "WORD", "value": "[toUpper('written')]"})
+        container["probes"][0]["failureThreshold"] = 9
+        template["containers"].append({"name": "helper", "image": "docker.io/library/busybox:1"})
+        template["initContainers"] = [{"name": "first", "image": "docker.io/library/busybox:1"}]
+
+    path, before = edits_template(edited, edit)
+    try:
+        person, done = await edited.deploy()
+        await edited.deploy()  # asks of the new revision, and remembers the answer
+        with edited.ground.faults() as faults:
+            asked = faults.add("status", status=500, method="POST", path="whatIf", count=9)
+            _again, nothing = await edited.deploy()
+            hits = faults.hits(asked)
+        await provisioned(edited)
+        quiet = await provisioned(edited)
+        template = (await edited.read())["properties"]["template"]
+        _last, still_nothing = await edited.deploy()
+    finally:
+        path.write_text(before)
+
+    assert done.action is Action.NEW_REVISION
+    assert "+ template.containers.helper: " in person.text
+    assert "+ template.containers.inference.env.WORD: " in person.text
+    assert (nothing.action, hits) == (Action.NOTHING, 0)
+    assert still_nothing.action is Action.NOTHING
+    assert QUIET in quiet.text
+    assert [one["name"] for one in template["containers"]] == ["inference", "helper"]
+    assert {"name": "WORD", "value": "WRITTEN"} in template["containers"][0]["env"]
+    assert template["containers"][0]["probes"][0]["failureThreshold"] == 9
+    assert [one["name"] for one in template["initContainers"]] == ["first"]
+
+
+def into_a_module(content):
+    inner = {name: value for name, value in content.items() if name not in {"resources", "outputs", "metadata"}}
+    app = content["resources"].pop("app")
+    inner["resources"] = {"app": {**app, "dependsOn": []}}
+    app["properties"]["environmentId"] = (
+        "[resourceId('Microsoft.App/managedEnvironments', parameters('acaEnvironmentName'))]"
+    )
+    content["resources"]["module"] = {
+        "type": "Microsoft.Resources/deployments",
+        "apiVersion": "2025-04-01",
+        "name": "app",
+        "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"}, "template": inner},
+    }
+
+
+async def test_what_resource_manager_does_not_tell_alone_is_left_and_said(edited):
+    """An app in a module: Deploy does not guess."""
+    path, before = edits_template(edited, into_a_module)
+    try:
+        person, done = await edited.deploy()
+    finally:
+        path.write_text(before)
+
+    assert "The template is not compared with the app: it makes the app in a module" in person.text
+    assert done.action is Action.NOTHING
+
+
+async def test_a_refusal_of_resource_manager_is_said_and_deploy_goes_on(edited):
+    """Of somebody who may deploy files and not templates."""
+    edited.ground.give(concurrentRequests=5)
+    with edited.ground.faults() as faults:
+        faults.add("status", status=403, method="POST", path="whatIf", count=9)
+        person, done = await edited.deploy()
+    _person, later = await edited.deploy()
+
+    assert "The template is not compared with the app: " in person.text
+    assert done.action is Action.NOTHING
+    assert later.action is Action.NEW_REVISION

@@ -3,8 +3,8 @@
 import pytest
 from tests.support.local_cloud.plans import plan_of
 
+from ai_toolkit.endpoint.comparison import compare
 from ai_toolkit.provision.carry_over import SECRETS, carry_over
-from ai_toolkit.provision.comparison import compare
 
 GROUP = {"id": "/subscriptions/s/resourceGroups/g", "name": "g", "location": "westus3"}
 WANTED = {

@@ -26,12 +26,12 @@ from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, wh
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
-from ai_toolkit.deploy.parameter_changes import wanted_by_parameters
 from ai_toolkit.deploy.questions import agree_to, choose_base_models
 from ai_toolkit.deploy.sync import bring_back_previous, synchronise
 from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
 from ai_toolkit.deploy.upload_progress import TransferRate
 from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
+from ai_toolkit.deploy.wanted_template import changed_template, tell
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.mount import renew_mount_key_of
@@ -80,7 +80,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         async with open_app(workspace) as own:
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
-            running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+            running = await what_runs(own, await changed_template(workspace, own, ui))
             await _tell_of_two(own.apps, running, ui)
             running = await offer_to_start(running, ui, agreed=options.start)
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
@@ -104,7 +104,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     """What `deploy` would send and do; changes nothing."""
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
-        running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+        running = await what_runs(own, await changed_template(workspace, own, ui))
         await _tell_of_two(own.apps, running, ui)
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
@@ -179,6 +179,7 @@ async def _act(apps: ContainerApps, running: Running, action: Action, manifest: 
                 action = Action.HAND_OVER
         if action in {Action.NEW_REVISION, Action.HAND_OVER}:
             ui.announce(_why_another_revision(running))
+            tell(running.changed, ui)
             async with new_revision(apps, app, running.properties, ui) as made:
                 await follow_start(apps, endpoint, replace(start, app=app, revisions=(made,)), ui)
             return
@@ -207,7 +208,7 @@ def _why_another_revision(running: Running) -> str:
     before = ", ".join(running.revisions) or "none"
     if not running.properties and app.coming is not None:
         return f"{app.coming.name} is to serve in place of {before}."
-    why = "its parameters changed" if running.differs else "a key is added"
+    why = "its template or parameters changed" if running.differs else "a key is added"
     return f"{app.name} gets a new revision in place of {before}, because {why}."
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ai_toolkit.provision.comparison import Addition, is_expression
+from ai_toolkit.endpoint.comparison import Addition, is_expression
+from ai_toolkit.endpoint.desired import app_resource
 
-APP_TYPE: Final = "Microsoft.App/containerApps"
-NEW_NAME: Final = "aitk-as-the-template-has-it"
 SECRETS: Final = "aitkCarriedOver"
 """The secure parameter of the sent template that holds the values of the secrets that are kept."""
 
@@ -32,33 +31,11 @@ def carry_over(content: Mapping[str, Any], added: Iterable[Addition]) -> Carried
     A template with several apps, or with one in a module or a loop, is left as it is, and everything is lost.
     """
     changed = copy.deepcopy(dict(content))
-    app = _app_of(changed)
+    app = app_resource(changed)
     lost = [one for one in added if app is None or not _add(app, one)]
     if app is not None and any(one.kind == "secret" for one in added if one not in lost):
         changed["parameters"] = {**(changed.get("parameters") or {}), SECRETS: {"type": "secureObject"}}
     return CarriedOver(changed, tuple(lost))
-
-
-def as_a_new_app(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The template with another name for its app, one that nobody has: a what-if then tells what the template says.
-
-    Of an app that exists it tells that laid over what there is. None where the app cannot be
-    named so.
-    """
-    changed = copy.deepcopy(dict(content))
-    app = _app_of(changed)
-    if app is None:
-        return None
-    app["name"] = NEW_NAME
-    changed.pop("outputs", None)  # which may read the app by its own name
-    return changed
-
-
-def _app_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
-    resources = content.get("resources") or ()
-    listed = list(resources.values() if isinstance(resources, Mapping) else resources)
-    found = [one for one in listed if str(one.get("type")).lower() == APP_TYPE.lower() and not one.get("existing")]
-    return found[0] if len(found) == 1 and "copy" not in found[0] else None
 
 
 def _add(app: dict[str, Any], one: Addition) -> bool:
@@ -135,7 +112,7 @@ def _literal(one: Addition) -> Any:  # noqa: ANN401  (any JSON)
     """The added value as a template has it: no text of it is an expression, a secret's value is the parameter's."""
     value = one.value
     if one.kind == "identity":
-        named = {name: {} for name in value.get("userAssignedIdentities") or {}}
+        named: dict[str, Any] = {name: {} for name in value.get("userAssignedIdentities") or {}}
         return {"type": value.get("type"), **({"userAssignedIdentities": named} if named else {})}
     if one.kind == "secret" and not value.get("keyVaultUrl"):
         return {"name": value["name"], "value": f"[parameters('{SECRETS}')['{value['name']}']]"}

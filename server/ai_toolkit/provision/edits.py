@@ -1,18 +1,19 @@
 """What somebody changed of the app, or added to it, since a deployment: shown, and asked about before it is undone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ai_toolkit.azure.container_apps import KEY_SECRET
-from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
+from ai_toolkit.azure.deployments import PropertyChange
 from ai_toolkit.command_titles import Title
+from ai_toolkit.endpoint.comparison import Addition, Comparison, compare, in_words
+from ai_toolkit.endpoint.desired import is_app, wanted_app
 from ai_toolkit.errors import Dismissed, UsageError
-from ai_toolkit.provision.carry_over import APP_TYPE, NEW_NAME, as_a_new_app, carry_over
-from ai_toolkit.provision.comparison import Addition, Comparison, compare
+from ai_toolkit.provision.carry_over import carry_over
 from ai_toolkit.provision.plan import Plan
-from ai_toolkit.provision.preview import Preview, in_words
+from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.request import Site
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.template import Template
@@ -31,20 +32,11 @@ class Kept:
 
 async def compare_app(site: Site, plan: Plan, template: Template, preview: Preview) -> Comparison:
     """The app as it is against the template, where the deployment would put one app that exists."""
-    apps = [one for one in (*preview.modify, *preview.no_change) if _is_app(one) and one.before and one.after]
+    apps = [one for one in (*preview.modify, *preview.no_change) if is_app(one) and one.before and one.after]
     if len(apps) != 1:
         return _NOTHING
-    wanted = apps[0].after
-    content = as_a_new_app(template.content)
-    if content is not None:
-        foreseen = await site.deployments.what_if(plan.name, content, plan.values)
-        alone = [] if isinstance(foreseen, Refusal) else [one for one in foreseen if one.id.endswith(f"/{NEW_NAME}")]
-        wanted = next((one.after for one in alone if _is_app(one)), wanted)
-    return compare(apps[0].before, wanted)
-
-
-def _is_app(change: Change) -> bool:
-    return change.id.lower().split("/")[-3:-1] == APP_TYPE.lower().split("/")
+    wanted = await wanted_app(site.deployments, plan.name, template.content, plan.values)
+    return compare(apps[0].before, wanted if isinstance(wanted, Mapping) else apps[0].after)
 
 
 async def offer_to_put_back(ui: Ui, changed: Iterable[PropertyChange], *, agreed: bool) -> bool:

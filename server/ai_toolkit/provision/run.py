@@ -9,6 +9,7 @@ from functools import partial
 from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
+from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Interrupted, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
@@ -18,7 +19,7 @@ from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
-from ai_toolkit.provision.preview import Answer, Preview, agree, in_words, what_is_billed
+from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look

@@ -102,6 +102,8 @@ def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]])
     """Raises ValueImpossible for a parameter that has neither a value nor a default."""
     from_provision = {"location", *DEFAULT_PREFIXES}  # Provision has a value for these
     for name, declaration in declared.items():
+        if declaration.get("nullable"):
+            continue
         if "defaultValue" not in declaration and name not in given.values and name not in from_provision:
             raise given.wrong(name, "the template has no default for it, so it needs a value")
 

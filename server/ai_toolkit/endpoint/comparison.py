@@ -4,12 +4,16 @@ Both come from Resource Manager's what-if, which evaluates the template. Nothing
 leaves to the running deployment is an expression in what it says, and is taken for equal.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ai_toolkit.azure.deployments import PropertyChange
 
+_SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
+_SHOWN: Final = 80
 _OF_THE_RESOURCE: Final = frozenset({"id", "name", "type", "apiVersion", "systemData", "etag"})
 _NAMES: Final = ("name", "server", "mountPath", "revisionName", "type")
 """By what an item of a list is known, the first that it has."""
@@ -117,16 +121,16 @@ def _of_objects(
             if items is None:
                 yield Addition(kind, (*place, key), "", value)
             else:
-                yield from (Addition(kind, (*place, key), _name(one), one) for one in items)
+                yield from (Addition(kind, (*place, key), name_of(one), one) for one in items)
 
 
 def _of_lists(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], place: tuple[str, ...], within: str
 ) -> Iterator[PropertyChange | Addition]:
-    there = {_name(one): one for one in before}
-    wanted = {_name(one) for one in after}
+    there = {name_of(one): one for one in before}
+    wanted = {name_of(one) for one in after}
     for one in after:
-        name = _name(one)
+        name = name_of(one)
         if is_expression(name):
             continue
         if name in there:
@@ -135,11 +139,12 @@ def _of_lists(
             yield PropertyChange(_words((*place, name)), "Create", after=one)
     if any(is_expression(name) for name in wanted):
         return  # an item whose name is not known may be any of them
+    is_renamed = within == "containers" and not wanted & there.keys()  # it is the app's own, under another name
     kind = next((kind for (_in, key), kind in _KINDS.items() if key == within and _in == _holder(place)), None)
     for name, one in there.items():
         if name in wanted:
             continue
-        if kind is None or (within == "ipSecurityRestrictions" and name.startswith("allowed-")):
+        if kind is None or is_renamed or (within == "ipSecurityRestrictions" and name.startswith("allowed-")):
             yield PropertyChange(_words((*place, name)), "Delete", before=one)
         else:
             yield Addition(kind, place, name, one)
@@ -152,10 +157,11 @@ def _holder(place: tuple[str, ...]) -> str:
 
 
 def _are_named(items: Sequence[Any]) -> bool:
-    return bool(items) and all(isinstance(one, Mapping) and _name(one) for one in items)
+    return bool(items) and all(isinstance(one, Mapping) and name_of(one) for one in items)
 
 
-def _name(one: Mapping[str, Any]) -> str:
+def name_of(one: Mapping[str, Any]) -> str:
+    """By what an item of a list is known; empty for one that has no name."""
     return next((str(one[key]) for key in _NAMES if one.get(key)), "")
 
 
@@ -183,3 +189,19 @@ def _is_off(key: str, value: object) -> bool:
 
 def _words(place: tuple[str, ...]) -> str:
     return ".".join(place)
+
+
+def in_words(change: PropertyChange) -> str:
+    """One property's change in a line; what may be a secret is not shown."""
+    if _SECRET.search(change.path):
+        return f"{change.path}: (not shown)"
+    if change.kind == "Create":
+        return f"+ {change.path}: {_value(change.after)}"
+    if change.kind == "Delete":
+        return f"- {change.path}: {_value(change.before)}"
+    return f"~ {change.path}: {_value(change.before)} -> {_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
