@@ -104,7 +104,8 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         usual = SamplingDefaults(temperature=0.7, top_p=0.95)
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
-        gr.Markdown(f"# {TITLE}\nEach answer says which model gave it. For programs: [the API](docs).", elem_id="title")
+        about = f"Each answer says which model gave it. It runs on {completions.running.in_words()}."
+        gr.Markdown(f"# {TITLE}\n{about} For programs: [the API](docs).", elem_id="title")
         if completions.notices:
             gr.Markdown(" ".join(completions.notices), elem_id="notices")
         with gr.Row(elem_id="models"):

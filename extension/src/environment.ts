@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { access, rm, utimes } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import * as vscode from "vscode";
+import { withNetwork } from "./network";
 
 export const interpreterSetting = "aiToolkit.server.interpreter";
 
@@ -124,16 +125,14 @@ export class Environment {
   }
 }
 
-/** The environment's variables, with the editor's proxy and the person's certificate authority for every pip that runs. */
+/** The environment's variables, with what the editor's settings say of the network. */
 export function variables(): NodeJS.ProcessEnv {
   const settings = vscode.workspace.getConfiguration();
-  const proxy = settings.get<string>("http.proxy", "");
-  const certificates = settings.get<string>("aiToolkit.server.certificates", "");
-  return {
-    ...process.env,
-    ...(proxy === "" ? {} : { PIP_PROXY: proxy }),
-    ...(certificates === "" ? {} : { PIP_CERT: certificates }),
-  };
+  return withNetwork(process.env, {
+    proxy: settings.get<string>("http.proxy", ""),
+    noProxy: settings.get<readonly string[]>("http.noProxy", []),
+    certificates: settings.get<string>("aiToolkit.server.certificates", ""),
+  });
 }
 
 /** What may start Python 3.11 or newer: the Python extension's interpreter, then what is on the PATH. */

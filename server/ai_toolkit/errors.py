@@ -16,11 +16,13 @@ AiToolkitError
 │   ├── PreflightFailed
 │   ├── DeploymentFailed
 │   └── CloudUnreachable
+├── NetworkProblem            a proxy or a certificate between this computer and what it asks
 ├── LocalCloudFailed          the local cloud's own process
 ├── ShareError                the content of the file share
 │   ├── DeployRunning
 │   ├── FileChanged
-│   └── PreviousMissing
+│   ├── PreviousMissing
+│   └── ShareRefused
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
 │   ├── RevisionFailed
@@ -223,6 +225,16 @@ class CloudUnreachable(CloudError):
         )
 
 
+class NetworkProblem(AiToolkitError):
+    """A proxy or a certificate that keeps a connection from being made: waiting helps nothing."""
+
+    code = "network"
+
+    def __init__(self, address: str, problem: str, advice: str) -> None:
+        """`problem` goes on from the address: "showed a certificate that is not trusted"."""
+        super().__init__(f"{address} {problem}.", advice)
+
+
 class LocalCloudFailed(AiToolkitError):
     code = "local_cloud"
 
@@ -256,6 +268,23 @@ class PreviousMissing(ShareError):
 
     def __init__(self) -> None:
         super().__init__("The share keeps no deploy before this one.", "Deploy the files that you want instead.")
+
+
+class ShareRefused(ShareError):
+    """What the file service refused; `reason_code` is its own code."""
+
+    code = "share_refused"
+
+    def __init__(self, what: str, reason_code: str, reason: str, advice: str) -> None:
+        self.reason_code = reason_code
+        super().__init__(f"Azure Files refused {what}: {reason.rstrip('.')} ({reason_code}).", advice)
+
+    @classmethod
+    def by_clock(cls, what: str, ahead: timedelta) -> "ShareRefused":
+        """The refusal of signatures that this computer's wrong clock dates; `ahead` is negative for a slow one."""
+        minutes, way = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
+        reason = f"this computer's clock is {minutes} minutes {way} Azure's, and what it signs is out of date"
+        return cls(what, "AuthenticationFailed", reason, "Set the clock, and run the command again.")
 
 
 class EndpointError(AiToolkitError):

@@ -37,6 +37,19 @@ def test_what_serves_is_told_with_its_warnings():
 
 
 @pytest.mark.parametrize(
+    ("gpu", "said"),
+    [(None, "runs on: cpu, float32"), ("NVIDIA A100 80GB PCIe", "runs on: NVIDIA A100 80GB PCIe (cpu, float32)")],
+)
+def test_what_the_model_runs_on_is_told(gpu, said):
+    """Device, numbers' type and GPU, so that nobody pays for one that is not used."""
+    told = status(live(loaded=Loaded(True, "ready", "org/base", device="cpu", dtype="float32", gpu=gpu)))
+
+    assert said in told.in_words().splitlines()
+    assert told.as_json()["live"]["device"] == "cpu"
+    assert told.as_json()["live"]["gpu"] == gpu
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"loaded": None, "replicas": ()}, "asleep, no GPU is billed"),

@@ -229,12 +229,23 @@ async def test_a_wrong_parameters_file_is_told_with_line_and_column(ground, text
     assert said in str(raised.value)
 
 
-async def test_utf_16_is_refused_by_name(ground):
-    """Windows' Notepad once wrote it."""
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+async def test_parameters_are_read_in_whatever_unicode_they_were_saved(ground, encoding):
+    """Windows' Notepad once wrote UTF-16."""
     path = ground.workspace.provision_folder / "inference.parameters.json"
-    path.write_text('{"parameters": {}}', encoding="utf-16")
+    path.write_text('{"parameters": {"location": {"value": "swedencentral"}}}', encoding=encoding)
+    person = Person()
+    await ground.what_if(person)
 
-    with pytest.raises(FileMalformed, match="UTF-16 text; save it as UTF-8"):
+    assert person.origin("location") == ("swedencentral", "inference.parameters.json")
+
+
+async def test_utf_16_without_its_mark_is_refused_by_name(ground):
+    """It could be anything: what to do is said."""
+    path = ground.workspace.provision_folder / "inference.parameters.json"
+    path.write_text('{"parameters": {}}', encoding="utf-16-le")
+
+    with pytest.raises(FileMalformed, match="UTF-16 without a mark does; save it as UTF-8"):
         await ground.what_if()
 
 

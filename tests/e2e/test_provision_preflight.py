@@ -1,15 +1,21 @@
 """Before anything is billed: each check by name, the preview, and the question; on the local cloud through the SDKs."""
 
+import io
 import json
 import struct
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
+from azure.mgmt.storage.aio import StorageManagementClient
 from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
-from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
+from ai_toolkit.azure.explain import for_people
+from ai_toolkit.errors import Dismissed, PreflightFailed, UsageError, ValueImpossible
+from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.preview import PRICES, Answer, Basis, Preview, agree, what_is_billed
+from ai_toolkit.provision.run import what_if
 
 CHECKS = [
     "signed in",
@@ -19,6 +25,8 @@ CHECKS = [
     "region offers the GPU profile",
     "GPU quota left",
     "shared key allowed",
+    "account's network rules",
+    "policies",
     "names free",
     "template compiles",
     "validate passes",
@@ -54,6 +62,28 @@ async def test_what_if_creates_nothing_and_lists_what_would_be(ground):
     assert {kind: len(ids) for kind, ids in preview.items()} == {"create": 6, "modify": 0, "noChange": 0, "ignore": 0}
     assert [person.check(name)[0] for name in CHECKS].count("failure") == 0
     assert PRICES in person.text
+
+
+async def test_what_if_asks_nothing(provisioned):
+    """Where is what the workspace names; an unforeseen question would fail this test."""
+    person = Person()
+    preview = await what_if(provisioned.workspace, person, Answers())
+
+    assert preview.as_json()["create"] == []
+    assert person.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "option"),
+    [(Answers(), "--local or --subscription"), (Answers(resource_group="somewhere"), "--local or --subscription")],
+)
+async def test_what_if_says_which_option_answers_it(ground, answers, option):
+    """Nothing is provisioned and nothing was said: the sentence, not the question."""
+    person = Person()
+    with pytest.raises(UsageError, match=option):
+        await what_if(ground.workspace, person, answers)
+
+    assert person.asked == []
 
 
 async def test_what_if_on_the_command_line_prints_json_and_stops(empty_road):
@@ -138,7 +168,77 @@ async def test_a_policy_against_shared_keys_is_a_check_of_its_own(provisioned):
         told = await refused(provisioned, person)
 
     assert person.check("shared key allowed")[0] == "failure"
-    assert "Policy Definition Name" in told
+    assert "Storage accounts should prevent shared key access" in told
+    assert "properties.allowSharedKeyAccess" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "wanted", "said"),
+    [
+        ("containerApps/", "tags.costCenter", None, "tags.costCenter must be set"),
+        ("managedEnvironments/[^/]+$", "location", "northeurope", 'wanted: Equals "northeurope"'),
+        ("containerApps/", "properties.configuration.ingress.external", False, "ingress.external is true"),
+    ],
+)
+async def test_a_policy_is_named_by_what_it_looks_at(provisioned, kind, member, wanted, said):
+    """Its name, the property and the value that it wants; a policy about something else is not one about keys."""
+    provisioned.give(acaEnvironmentName="another", acaAppName="another")
+    person = Person()
+    with provisioned.faults() as faults:
+        faults.add("policy", path=kind, message="Contoso allows this only", member=member, wanted=wanted)
+        told = await refused(provisioned, person)
+
+    assert person.check("policies")[0] == "failure"
+    assert 'The policy "Contoso allows this only"' in told
+    assert said in told
+    assert person.check("shared key allowed")[0] == "pass"
+
+
+@pytest.mark.parametrize("member", ["tags.costCenter", "tags.owner", "managedBy"])
+async def test_a_policy_about_the_resource_group_is_told_when_it_is_made(ground, member):
+    """Nobody can be asked before the group exists: the refusal names the policy and what it wants."""
+    with ground.faults() as faults:
+        faults.add("policy", path="resourceGroups/[^/]+$", message="Require it on groups", member=member)
+        with pytest.raises(HttpResponseError) as raised:
+            await ground.provision()
+    told = for_people(raised.value)
+
+    assert 'The policy "Require it on groups" (assigned as local) forbids it' in told.message
+    assert f"{member} must be set" in told.message
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome", "said"),
+    [
+        ({"publicNetworkAccess": "Disabled"}, "failure", "closed to every network"),
+        ({"networkAcls": {"defaultAction": "Deny"}}, "warning", "its private endpoints only"),
+        (
+            {"networkAcls": {"defaultAction": "Deny", "ipRules": [{"value": "203.0.113.7"}]}},
+            "warning",
+            "203.0.113.7 only",
+        ),
+        (
+            {"networkAcls": {"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.1"}]}},
+            "warning",
+            "127.0.0.1 only",
+        ),
+    ],
+)
+async def test_an_account_s_network_rules_are_looked_at(provisioned, rules, outcome, said):
+    """What somebody closed in the portal is seen before anything is sent, and a share that is closed is said so."""
+    account = provisioned.config["STORAGE_ACCOUNT_NAME"]
+    async with provisioned.client(StorageManagementClient, api_version="2025-08-01") as client:
+        body = io.BytesIO(json.dumps({"properties": rules}).encode())
+        await client.storage_accounts.update(provisioned.group, account, body)
+    provisioned.give(maximumInstanceCount=2)
+    person = Person()
+    await provisioned.what_if(person)
+    found, words = person.check("account's network rules")
+
+    assert found == outcome
+    assert said in words
+    reachable = "127.0.0.1" in said
+    assert ("cannot be read from here" in person.check("adapter and base model")[1]) is not reachable
 
 
 async def test_a_reader_is_told_before_anything_is_sent(provisioned):

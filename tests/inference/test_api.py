@@ -193,8 +193,10 @@ def test_models_are_listed_with_their_parent(client):
 def test_version_says_what_is_loaded_by_hash(endpoint, sample_workspace):
     """Code and adapter by SHA-256, the base model by size and header."""
     version = json.loads(endpoint.get("/version", signed_in=True)[2])
+    where = {name: version[name] for name in ("device", "dtype", "gpu")}
     code = (INFERENCE / "start.py").read_bytes()
 
+    assert where == {"device": "cpu", "dtype": "float32", "gpu": None} or where["gpu"]
     assert version["code"]["inference/start.py"] == hashlib.sha256(code).hexdigest()
     assert version["adapters"][0]["id"] == ADAPTER
     assert version["adapters"][0]["path"] == f"models/{ADAPTER}"
@@ -266,9 +268,11 @@ import gradio
 from types import SimpleNamespace
 from aitk_app.web.api import build_api
 from gradio_chat import build_page
+from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
 fake = SimpleNamespace(served=served, default="a", context_length=64, notices=())
+fake.model, fake.sampling_defaults = lambda name: served[0], lambda model: SamplingDefaults()
 app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):
     for route in routes:

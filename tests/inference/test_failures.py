@@ -58,6 +58,15 @@ def test_four_bits_without_their_package_are_named_on_ready(launch, sample_works
     assert endpoint.get("/v1/models", signed_in=True)[0] == 503
 
 
+def test_a_gpu_that_cannot_be_seen_is_an_error_where_one_is_billed(launch, sample_workspace):
+    """A processor at the GPU's price would answer, slowly, and nobody would know."""
+    replica = {"CONTAINER_APP_NAME": "app", "CUDA_VISIBLE_DEVICES": ""}
+    reason = launch(sample_workspace, environment=replica).wait_for("failed")["reason"]
+
+    assert "PyTorch can use no GPU here" in reason
+    assert 'device = "cpu"' in reason
+
+
 def test_it_ends_at_once_on_sigterm(launch, tmp_path, put_code):
     """A stop is a matter of seconds, whatever it is doing, and leaves no local copy behind."""
     put_code(tmp_path)

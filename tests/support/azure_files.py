@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from aiohttp import web
+from tests.support.corporate_network import listening
 
 from ai_toolkit.azure.file_share import FileShare, Patience
 from ai_toolkit.azure.share_lock import share_lock
@@ -126,18 +127,10 @@ class AzureFiles:
     @asynccontextmanager
     async def opened(self, *patience):
         """The share as a deploy opens it."""
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = url = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
+        async with listening(self.answer) as port:
+            self.url = url = f"http://127.0.0.1:{port}/account"
             async with FileShare.open(url, "account", base64.b64encode(KEY).decode(), "share", *patience) as share:
                 yield share
-        finally:
-            await runner.cleanup()
 
     def content(self, path):
         return (self.folder / path).read_text()

@@ -123,16 +123,27 @@ class Models:
         logger.info("the self-check took %.2f s: %s", self.served[None].seconds, lane.value)
 
     def _check_reference(self) -> None:
+        """See it answer, without its own cache where it has none that works. Raises `ModelError`."""
+        try:
+            logits = self._answered()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
+            self.reference.use_cache = False
+            try:
+                logits = self._answered()
+            except Exception:  # noqa: BLE001 - the first one says more
+                raise ModelError(f"The base model loads, but cannot answer: {type(error).__name__}: {error}") from error
+            logger.warning("its own cache cannot be used (%s): every token reads the whole text", error)
+        if not bool(torch.isfinite(logits).any()):
+            raise ModelError("The base model loads, but what it computes is not a number. Try another dtype.")
+
+    def _answered(self) -> torch.Tensor:
         cache = self.reference.new_cache()
         try:
             logits = self.reference.forward(cache, [Segment(0, 0, [1, 2])])
             self.reference.forward(cache, [Segment(0, 2, [1])])
-        except Exception as error:
-            raise ModelError(f"The base model loads, but cannot answer: {type(error).__name__}: {error}") from error
         finally:
             cache.close()
-        if not bool(torch.isfinite(logits).any()):
-            raise ModelError("The base model loads, but what it computes is not a number. Try another dtype.")
+        return logits
 
     @property
     def notices(self) -> tuple[str, ...]:

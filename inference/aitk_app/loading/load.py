@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import transformers
 
 from aitk_app.engine.adapter_files import ModelError
 from aitk_app.engine.model import Models
+from aitk_app.loading.device import choose_device
 from aitk_app.loading.weight_files import bring_near, shown_progress
 from aitk_app.readiness import Stage
 
@@ -28,9 +30,7 @@ logger = logging.getLogger(__name__)
 def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> tuple[Models, Reading]:
     """Everything that `catalog` names, on the device, and how the weights were read. Raises `ModelError`."""
     folder, trust = catalog.base.folder, settings.trust_remote_code
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(settings.device, os.environ)
     dtype = _dtype(settings.dtype, device)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped there
     begun = time.monotonic()

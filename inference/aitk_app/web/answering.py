@@ -14,6 +14,7 @@ from aitk_app.engine.adapters import file_stamps
 from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.engine.text import TokenBytes
+from aitk_app.loading.device import Running
 from aitk_app.web.prompt import Message, PromptError, PromptTemplate
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Completions:
         self._serve_base = settings.serve_base or not catalog.adapters
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
+        self.running = Running.of(models.device, models.dtype)
         self.default = catalog.default
         self.adapters: dict[str, Adapter] = {each.id: each for each in catalog.adapters}
 

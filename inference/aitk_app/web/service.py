@@ -10,6 +10,7 @@ import platform
 import shutil
 import threading
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,10 @@ class Service:
         except BaseModelMissingError as missing:
             if missing.hub is None:
                 raise
+            self._readiness.report(Stage.PREPARING, "Looking for the GPU.")
+            from aitk_app.loading.device import choose_device  # noqa: PLC0415 - it takes PyTorch, which takes seconds
+
+            choose_device(settings.device, os.environ)  # before gigabytes are fetched for a replica without a GPU
             self._readiness.report(Stage.LOADING_WEIGHTS, f"Downloading {missing.hub.id}.")
             from aitk_app.loading.hub import download  # noqa: PLC0415 - few starts need it
 
@@ -147,7 +152,11 @@ class Service:
             raise ModelError(str(error)) from error
         self._readiness.warn(*completions.warnings)
         self._readiness.report(Stage.WARMING, "Building the chat page.")
-        fixed = self._version(catalog) | {"weights": reading.as_json(), "served": models.served[None].as_json()}
+        fixed = self._version(catalog) | {
+            "weights": reading.as_json(),
+            "served": models.served[None].as_json(),
+            **asdict(completions.running),
+        }
         inner = build_api(
             completions,
             lambda: {**fixed, "adapters": completions.loaded},

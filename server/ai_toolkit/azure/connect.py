@@ -79,19 +79,20 @@ class Cloud:
 async def open_cloud(subscription: str | None) -> AsyncIterator[Cloud]:
     """The cloud of the subscription (None means Azure); the local cloud is started when it is not running.
 
-    Azure is reached as `sign_in_choice.SIGN_IN` says. Raises SignInNeeded, CloudUnreachable.
+    Azure is reached as `sign_in_choice.SIGN_IN` says. Raises SignInNeeded, CloudUnreachable, NetworkProblem.
     """
     if subscription == LOCAL_SUBSCRIPTION:
         yield await _local_cloud()
         return
-    from ai_toolkit.azure.connection import LOOPBACK, Connection  # noqa: PLC0415  (azure.core, when first used)
+    from ai_toolkit.azure.connection import Connection  # noqa: PLC0415  (azure.core, when first used)
     from ai_toolkit.azure.environment import azure_environment  # noqa: PLC0415
+    from ai_toolkit.azure.network import LOOPBACK  # noqa: PLC0415  (aiohttp)
     from ai_toolkit.azure.sign_in import azure_credential  # noqa: PLC0415  (azure.identity, when first used)
 
     sign_in = SIGN_IN.get()
     environment = await azure_environment()
     async with azure_credential(environment, await sign_in.credential(), sign_in.editor) as account:
-        connection = Connection(environment.resource_manager, account, environment.scope, environment.certificates)
+        connection = Connection(environment.resource_manager, account, environment.scope)
         here = urlsplit(environment.resource_manager).hostname in LOOPBACK  # its apps have no TLS
         yield Cloud(connection, "http" if here else "https", environment.portal, account)
 

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy
 
+from ai_toolkit.azure.network import LOOPBACK, Transport
+
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest, PipelineResponse
 
 Client = TypeVar("Client")
 
 _RETRIED_METHODS: Final = frozenset({"HEAD", "GET", "PUT", "PATCH", "DELETE", "POST"})
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # The versions that infra/provision/inference.bicep deploys with: what is read is what was written.
 APP_API_VERSION: Final = "2025-07-01"
 STORAGE_API_VERSION: Final = "2025-08-01"
@@ -83,17 +84,14 @@ class _RetryPolicy(AsyncRetryPolicy[Any, Any]):
 
 @dataclass(frozen=True)
 class Connection:
-    """A Resource Manager and the credential that it accepts; `certificates` is a PEM file of authorities to trust."""
+    """A Resource Manager and the credential that it accepts."""
 
     base_url: str
     credential: Credential
     scope: str
-    certificates: str | None = None
 
     def client(self, kind: Callable[..., Client], *arguments: str, **options: Any) -> Client:  # noqa: ANN401  (the SDK's own)
         """A client of the given SDK class; the caller closes it (`async with`)."""
-        if self.certificates:
-            options["connection_verify"] = self.certificates
         return kind(
             self.credential,
             *arguments,
@@ -101,5 +99,6 @@ class Connection:
             credential_scopes=[self.scope],
             authentication_policy=_BearerPolicy(self.credential, self.scope),
             retry_policy=_RetryPolicy(),
+            transport=Transport(),
             **options,
         )

@@ -17,6 +17,7 @@ from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
+from ai_toolkit.azure.network import raise_if_blocked, session
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
@@ -165,24 +166,29 @@ class ContainerApps:
         return replicas
 
     async def log_tail(self, app: ContainerApp, replica: Replica, lines: int = 20) -> list[str]:
-        """The last lines (at most 300) of the replica's log; empty when they cannot be had."""
+        """The last lines (at most 300) of the replica's log; empty when they cannot be had. Raises NetworkProblem."""
         if not replica.log_stream:
             return []
         try:
             async with self._log(app, replica, lines, follow=False) as answer:
                 text = await answer.text(errors="replace") if answer.ok else ""
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise_if_blocked(error, replica.log_stream)
             return []
         return text.splitlines()[-lines:]
 
     async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
-        """The last lines of the replica's log and every new one, until the replica ends. Raises CloudUnreachable."""
+        """The last lines of the replica's log and every new one, until the replica ends.
+
+        Raises CloudUnreachable, NetworkProblem.
+        """
         try:
             async with self._log(app, replica, lines, follow=True) as answer:
                 answer.raise_for_status()
                 async for line in answer.content:
                     yield line.decode(errors="replace").rstrip()
         except aiohttp.ClientError as error:
+            raise_if_blocked(error, replica.log_stream)
             raise CloudUnreachable("The log stream", str(error) or type(error).__name__) from error
 
     @asynccontextmanager
@@ -194,8 +200,8 @@ class ContainerApps:
         separator = "&" if urlsplit(replica.log_stream).query else "?"
         url = f"{replica.log_stream}{separator}follow={str(follow).lower()}&tailLines={lines}&output=text"
         async with (
-            aiohttp.ClientSession(timeout=_FOLLOW_TIMEOUT if follow else _LOG_TIMEOUT) as session,
-            session.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
+            session(url, timeout=_FOLLOW_TIMEOUT if follow else _LOG_TIMEOUT) as asked,
+            asked.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
         ):
             yield answer
 

@@ -17,7 +17,8 @@ from azure.core.exceptions import (
 )
 from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 
-from ai_toolkit.azure.failures import innermost, innermost_of
+from ai_toolkit.azure.failures import innermost, innermost_of, violations_of
+from ai_toolkit.azure.policies import Violation, violations
 from ai_toolkit.errors import CloudUnreachable, DeploymentFailed
 from ai_toolkit.polling import poll
 
@@ -84,10 +85,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why Azure would not take a deployment: its innermost code and message."""
+    """Why Azure would not take a deployment: its innermost code and message, and the policies that forbid it."""
 
     code: str
     message: str
+    policies: tuple[Violation, ...] = ()
 
 
 class Deployments:
@@ -121,7 +123,7 @@ class Deployments:
         except HttpResponseError as error:
             return _refusal(error)
         found = (result.as_dict() if result is not None else {}).get("error")
-        return Refusal(*innermost(found)) if found else None
+        return Refusal(*innermost(found), violations(found)) if found else None
 
     async def what_if(
         self, name: str, template: Mapping[str, Any], parameters: Mapping[str, Any]
@@ -136,7 +138,7 @@ class Deployments:
             return _refusal(error)
         body = result.as_dict()
         if body.get("error"):
-            return Refusal(*innermost(body["error"]))
+            return Refusal(*innermost(body["error"]), violations(body["error"]))
         return [_change(one) for one in (body.get("properties") or {}).get("changes") or ()]
 
     async def send(self, name: str, template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
@@ -278,7 +280,7 @@ def _refusal(error: HttpResponseError) -> Refusal:
     code, message = innermost_of(error)
     if error.status_code is None or not 400 <= error.status_code < 500 or not code:  # noqa: PLR2004
         raise error
-    return Refusal(code, message)
+    return Refusal(code, message, violations_of(error))
 
 
 def _word(state: object) -> str:

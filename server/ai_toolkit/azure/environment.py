@@ -6,11 +6,9 @@
 | `AITK_RESOURCE_MANAGER` | URL of another Resource Manager, as `az cloud register --endpoint-resource-manager` takes \
 it; its `/metadata/endpoints` says where to sign in |
 | `AZURE_AUTHORITY_HOST` | where to sign in, instead of what the two above say |
-| `REQUESTS_CA_BUNDLE` | a PEM file with the authorities to trust, as the Azure CLI reads it |
 """
 
 import os
-import ssl
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +18,7 @@ from azure.core.settings import settings
 from azure.identity import AzureAuthorityHosts
 from azure.mgmt.core.tools import get_arm_endpoints
 
+from ai_toolkit.azure.network import certificates, raise_if_blocked, session
 from ai_toolkit.errors import CloudUnreachable
 
 _LIMIT: Final = aiohttp.ClientTimeout(total=30)
@@ -32,7 +31,7 @@ _SIGN_IN_AND_PORTAL: Final = {
 
 @dataclass(frozen=True)
 class AzureEnvironment:
-    """Addresses of one Azure; `certificates` is a PEM file to trust instead of this computer's authorities.
+    """Addresses of one Azure; `certificates` is a PEM file of authorities for what signs in without `network`.
 
     `is_private` is true for a Resource Manager that is none of Microsoft's own.
     """
@@ -46,36 +45,36 @@ class AzureEnvironment:
 
 
 async def azure_environment() -> AzureEnvironment:
-    """The Azure that the environment's variables name. Raises CloudUnreachable."""
-    certificates = os.environ.get("REQUESTS_CA_BUNDLE") or None
+    """The Azure that the environment's variables name. Raises CloudUnreachable, NetworkProblem."""
+    bundle = certificates()
     given_authority = os.environ.get("AZURE_AUTHORITY_HOST")
     other = os.environ.get("AITK_RESOURCE_MANAGER", "").rstrip("/")
     if other:
-        audience, authority, portal = await _described(other, certificates)
+        audience, authority, portal = await _described(other)
         authority = given_authority or authority
-        return AzureEnvironment(other, f"{audience}/.default", authority, portal, certificates, is_private=True)
+        return AzureEnvironment(other, f"{audience}/.default", authority, portal, bundle, is_private=True)
     cloud = settings.azure_cloud()
     endpoints = get_arm_endpoints(cloud)
     authority, portal = _SIGN_IN_AND_PORTAL[cloud]
     base, scope = endpoints["resource_manager"].rstrip("/"), endpoints["credential_scopes"][0]
-    return AzureEnvironment(base, scope, given_authority or authority, portal, certificates)
+    return AzureEnvironment(base, scope, given_authority or authority, portal, bundle)
 
 
-async def _described(url: str, certificates: str | None) -> tuple[str, str, str | None]:
+async def _described(url: str) -> tuple[str, str, str | None]:
     """Audience, authority and portal, as a Resource Manager describes itself.
 
     Source: https://learn.microsoft.com/azure-stack/user/azure-stack-version-profiles-azurecli2
     """
-    trust = ssl.create_default_context(cafile=certificates) if certificates else True
     try:
         async with (
-            aiohttp.ClientSession(trust_env=True, timeout=_LIMIT) as session,
-            session.get(f"{url}/metadata/endpoints", params={"api-version": "2022-09-01"}, ssl=trust) as answer,
+            session(url, timeout=_LIMIT) as asked,
+            asked.get(f"{url}/metadata/endpoints", params={"api-version": "2022-09-01"}) as answer,
         ):
             answer.raise_for_status()
             found = await answer.json()
             sign_in = found["authentication"]
             return sign_in["audiences"][0].rstrip("/"), sign_in["loginEndpoint"].rstrip("/"), found.get("portal")
     except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
+        raise_if_blocked(error, url)
         reason = f"it does not describe itself at /metadata/endpoints ({error or type(error).__name__})"
         raise CloudUnreachable(f"{url} (AITK_RESOURCE_MANAGER)", reason) from error

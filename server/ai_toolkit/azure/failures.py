@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Final
 
 from azure.core.exceptions import (
     AzureError,
@@ -12,12 +14,22 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from ai_toolkit.errors import CloudError, CloudUnreachable, SignInNeeded
+from ai_toolkit.azure.network import page_in_between
+from ai_toolkit.azure.policies import Violation, violations
+from ai_toolkit.azure.share_failures import address_of, as_share_error, clock_difference
+from ai_toolkit.errors import AiToolkitError, CloudError, CloudUnreachable, NetworkProblem, SignInNeeded
 from ai_toolkit.known_causes import cause_of_code
 
+_OF_THE_REQUEST: Final = ("RequestId:", "Time:", "ErrorCode:", "Content:")
+_WRONG_CLOCK: Final = timedelta(minutes=5)
 
-def as_cloud_error(error: BaseException) -> CloudError | None:
+
+def as_cloud_error(error: BaseException) -> AiToolkitError | None:
     """The error for people, or None when it did not come from an Azure SDK."""
+    if isinstance(error, HttpResponseError):
+        told = as_share_error(error) or _answered_in_between(error) or _wrong_clock(error)
+        if told is not None:
+            return told
     if isinstance(error, ClientAuthenticationError):
         return SignInNeeded(first_line(error.message))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
@@ -25,11 +37,13 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
     if isinstance(error, HttpResponseError):
         code, message = innermost_of(error)
         cause = cause_of_code(code)
-        likely = f" {cause.says}" if cause else ""
+        policies = " ".join(one.in_words() for one in violations_of(error))
+        likely = f" {policies or cause.says}" if cause else ""
         advice = "Nothing after this step was done. Correct the cause and run the command again."
+        said = message or str(error.reason or "").strip() or "it gave no reason"
+        named = f" ({code})" if code and code != said else ""
         return CloudError(
-            f"The cloud answered {error.status_code}: {message or first_line(error.message)} "
-            f"({code or 'no code'}).{likely}",
+            f"The cloud answered {error.status_code}: {said}{named}.{likely}",
             f"{cause.advice} {advice}" if cause else advice,
         )
     if isinstance(error, AzureError):
@@ -37,8 +51,37 @@ def as_cloud_error(error: BaseException) -> CloudError | None:
     return None
 
 
+def violations_of(error: HttpResponseError) -> tuple[Violation, ...]:
+    """The policies that the cloud's answer names."""
+    return violations(_body(error))
+
+
+def _answered_in_between(error: HttpResponseError) -> NetworkProblem | None:
+    """The error where no Azure service answered: a proxy's or a network's own page."""
+    response = error.response
+    if response is None:
+        return None
+    headers: Mapping[str, str] = getattr(response, "headers", {})
+    page = headers.get("Content-Type", "").lower().startswith("text/html")
+    if not page and response.status_code != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return None
+    return page_in_between(address_of(response), response.status_code or 0)
+
+
+def _wrong_clock(error: HttpResponseError) -> CloudError | None:
+    """The error where a token or a certificate may have been refused for this computer's clock."""
+    ahead = clock_difference(error.response) if isinstance(error, ClientAuthenticationError) else None
+    if ahead is None or abs(ahead) < _WRONG_CLOCK:
+        return None
+    minutes, way = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
+    return CloudError(
+        f"Azure refused the request, and this computer's clock is {minutes} minutes {way} Azure's.",
+        "Set the clock, and run the command again.",
+    )
+
+
 def innermost_of(error: HttpResponseError) -> tuple[str, str]:
-    """Code and message of the deepest detail of what the cloud answered."""
+    """Code and message of the deepest detail of what the cloud answered; empty strings where it told none."""
     return innermost(_body(error))
 
 
@@ -47,8 +90,10 @@ def innermost(error: object) -> tuple[str, str]:
 
     Nested errors also stand as JSON inside a message, as a failed deployment returns them.
     """
+    if isinstance(error, Mapping):  # some resource providers write their names with a capital
+        error = {str(name).lower(): value for name, value in error.items()}
     if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
-        error = error["error"]
+        return innermost(error["error"])
     if not isinstance(error, Mapping):
         return "", ""
     for detail in error.get("details") or ():
@@ -63,7 +108,13 @@ def innermost(error: object) -> tuple[str, str]:
             found = ("", "")
         if any(found):
             return found
-    return str(error.get("code") or ""), message.rstrip(".")
+    return str(error.get("code") or ""), _in_one_line(message)
+
+
+def _in_one_line(message: str | None) -> str:
+    """The sentences of a message, without the lines that name the request that was refused."""
+    lines = [line.strip() for line in (message or "").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(_OF_THE_REQUEST)).rstrip(".")
 
 
 def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)

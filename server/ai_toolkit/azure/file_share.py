@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -15,12 +15,14 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.fileshare import FileProperties
 from azure.storage.fileshare.aio import ShareClient, ShareFileClient
 
+from ai_toolkit.azure.network import Transport
+from ai_toolkit.azure.share_failures import code_of
 from ai_toolkit.errors import ResourceMissing
 
 RANGE_BYTES: Final = 4 * 1024 * 1024
 """The most that the service takes in one request."""
 _RANGES_AT_A_TIME: Final = 8
-_NO_SHARE: Final = frozenset({"ShareNotFound", "ShareBeingDeleted"})
+_NO_SHARE: Final = "ShareNotFound"
 
 
 Answer = TypeVar("Answer")
@@ -64,6 +66,7 @@ class FileShare:
             file_endpoint,
             share_name=share,
             credential=AzureNamedKeyCredential(account, key),
+            transport=Transport(pages=True),  # what lies on the share may be one
             allow_trailing_dot=True,
             initial_backoff=0,
             increment_base=patience.pause_seconds,
@@ -85,7 +88,7 @@ class FileShare:
 
     def raise_if_missing(self, error: ResourceNotFoundError) -> None:
         """Raises ResourceMissing when what was not found is the share itself, and not something in it."""
-        if getattr(error, "error_code", None) in _NO_SHARE:
+        if code_of(error) == _NO_SHARE:
             raise ResourceMissing("file share", self._client.share_name, f"{self._client.account_name}") from error
 
     async def sha256(self, path: PurePosixPath, length: int | None = None) -> str:
@@ -191,9 +194,11 @@ class FileShare:
             return None
 
     async def delete(self, path: PurePosixPath) -> None:
-        """Deletes one file; one that is not there is no error."""
-        with suppress(ResourceNotFoundError):
+        """Deletes one file; one that is not there is no error. Raises ResourceMissing for the share."""
+        try:
             await self.file(path).delete_file()
+        except ResourceNotFoundError as error:
+            self.raise_if_missing(error)
 
     async def _in_directory(self, directory: PurePosixPath, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """The work's answer; a directory that it lacks is made first, once it is known to be missing."""
@@ -201,7 +206,7 @@ class FileShare:
             return await work()
         except ResourceNotFoundError as error:
             self.raise_if_missing(error)
-            if getattr(error, "error_code", None) != "ParentNotFound":
+            if code_of(error) != "ParentNotFound":
                 raise
         await self.make_directory(directory)
         return await work()
@@ -211,8 +216,11 @@ class FileShare:
         async with self._making:
             for directory in [*reversed(path.parents), path]:
                 if directory not in self._directories:
-                    with suppress(ResourceExistsError):
+                    try:
                         await self._client.create_directory(str(directory))
+                    except ResourceExistsError as error:
+                        if code_of(error) != "ResourceAlreadyExists":  # the share may be being deleted
+                            raise
                     self._directories.add(directory)
 
     def file(self, path: PurePosixPath) -> ShareFileClient:

@@ -10,7 +10,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
-from ai_toolkit.azure.json_value import value_at
+from ai_toolkit.azure.json_value import body_of, value_at
 
 _WORKSPACES_API_VERSION: Final = "2025-02-01"
 _OK: Final = 200
@@ -86,7 +86,7 @@ async def _workspaces(client: ContainerAppsAPIClient, group_url: str) -> Mapping
     """Customer id -> name of the group's Log Analytics workspaces: an environment names the id only."""
     url = f"{group_url}/providers/Microsoft.OperationalInsights/workspaces"
     answer = await client.send_request(HttpRequest("GET", url, params={"api-version": _WORKSPACES_API_VERSION}))
-    found = answer.json().get("value") or () if answer.status_code == _OK else ()
+    found = body_of(answer).get("value") or () if answer.status_code == _OK else ()
     return {str(value_at(one, "properties", "customerId")): str(one.get("name")) for one in found}
 
 

@@ -20,7 +20,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.storage.fileshare.aio import ShareFileClient, ShareLeaseClient
 
 from ai_toolkit.azure.file_share import FileShare
-from ai_toolkit.errors import DeployRunning
+from ai_toolkit.errors import DeployRunning, NetworkProblem
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class ShareLock:
                 await self._beating
         try:
             await self._lease.release()
-        except AzureError as error:
+        except (AzureError, NetworkProblem) as error:
             log.warning("The lock on the share was not released: %s", error)
 
     async def _beat(self, holder: "asyncio.Task[Any] | None") -> None:
@@ -93,7 +93,10 @@ class ShareLock:
                 if holder is not None:
                     holder.cancel()
                 return
-            except AzureError as error:  # the next beat may get through; two minutes of silence end the lock
+            except (
+                AzureError,
+                NetworkProblem,
+            ) as error:  # the next beat may get through; two minutes of silence end the lock
                 log.info("A heartbeat did not get through: %s", error)
 
     async def _say(self) -> None:

@@ -17,6 +17,7 @@ from ai_toolkit.azure.credential import Credential
 from ai_toolkit.azure.editor_credential import EditorCredential
 from ai_toolkit.azure.environment import AzureEnvironment
 from ai_toolkit.azure.failures import first_line
+from ai_toolkit.azure.network import Transport
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS, EditorTokens
 from ai_toolkit.errors import SignInNeeded
 
@@ -42,12 +43,12 @@ def azure_credential(environment: AzureEnvironment, chosen: str, editor: EditorT
         "additionally_allowed_tenants": ["*"],
         "disable_instance_discovery": environment.is_private,
     }
-    if environment.certificates:
-        options["connection_verify"] = environment.certificates
     sources = {
         "azure-cli": _Source("Azure CLI", lambda: AzureCliCredential(additionally_allowed_tenants=["*"])),
         "azd": _Source("Azure Developer CLI", lambda: AzureDeveloperCliCredential(additionally_allowed_tenants=["*"])),
-        "environment": _Source("environment variables", lambda: EnvironmentCredential(**options)),
+        "environment": _Source(
+            "environment variables", lambda: EnvironmentCredential(**options, transport=Transport())
+        ),
         "browser": _Source("browser", lambda: BrowserCredential(environment)),
     }
     if editor is not None:

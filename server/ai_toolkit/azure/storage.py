@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.storage.aio import StorageManagementClient
@@ -17,6 +18,8 @@ class StorageAccount:
     """A storage account; a file share of it can only be mounted where it takes its key (`shared_key`).
 
     `keys_renewed` tells when its keys were made, once one of them was renewed; empty while they are the first.
+    `closed`: nobody gets in but by a private endpoint, of which it has `private_endpoints`. `only_from`: the addresses
+    and networks that its rules let in; None where they let in everybody.
     """
 
     name: str
@@ -24,6 +27,9 @@ class StorageAccount:
     shared_key: bool
     file_endpoint: str
     keys_renewed: str = ""
+    closed: bool = False
+    private_endpoints: int = 0
+    only_from: tuple[str, ...] | None = None
 
 
 class Storage:
@@ -71,7 +77,10 @@ class Storage:
             str(found.location),
             found.allow_shared_key_access is not False,
             str(endpoint or "").rstrip("/"),
-            _renewed(found.key_creation_time),
+            keys_renewed=_renewed(found.key_creation_time),
+            closed=_word(found.public_network_access) in {"Disabled", "SecuredByPerimeter"},
+            private_endpoints=len(found.private_endpoint_connections or ()),
+            only_from=_only_from(found.network_rule_set),
         )
 
     async def name_problem(self, account: str) -> str:
@@ -94,3 +103,19 @@ def _renewed(times: KeyCreationTime | None) -> str:
     if times is None or times.key1 is None or times.key2 is None or times.key1 == times.key2:
         return ""
     return f"{times.key1.isoformat()} {times.key2.isoformat()}"
+
+
+def _only_from(rules: Any) -> tuple[str, ...] | None:  # noqa: ANN401  (NetworkRuleSet, whose fields are optional)
+    if rules is None or _word(rules.default_action) != "Deny":
+        return None
+    addresses = [str(one.ip_address_or_range) for one in rules.ip_rules or ()]
+    networks = [
+        str(one.virtual_network_resource_id).rpartition("/virtualNetworks/")[2]
+        for one in rules.virtual_network_rules or ()
+    ]
+    return (*addresses, *networks)
+
+
+def _word(value: object) -> str:
+    """Azure's own word, also for one that the SDK's enumeration does not know."""
+    return str(getattr(value, "value", value))

@@ -13,6 +13,7 @@ from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
+from ai_toolkit.azure.json_value import body_of
 from ai_toolkit.polling import poll
 
 _AUTHORIZATION_API_VERSION: Final = "2022-04-01"
@@ -102,7 +103,7 @@ class SubscriptionState:
         )
         if answer.status_code != _OK:
             return None
-        granted = answer.json().get("value") or ()
+        granted = body_of(answer).get("value") or ()
         return [action for action in actions if not any(_grants(one, action) for one in granted)]
 
 

@@ -16,7 +16,14 @@ from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
 from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.what_runs import advice, another, says
-from ai_toolkit.errors import AiToolkitError, EndpointRefused, LocalCloudFailed, ResourceMissing, SignInNeeded
+from ai_toolkit.errors import (
+    AiToolkitError,
+    EndpointRefused,
+    LocalCloudFailed,
+    NetworkProblem,
+    ResourceMissing,
+    SignInNeeded,
+)
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ class Loaded:
     """What a running replica answers: `detail` says what it does, or why it is not ready.
 
     `warnings` are its own sentences about what is not as it should be, such as a model that is served one request at
-    a time.
+    a time. `device`, `dtype` and `gpu` say where its model runs; None where the app does not tell, or has no GPU.
     """
 
     ready: bool
@@ -54,6 +61,15 @@ class Loaded:
     base_model: str | None = None
     adapters: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    device: str | None = None
+    dtype: str | None = None
+    gpu: str | None = None
+
+    @property
+    def runs_on(self) -> str:
+        """Where its model runs, for a person; empty where the app does not tell."""
+        where = ", ".join(told for told in (self.device, self.dtype) if told)
+        return f"{self.gpu} ({where})" if self.gpu else where
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,9 @@ class Status:
             "commit": self.live.commit,
             "baseModel": loaded.base_model if loaded else None,
             "adapters": list(loaded.adapters) if loaded else [],
+            "device": loaded.device if loaded else None,
+            "dtype": loaded.dtype if loaded else None,
+            "gpu": loaded.gpu if loaded else None,
             "warnings": list(loaded.warnings) if loaded else [],
             "newer": list(self.live.newer),
             "another": self.live.another,
@@ -135,6 +154,7 @@ class Status:
             live.another,
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
             *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
+            f"runs on: {loaded.runs_on}" if loaded and loaded.runs_on else "",
             *(f"warning: {warning}" for warning in (loaded.warnings if loaded else ())),
             *(f"newer here: {path}" for path in live.newer),
         )
@@ -238,14 +258,15 @@ async def _loaded(url: str, key: str | None) -> Loaded:
         try:
             readiness = await endpoint.readiness()
             version = await endpoint.version() if readiness.ready and not readiness.foreign else None
-        except EndpointRefused as error:
+        except (EndpointRefused, NetworkProblem) as error:
             return Loaded(ready=False, detail=error.message)
     detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
         return Loaded(readiness.ready, detail, warnings=readiness.warnings)
     base = (version.get("base_model") or {}).get("id")
     adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
-    return Loaded(True, detail, base, adapters, readiness.warnings)
+    where = {name: str(version[name]) for name in ("device", "dtype", "gpu") if version.get(name)}
+    return Loaded(True, detail, base, adapters, readiness.warnings, **where)
 
 
 def _adapter_in_words(adapter: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ai_toolkit.deploy.action import loaded_is
 from ai_toolkit.deploy.manifest import Manifest
 from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage
-from ai_toolkit.errors import EndpointNotReady, EndpointRefused, ReplicaFailed
+from ai_toolkit.errors import EndpointNotReady, EndpointRefused, NetworkProblem, ReplicaFailed
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
@@ -83,7 +83,7 @@ class _Platform:
         if now - self._asked >= _ASK_PLATFORM_SECONDS:
             self._asked = now
             if replicas:
-                lines = await self._apps.log_tail(self._start.app, replicas[0], 1)
+                lines = await _last_lines(self._apps, self._start, replicas[0], 1)
                 self._detail = lines[-1].strip() if lines else replicas[0].reason
             else:
                 revision = await self._apps.revision(self._start.app.name, self._start.revisions[0])
@@ -134,4 +134,12 @@ async def _raise_if_failed(apps: "ContainerApps", start: Start, replica: "Replic
             if revision.failed:
                 reason = revision.problem or replica.reason or f"the revision is {revision.state}."
     if reason:
-        raise ReplicaFailed(reason, await apps.log_tail(start.app, replica))
+        raise ReplicaFailed(reason, await _last_lines(apps, start, replica, 20))
+
+
+async def _last_lines(apps: "ContainerApps", start: Start, replica: "Replica", lines: int) -> list[str]:
+    """The end of the replica's log, or why it cannot be had: a start is not given up for want of its log."""
+    try:
+        return await apps.log_tail(start.app, replica, lines)
+    except NetworkProblem as error:
+        return [f"(its log: {error.message})"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from ai_toolkit.azure import network
 from ai_toolkit.errors import EndpointRefused
 
 _LOOK_LIMIT: Final = aiohttp.ClientTimeout(total=15)
@@ -118,19 +119,21 @@ class Endpoint:
     @asynccontextmanager
     async def open(cls, url: str, key: str | None) -> "AsyncIterator[Endpoint]":
         # Without cookies: with sticky sessions they would lead to one replica only.
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with network.session(url, cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield cls(session, url, key)
 
     async def readiness(self) -> Readiness:
         """How far the replica is. Reaches the app, so it wakes a sleeping one: ask only when that is wanted.
 
-        Raises EndpointRefused where the ingress lets this computer's address not through.
+        Raises EndpointRefused where the ingress lets this computer's address not through, NetworkProblem where a proxy
+        or a certificate does not let this computer through to the ingress.
         """
         try:
             async with self._session.get(f"{self.url}/ready", timeout=_LOOK_LIMIT) as answer:
                 text = await answer.text(errors="replace")
                 status = answer.status
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError) as error:
+            network.raise_if_blocked(error, self.url)
             return NO_ANSWER
         body = _json(text)
         if isinstance(body, Mapping) and "stage" in body:
@@ -150,6 +153,7 @@ class Endpoint:
             async with self._session.get(f"{self.url}/version", headers=self._headers, timeout=_LOOK_LIMIT) as answer:
                 text, status = await answer.text(errors="replace"), answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
+            network.raise_if_blocked(error, self.url)
             raise EndpointRefused(self.url, 0, f"no answer ({type(error).__name__})") from error
         body = _json(text)
         if status == HTTPStatus.OK:
@@ -195,6 +199,7 @@ class Endpoint:
                 text = await answer.text()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
+            network.raise_if_blocked(error, self.url)
             raise EndpointRefused(self.url, 0, f"no answer ({type(error).__name__})") from error
         body = _json(text)
         if body is None:

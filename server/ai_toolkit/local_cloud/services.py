@@ -85,6 +85,7 @@ class Services:
             shares,
             accounts.account_keys,
             ShareRecords(file_shares.quota_gib, file_shares.record, file_shares.forget),
+            accounts.refusal,
         )
         self._routes = Routes()
         subscriptions.add_routes(self._routes)

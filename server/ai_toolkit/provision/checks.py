@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from ai_toolkit.azure.deployments import Refusal
+from ai_toolkit.azure.policies import CODE as POLICY_CODE
+from ai_toolkit.azure.policies import Violation
 from ai_toolkit.azure.subscription_state import Provider, Quota
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
@@ -13,8 +14,6 @@ from ai_toolkit.provision.gpu_profile import QUOTA_WORDS, Profile, quota_of
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
-
-_POLICY: Final = "RequestDisallowedByPolicy"
 
 
 class Outcome(StrEnum):
@@ -67,6 +66,8 @@ def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Pro
             else []
         ),
         _shared_key(facts, existing),
+        _network_rules(existing),
+        _policies(facts),
         _names(existing, settings),
         Check("template compiles", Outcome.PASS, "it is ARM JSON that fits its Bicep file"),
         _validates(facts),
@@ -154,12 +155,47 @@ def _shared_key(facts: Facts, existing: Existing) -> Check:
         advice = "Allow shared-key access on the account, or name another one in storageAccountName."
         says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
         return Check(name, Outcome.FAILURE, says, advice)
-    if facts.refusal is not None and facts.refusal.code == _POLICY:
-        cause = cause_of_code(_POLICY)
-        return Check(name, Outcome.FAILURE, f"{facts.refusal.message}.", cause.advice if cause else "")
+    forbidding = [one for one in _violations(facts) if one.concerns("allowSharedKeyAccess")]
+    if forbidding:
+        advice = "Name an account that takes its key in storageAccountName, or ask the policy's owner for an exemption."
+        return Check(name, Outcome.FAILURE, " ".join(one.in_words() for one in forbidding), advice)
     if existing.account is None and not facts.group_exists:
         return Check(name, Outcome.WARNING, "not known until the resource group exists.")
     return Check(name, Outcome.PASS, "the account takes its key" if existing.account else "no policy forbids it")
+
+
+def _network_rules(existing: Existing) -> Check:
+    """Who may reach the account: the app's mount, and Deploy from here, are two of those who must."""
+    name, account = "account's network rules", existing.account
+    if account is None:
+        return Check(name, Outcome.PASS, "a new account lets everybody in who has its key")
+    if account.closed and not account.private_endpoints:
+        advice = "Allow public access under Networking of the account, or name another one in storageAccountName."
+        says = f"{account.name} is closed to every network, and has no private endpoint."
+        return Check(name, Outcome.FAILURE, says, advice)
+    if account.closed or account.only_from is not None:
+        listed = ", ".join(account.only_from or ()) or "its private endpoints"
+        advice = "The app's environment and this computer must be among them: neither can be seen from here."
+        return Check(name, Outcome.WARNING, f"{account.name} lets in {listed} only.", advice)
+    return Check(name, Outcome.PASS, f"{account.name} lets in every network")
+
+
+def _policies(facts: Facts) -> Check:
+    name = "policies"
+    if not facts.group_exists:
+        return Check(name, Outcome.WARNING, "not known until the resource group exists.")
+    if facts.refusal is None or facts.refusal.code != POLICY_CODE:
+        return Check(name, Outcome.PASS, "none forbids the deployment")
+    words = " ".join(one.in_words() for one in facts.refusal.policies) or f"{facts.refusal.message}."
+    advice = (
+        "Give what it looks at in infra/provision/inference.parameters.json or inference.bicep, "
+        "name an existing resource in its place, or ask the policy's owner for an exemption."
+    )
+    return Check(name, Outcome.FAILURE, words, advice)
+
+
+def _violations(facts: Facts) -> tuple[Violation, ...]:
+    return facts.refusal.policies if facts.refusal is not None else ()
 
 
 def _names(existing: Existing, settings: Settings) -> Check:
@@ -182,7 +218,7 @@ def _validates(facts: Facts) -> Check:
         return Check(name, Outcome.WARNING, "not known until the resource group exists.")
     if facts.refusal is None:
         return Check(name, Outcome.PASS, "Azure would take the deployment")
-    if facts.refusal.code == _POLICY:
+    if facts.refusal.code == POLICY_CODE:
         return Check(name, Outcome.FAILURE, "refused by a policy, see above.")
     cause = cause_of_code(facts.refusal.code)
     likely = f" {cause.says}" if cause else ""

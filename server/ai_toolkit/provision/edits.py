@@ -64,6 +64,12 @@ async def offer_to_put_back(ui: Ui, changed: Iterable[PropertyChange], *, agreed
     return chosen == "put back"
 
 
+def tell_additions(ui: Ui, added: tuple[Addition, ...]) -> None:
+    """What a Provision would ask about, where nothing is asked."""
+    if others := [one for one in added if not _is_ours(one, added)]:
+        ui.announce(f"The app has what the template does not: {_listed(others)}. Provision asks whether to keep it.")
+
+
 async def keep_additions(ui: Ui, template: Template, added: tuple[Addition, ...], *, remove: bool) -> Kept:
     """The template with what others added. What our own commands added is kept unasked. Raises Dismissed.
 

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from azure.core.exceptions import HttpResponseError
+
 from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
+from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.provision.checks import Check, Facts, preflight
 from ai_toolkit.provision.gpu_profile import SERVERLESS
@@ -73,8 +76,12 @@ async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:
     async with site.cloud.storage(site.place.subscription, site.place.resource_group) as storage:
         key = await storage.key(account.name)
     share_name = str(plan.settings.value("fileShareName"))
-    async with FileShare.open(account.file_endpoint, account.name, key, share_name) as share:
-        return await fit_on_share(share)
+    try:
+        async with FileShare.open(account.file_endpoint, account.name, key, share_name) as share:
+            return await fit_on_share(share)
+    except HttpResponseError as error:  # such as the account's network rules; the mount's way is another
+        told = for_people(error)
+        return Fit(None, f"The share cannot be read from here. {told.message}", told.advice)
 
 
 def _created(site: Site, template: Template, plan: Plan) -> list[str]:

@@ -15,7 +15,7 @@ from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
-from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back
+from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
@@ -23,7 +23,7 @@ from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
-from ai_toolkit.ui import CLOSING, Ui, confirm
+from ai_toolkit.ui import CLOSING, Silent, Ui, confirm
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Target, Workspace
 
@@ -68,16 +68,21 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
 
 
 async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
-    """What `provision` would do; changes nothing, here or in the cloud."""
+    """What `provision` would do; changes nothing, here or in the cloud, and asks nothing.
+
+    Where is what `answers` say, else what the workspace names. Raises UsageError where neither does.
+    """
+    ui = Silent(ui)
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=False)
-        async with _open_site(ui, answers, wanted) as site:
+        async with _open_site(ui, answers.filled(wanted.named), wanted) as site:
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=False)
             found = await _look(site, wanted, ui)
             plan = await make_plan(site, wanted, found)
             _tell(ui, plan.settings.in_words(wanted.template))
             outlook = await _checked(site, wanted, plan, found, ui)
             _show(ui, outlook.preview, plan, details=True)
+            tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
             return outlook.preview
 
 

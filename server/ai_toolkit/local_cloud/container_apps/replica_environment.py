@@ -1,6 +1,7 @@
 """The Python environment of replicas: never the server's own, into which their pip must not write."""
 
 import asyncio
+import codecs
 import hashlib
 import importlib.util
 import logging
@@ -159,15 +160,28 @@ def replica_variables(binaries: Path, work: Path) -> dict[str, str]:
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        **{name: os.environ[name] for name in _NETWORK_VARIABLES if name in os.environ},
+        **_network(os.environ),
     }
+
+
+def _network(own: Mapping[str, str]) -> dict[str, str]:
+    """How this computer reaches the network, for pip and for the hub's client, which read different variables."""
+    given = {name: own[name] for name in _NETWORK_VARIABLES if own.get(name)}
+    bundle = given.get("REQUESTS_CA_BUNDLE") or given.get("CURL_CA_BUNDLE") or given.get("SSL_CERT_FILE")
+    if bundle:
+        given = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle, **given}
+    if any(name.lower().endswith("_proxy") for name in given):  # what a replica asks of itself takes no way around
+        listed = given.get("no_proxy") or given.get("NO_PROXY") or ""
+        given["NO_PROXY"] = given["no_proxy"] = ",".join([*filter(None, [listed]), "127.0.0.1", "localhost"])
+    return given
 
 
 # How this computer reaches the network, which a container's host would know by itself.
 _NETWORK_VARIABLES = (
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT",
-    "PIP_PROXY", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
+    "PIP_CERT", "PIP_PROXY", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
 )  # fmt: skip
 
 
@@ -183,7 +197,7 @@ def _locked(requirements: Path | None) -> list[str]:
     if requirements is None or not requirements.is_file():
         return []
     lock = _read(requirements.with_suffix(".lock"))
-    if hashlib.sha256(requirements.read_bytes()).hexdigest() not in lock:
+    if hashlib.sha256(_read(requirements).encode()).hexdigest() not in lock:
         return []
     return [line.partition(" --hash=")[0] for line in lock.splitlines() if line and not line.startswith("#")]
 
@@ -195,7 +209,9 @@ def _key(*parts: str) -> str:
 def _read(requirements: Path | None) -> str:
     if requirements is None or not requirements.is_file():
         return ""
-    return requirements.read_text(encoding="utf-8", errors="replace")
+    content = requirements.read_bytes()
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, errors="replace").replace("\r\n", "\n")
 
 
 def _write_script(path: Path, text: str) -> None:

@@ -97,6 +97,7 @@ def make_plan(
         "CONTAINER_APP_PORT": str(port),
         "CONTAINER_APP_ENV_DNS_SUFFIX": identity.dns_suffix,
         "AITK_HOST": "127.0.0.1",
+        "AITK_GPU": "optional",  # no GPU is given here, and none is billed
     }
 
     def planned(container: JsonObject, *, is_serving: bool) -> ContainerPlan:

@@ -20,6 +20,7 @@ class ArmError(Exception):
         target: str | None = None,
         details: list[JsonObject] | None = None,
         challenge: str | None = None,
+        additional_info: list[JsonObject] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -28,6 +29,7 @@ class ArmError(Exception):
         self.target = target
         self.details = details
         self.challenge = challenge  # WWW-Authenticate
+        self.additional_info = additional_info
 
     def add_place(self, outer: str) -> None:
         """Say the place from further outside: where what it happened in stands."""
@@ -40,6 +42,8 @@ class ArmError(Exception):
             body["target"] = self.target
         if self.details is not None:
             body["details"] = self.details
+        if self.additional_info is not None:
+            body["additionalInfo"] = self.additional_info
         return body
 
     def response(self) -> web.Response:

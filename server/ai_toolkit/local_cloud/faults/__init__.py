@@ -18,6 +18,8 @@ resource its id, for a replica its name |
 | `retryAfterSeconds` | the Retry-After of `status` |
 | `seconds` | the time of `latency`, `replica-slow`, and how long a replica lives before `replica-crash` |
 | `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body |
+| `member`, `wanted` | `policy`, whose name is `message`: what has another value there (`tags.owner`) than \
+`wanted`, or with `wanted` null none, is refused |
 | `command` | `replica-wrapped`: the program and arguments that the replica's command is appended to; an argument \
 `{share}` stands for the folder of the replica's first file share |
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NO_GPU_QUOTA = "no-gpu-quota"  # usages say 0, and what needs a GPU is refused
     NO_USAGES = "no-usages"  # the list of usages is empty, as Azure's may be: that is not a quota of zero
     NO_SHARED_KEY = "no-shared-key"  # a policy forbids storage accounts that take their key
+    POLICY = "policy"  # a policy wants a property of the resources whose id matches to be as it says
     READ_ONLY = "read-only"  # the caller may read and not deploy
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
@@ -74,6 +75,8 @@ class Fault:
     bytes: int = 0
     of: Half = Half.ANSWER
     command: tuple[str, ...] = ()
+    member: str = ""
+    wanted: str | bool | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     seen: int = 0
     hits: int = 0
@@ -180,6 +183,11 @@ class Faults:
     def forbids_shared_key(self) -> bool:
         """Whether a policy forbids storage accounts with shared-key access."""
         return any(fault.kind is Kind.NO_SHARED_KEY for fault in self._faults.values())
+
+    def policies_for(self, identifier: str) -> list[Fault]:
+        """The policies that look at a resource."""
+        found = [fault for fault in self._faults.values() if fault.kind is Kind.POLICY]
+        return [fault for fault in found if re.search(fault.path, identifier, re.IGNORECASE)]
 
     @property
     def is_read_only(self) -> bool:

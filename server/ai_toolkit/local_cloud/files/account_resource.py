@@ -1,6 +1,7 @@
 """Storage accounts, their keys, and file shares as resources."""
 
 import base64
+import ipaddress
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -113,6 +114,18 @@ class StorageAccounts(ResourceType):
         if account is None:
             return None
         return [base64.b64decode(key["value"]) for key in account.body[LOCAL_KEYS]]
+
+    def refusal(self, name: str) -> str:
+        """The code with which the account's own settings refuse this computer's key; empty where they do not."""
+        account = self.find(name)
+        settings = properties(account.body) if account is not None else {}
+        rules = settings.get("networkAcls") or {}
+        here = any(_is_here(str(rule.get("value"))) for rule in rules.get("ipRules") or ())
+        if settings.get("publicNetworkAccess") in {"Disabled", "SecuredByPerimeter"}:
+            return "AuthorizationFailure"
+        if rules.get("defaultAction") == "Deny" and not here:
+            return "AuthorizationFailure"
+        return "KeyBasedAuthenticationNotPermitted" if settings.get("allowSharedKeyAccess") is False else ""
 
     def find(self, name: str) -> StoredResource | None:
         """The account of that name: names are unique in the whole cloud."""
@@ -238,6 +251,14 @@ class FileShares(ResourceType):
         body = super().view(resource)
         body["properties"] = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
         return body
+
+
+def _is_here(rule: str) -> bool:
+    """Whether an address or range of a network rule names this computer."""
+    try:
+        return ipaddress.ip_address("127.0.0.1") in ipaddress.ip_network(rule, strict=False)
+    except ValueError:
+        return False
 
 
 def _new_key(name: str, created: str) -> JsonObject:

@@ -26,10 +26,13 @@ class FileService:
         folder: Shares,
         account_keys: Callable[[str], list[bytes] | None],
         records: ShareRecords,
+        account_refusal: Callable[[str], str] = lambda _account: "",
     ) -> None:
+        """`account_refusal`: the code with which an account's own settings refuse what its key signed."""
         self._shares = folder
         self._account_keys = account_keys
         self._records = records
+        self._account_refusal = account_refusal
 
     async def answer(self, http: web.Request) -> web.StreamResponse:
         """The answer to any request, refusals included."""
@@ -67,6 +70,8 @@ class FileService:
             verify(http.method, http.raw_path, http.headers, account, keys)
         except SignatureError as error:
             raise StorageError("AuthenticationFailed", str(error)) from error
+        if code := self._account_refusal(account):
+            raise StorageError(code)
         share, _, path = rest.partition("/")
         query = {name.lower(): value for name, value in http.query.items()}
         share = unquote(share)

@@ -16,7 +16,9 @@ from ai_toolkit.local_cloud.files.usage import Usage
 
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
-FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f]')
+FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f-\x9f\ue000-\uf8ff\ufffe\uffff]')
+# Source: learn.microsoft.com/rest/api/storageservices/naming-and-referencing-shares--directories--files--and-metadata
+RESERVED = re.compile(r"(lpt[1-9]|com[1-9]|prn|aux|nul|con|clock\$)", re.IGNORECASE)
 LONGEST_NAME = 255
 LONGEST_PATH = 2048
 
@@ -132,7 +134,12 @@ class Shares:
 def _checked(name: str, *, keep_trailing_dots: bool) -> str:
     """The name as Azure stores it, or StorageError."""
     trimmed = name.rstrip(". ")
-    if not trimmed or FORBIDDEN.search(name) or len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
+    if (
+        not trimmed
+        or FORBIDDEN.search(name)
+        or RESERVED.fullmatch(name)
+        or len(name.encode("utf-16-le")) // 2 > LONGEST_NAME
+    ):
         raise StorageError("InvalidResourceName")
     return name if keep_trailing_dots else trimmed
 

@@ -17,6 +17,11 @@ ERRORS: Final = {
         ),
     ),
     "NoAuthenticationInformation": (401, "Server failed to authenticate the request: it is not signed."),
+    "AuthorizationFailure": (403, "This request is not authorized to perform this operation."),
+    "KeyBasedAuthenticationNotPermitted": (
+        403,
+        "Key based authentication is not permitted on this storage account.",
+    ),
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "ShareNotFound": (404, "The specified share does not exist."),
     "ShareAlreadyExists": (409, "The specified share already exists."),

@@ -18,7 +18,12 @@ from ai_toolkit.local_cloud.faults.model import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, check_body, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
-from ai_toolkit.local_cloud.resource_manager.write_checks import Lock, check_registered, check_unlocked
+from ai_toolkit.local_cloud.resource_manager.write_checks import (
+    Lock,
+    check_policies,
+    check_registered,
+    check_unlocked,
+)
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +72,7 @@ class ResourceManager:
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
         check_registered(self.store, identifier.subscription, identifier.namespace)
-        self._check_policy(identifier, body)
+        check_policies(self.faults, identifier, body)
         if resource_type.has_location and "location" not in body:
             resource_type.check(identifier, body)  # which has Azure's own code for this
         check_body(resource_type.body, _as_sent(body), api_version)
@@ -75,19 +80,6 @@ class ResourceManager:
         if resource_type.has_location:
             check_location(body["location"])
         return resource_type
-
-    def _check_policy(self, identifier: ResourceId, body: JsonObject) -> None:
-        """Refuse what a policy forbids, in the words of Azure Policy."""
-        is_account = identifier.type.lower() == "microsoft.storage/storageaccounts"
-        if is_account and self.faults.forbids_shared_key and properties(body).get("allowSharedKeyAccess") is not False:
-            policy = "Storage accounts should prevent shared key access"
-            raise ArmError(
-                "RequestDisallowedByPolicy",
-                f"Resource '{identifier.name}' was disallowed by policy. Error Type: PolicyViolation, "
-                f"Policy Definition Name : {policy}, Policy Assignment Name : local.",
-                status=403,
-                target=identifier.name,
-            )
 
     def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
         """The resource as stored before it is provisioned, and whether it is new."""

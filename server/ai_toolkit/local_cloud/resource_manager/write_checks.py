@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.state import ResourceStore
 from ai_toolkit.local_cloud.faults.model import Faults
@@ -60,6 +60,60 @@ def check_may_write(faults: Faults, identifier: ResourceId, action: str) -> None
             "or the scope is invalid. If access was recently granted, please refresh your credentials.",
             status=403,
         )
+
+
+def check_policies(faults: Faults, identifier: ResourceId, body: JsonObject) -> None:
+    """Raise 403 for what a policy forbids, as Azure Policy words it.
+
+    Source: https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-policy-requestdisallowedbypolicy
+    """
+    violated = [
+        _violation(policy.message, policy.member, _value_at(body, policy.member), policy.wanted)
+        for policy in faults.policies_for(str(identifier))
+        if not _is_as_wanted(_value_at(body, policy.member), policy.wanted)
+    ]
+    member = "properties.allowSharedKeyAccess"
+    is_account = identifier.type.lower() == "microsoft.storage/storageaccounts"
+    if is_account and faults.forbids_shared_key and _value_at(body, member) is not False:
+        name = "Storage accounts should prevent shared key access"
+        violated.append(_violation(name, member, _value_at(body, member), wanted=False))
+    if violated:
+        names = ", ".join(str(one["info"]["policyDefinitionDisplayName"]) for one in violated)
+        raise ArmError(
+            "RequestDisallowedByPolicy",
+            f"Resource '{identifier.name}' was disallowed by policy. Error Type: PolicyViolation, "
+            f"Policy Definition Name : {names}, Policy Assignment Name : local.",
+            status=403,
+            target=identifier.name,
+            additional_info=violated,
+        )
+
+
+def _is_as_wanted(value: JsonValue, wanted: JsonValue) -> bool:
+    return value is not None if wanted is None else bool(value == wanted)
+
+
+def _violation(policy: str, member: str, value: JsonValue, wanted: JsonValue) -> JsonObject:
+    looked = (
+        {"result": "True", "operator": "Exists", "targetValue": "false"}
+        if wanted is None
+        else {"result": "False", "operator": "Equals", "targetValue": wanted, "expressionValue": value}
+    )
+    return {
+        "type": "PolicyViolation",
+        "info": {
+            "policyDefinitionDisplayName": policy,
+            "policyAssignmentName": "local",
+            "policyDefinitionEffect": "deny",
+            "evaluationDetails": {"evaluatedExpressions": [{**looked, "expressionKind": "Field", "path": member}]},
+        },
+    }
+
+
+def _value_at(body: JsonValue, member: str) -> JsonValue:
+    for key in member.split("."):
+        body = body.get(key) if isinstance(body, dict) else None
+    return body
 
 
 def unregistered(subscription: str, namespace: str) -> ResourceId:

@@ -27,6 +27,9 @@ _MOMENT: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(Z?)", re.ASCII)
+_SLASHES_YEAR_FIRST: Final = re.compile(
+    r"\s*(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})(?P<time>\s.*)?", re.ASCII
+)
 _SLASHES: Final = re.compile(r"\s*(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>\s.*)?", re.ASCII)
 
 
@@ -75,7 +78,7 @@ def _read(value: str, function: str) -> datetime:
     try:
         if (compact := _COMPACT.fullmatch(value)) is not None:
             return datetime(*(int(part) for part in compact.groups()[:6]), tzinfo=UTC)  # type: ignore[arg-type,misc]
-        if (slashes := _SLASHES.fullmatch(value)) is not None:
+        if (slashes := _SLASHES.fullmatch(value) or _SLASHES_YEAR_FIRST.fullmatch(value)) is not None:
             year, month, day = (int(slashes[name]) for name in ("year", "month", "day"))
             value = f"{year:04d}-{month:02d}-{day:02d}{slashes['time'] or ''}"
         if (found := _MOMENT.fullmatch(value)) is not None:

@@ -26,13 +26,15 @@ from ai_toolkit.local_cloud.template.functions.values import (
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+", re.DOTALL)
 _DATA: Final = re.compile(r"data:(?P<type>[^,]*),(?P<data>.*)", re.IGNORECASE | re.DOTALL)
+_ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_MEANINGFUL: Final = frozenset("%;/?:@&=+$,#[]!'()*\\\x7f")
 _UTF8: Final = {"utf8", "utf-8"}
 
 
 def _absolute(value: Value, function: str) -> URL:
     given = text(value, function)
     try:
-        found = URL(given) if _ABSOLUTE.fullmatch(given.strip()) else None
+        found = _read(given) if _ABSOLUTE.fullmatch(given.strip()) else None
         if found is None or (not found.host and found.scheme in {"http", "https"}):
             raise ValueError(given)  # noqa: TRY301  # the same refusal as for any other text
         _ = found.port
@@ -41,20 +43,50 @@ def _absolute(value: Value, function: str) -> URL:
     return found
 
 
+def _read(given: str) -> URL:
+    """The URI in a text; a space is %20 everywhere, as .NET escapes it, not a plus sign as in forms."""
+    return URL(given.strip().replace(" ", "%20"))
+
+
 def uri(base: Value, relative: Value) -> str:
     """An absolute URI made of a base and what is relative to it."""
     first, second = _absolute(base, "uri"), text(relative, "uri", 2)
+    if not first.raw_authority and not _ABSOLUTE.fullmatch(second.strip()):
+        raise FunctionError(f"The function 'uri' cannot join '{base}' and '{relative}': the first has no host.")
     try:
-        return _readable(first.join(URL(second)))
+        return _readable(first.join(_read(second)))
     except ValueError as error:
         raise FunctionError(f"The function 'uri' cannot join '{base}' and '{relative}'.") from error
 
 
 def _readable(found: URL) -> str:
-    """As .NET writes it: unescaped, without a default port, with a path."""
+    """As .NET writes it: unescaped where that changes no meaning, without a default port, with a path."""
     if found.is_default_port():
         found = found.with_port(None)
-    return found.human_repr() if found.path or not found.host else f"{found.human_repr()}/"
+    written = f"{found.scheme}:"
+    if found.raw_authority:
+        user, at, rest = found.raw_authority.rpartition("@")
+        host = rest.replace(found.raw_host or "", found.host or "", 1) if ":" not in (found.host or "") else rest
+        written += f"//{user}{at}{host}"
+    written += _unescaped(found.raw_path or ("/" if found.raw_authority else ""))
+    if found.raw_query_string:
+        written += f"?{_unescaped(found.raw_query_string)}"
+    return f"{written}#{_unescaped(found.raw_fragment)}" if found.raw_fragment else written
+
+
+def _unescaped(part: str) -> str:
+    """The part with its percent signs read, those that stand for a sign with a meaning left."""
+
+    def read(match: re.Match[str]) -> str:
+        pieces = urllib.parse.unquote_to_bytes(match[0]).decode(errors="surrogateescape")
+        return "".join(
+            urllib.parse.quote(one.encode(errors="surrogateescape"), safe="")
+            if one in _MEANINGFUL or one < " " or "\ud800" <= one <= "\udfff"
+            else one
+            for one in pieces
+        )
+
+    return _ESCAPED.sub(read, part)
 
 
 def parse_uri(value: Value) -> Value:
@@ -62,7 +94,7 @@ def parse_uri(value: Value) -> Value:
     found = _absolute(value, "parseUri")
     return {
         "scheme": found.scheme,
-        "host": found.host or "",
+        "host": f"[{found.host}]" if ":" in (found.host or "") else found.host or "",
         "port": found.explicit_port or found.port,
         "path": found.raw_path,
         "query": f"?{found.raw_query_string}" if found.raw_query_string else "",
@@ -78,14 +110,10 @@ def build_uri(value: Value) -> str:
     key = key_of(given, "port")
     port = None if key is None or given[key] is None else integer(given[key], "buildUri")
     try:
-        found = URL.build(
-            scheme=parts["scheme"],
-            host=parts["host"],
-            port=port,
-            path=f"/{parts['path'].lstrip('/')}",
-            query_string=parts["query"].removeprefix("?"),
-        )
-        return _readable(found)
+        place = URL.build(scheme=parts["scheme"], host=parts["host"], port=port)
+        query = parts["query"].removeprefix("?")
+        path = parts["path"].lstrip("/").replace("?", "%3F").replace("#", "%23")
+        return _readable(_read(f"{place}/{path}{query and f'?{query}'}"))
     except ValueError as error:
         raise FunctionError(f"The function 'buildUri' cannot make a URI: {error}.") from error
 
