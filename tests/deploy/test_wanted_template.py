@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.local_cloud.plans import plan_of
 
-from ai_toolkit.deploy.wanted_template import compare_template, unknown_places
+from ai_toolkit.deploy.wanted_template import compare_template, unknown_places, without_missing_secrets
 
 CONTENT = json.loads((Path(__file__).parents[2] / "infra/provision/inference.json").read_text())
 GROUP = {"id": "/subscriptions/s/resourceGroups/g", "name": "g", "location": "westus3"}
@@ -124,6 +124,18 @@ def test_what_only_a_deployment_knows_is_left_as_it_is_and_named():
     assert list(unknown_places(evaluated)) == ["containers.inference.image"]
     assert [one.path for one in found.changed] == ["template.scale.cooldownPeriod"]
     assert found.template["containers"][0]["image"] == live()["containers"][0]["image"]
+
+
+def test_a_variable_of_a_secret_that_the_app_lacks_is_left_out_and_named():
+    """Azure refuses a reference to what is not there; a Provision adds both."""
+    evaluated = wanted(lambda template: template["containers"][0]["env"].append({"name": "T", "secretRef": "mine"}))
+    known, missing = without_missing_secrets(evaluated, {"api-key"})
+    alone, both = without_missing_secrets(evaluated, ())
+
+    assert missing == {"mine"}
+    assert compare_template(live(), known) is None
+    assert both == {"mine", "api-key"}
+    assert [one["name"] for one in alone["containers"][0]["env"]] == ["AITK_SHARE", "AITK_NOTHING_DEPLOYED_YET"]
 
 
 def test_a_container_that_was_renamed_is_not_kept_beside_itself():

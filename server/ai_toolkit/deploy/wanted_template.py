@@ -7,7 +7,7 @@ the parameters or the app changed.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ import platformdirs
 from azure.core.exceptions import HttpResponseError
 
 from ai_toolkit.azure.container_app import ContainerApp
+from ai_toolkit.azure.container_apps import KEY_SECRET
 from ai_toolkit.azure.deployments import Deployments, PropertyChange, Refusal
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import OwnApp
@@ -74,6 +75,12 @@ async def changed_template(workspace: Workspace, own: OwnApp, ui: Ui) -> Changed
         why = f"{wanted.message} ({wanted.code})" if wanted else "it makes the app in a module, a loop, or of several"
         ui.announce(f"The template is not compared with the app: {why}. {Title.PROVISION} sends it whole.")
         return None
+    wanted, missing = without_missing_secrets(wanted, app.secrets)
+    if missing := missing - {KEY_SECRET}:  # a key is offered
+        names = ", ".join(sorted(missing))
+        ui.announce(
+            f"The template refers to secrets that the app does not have yet ({names}): {Title.PROVISION} adds them."
+        )
     for place in unknown_places(wanted):
         ui.announce(f"{place} is left as it is: only a deployment ({Title.PROVISION}) knows its value.")
     found = compare_template(app.template, wanted)
@@ -132,6 +139,22 @@ def compare_template(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Chan
     if laid.get("revisionSuffix") and laid["revisionSuffix"] == live.get("revisionSuffix"):
         del laid["revisionSuffix"]  # each names one revision, so the next gets another
     return ChangedTemplate(laid, changed)
+
+
+def without_missing_secrets(wanted: Any, secrets: Collection[str]) -> tuple[Any, frozenset[str]]:  # noqa: ANN401
+    """The evaluated template without the items that refer to other secrets than these, and which those are."""
+    missing: set[str] = set()
+
+    def kept(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+        if isinstance(value, Mapping):
+            return {key: kept(item) for key, item in value.items()}
+        if not isinstance(value, list):
+            return value
+        lacking = [one for one in value if isinstance(one, Mapping) and one.get("secretRef", "") not in {"", *secrets}]
+        missing.update(str(one["secretRef"]) for one in lacking)
+        return [kept(one) for one in value if one not in lacking]
+
+    return kept(wanted), frozenset(missing)
 
 
 def _laid(live: Any, wanted: Any, key: str = "") -> Any:  # noqa: ANN401  (any JSON)
