@@ -58,9 +58,13 @@ class Target:
         return self.subscription == LOCAL_SUBSCRIPTION
 
 
+class KeyVaultReference(dict[str, Any]):
+    """A parameter's value that Resource Manager itself reads from a key vault: the vault's id and the secret's name."""
+
+
 @dataclass(frozen=True)
 class Parameters:
-    """The values of `inference.parameters.json` that are given; a null is not."""
+    """The values that a parameters file gives; a null is not one."""
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict)
