@@ -91,7 +91,7 @@ async def test_a_reference_that_azure_refuses_is_told(ground):
 @pytest.mark.parametrize(
     ("name", "entry", "said"),
     [
-        ("storageAccountName", {"reference": {"keyVault": {"id": "/subscriptions/s"}, "secretName": "n"}}, "a value"),
+        ("storageAccountName", {"reference": {"keyVault": {"id": "/subscriptions/s"}, "secretName": "n"}}, "secure"),
         ("image", {"reference": {"secretName": "n"}}, "keyVault"),
         ("image", {"reference": {"keyVault": {"id": "/subscriptions/s"}, "secretName": "n"}, "value": "x"}, "no value"),
         ("image", {"values": "x"}, "is expected"),

@@ -95,6 +95,8 @@ class ContainerApp:
     is_multiple: bool = False
     domains: tuple[str, ...] = ()
     """The custom domains that are bound to it, with a certificate: what is only registered answers nobody."""
+    secrets: frozenset[str] = frozenset()
+    """The names of its secrets."""
 
     @property
     def active(self) -> tuple[Revision, ...]:
@@ -178,6 +180,7 @@ class ContainerApp:
                 for one in (ingress or {}).get("customDomains") or ()
                 if one.get("bindingType") in _BOUND
             ),
+            secrets=frozenset(str(one.get("name")) for one in value_at(body, "configuration", "secrets") or ()),
         )
         latest = app.revision(app.latest_revision)
         if latest is not None and not latest.active and app.current is not None and app.current.template:

@@ -138,9 +138,10 @@ def _parameters(
     if not isinstance(entries, dict):
         return
     declared = _declared(workspace)
-    spelled = {name.lower(): name for name in declared or ()}  # Azure does not look at the case
+    spelled: dict[str, str] = {each.lower(): each for each in declared or ()}  # Azure does not look at the case
     for written, entry in entries.items():
-        name, place = spelled.get(written.lower(), written), places["parameters", written]
+        place = places["parameters", written]
+        name = spelled.get(written.lower(), str(written))
         if not isinstance(entry, dict) or set(entry) - {"value", "reference", "metadata"}:
             yield Finding(place.value, f'{name}: {{"value": …}} is expected.')
             continue

@@ -1,19 +1,21 @@
 """Values of secure parameters, left out of what is shown: Azure's own words may repeat them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from ai_toolkit.azure.deployments import Change, Refusal
+from ai_toolkit.workspace.workspace import KeyVaultReference
 
 HIDDEN: Final = "(not shown)"
 _SHORTEST: Final = 3
 """A shorter text stands in other words too, which would be spoiled."""
 
 
-def secrets_in(value: Any) -> tuple[str, ...]:  # noqa: ANN401  (any JSON)
-    """Every text in the value, the longest first."""
-    return tuple(sorted(set(_texts(value)), key=len, reverse=True))
+def secrets_in(values: Mapping[str, Any], secure: Collection[str]) -> tuple[str, ...]:
+    """Every text that is given for one of the `secure` parameters, the longest first; a vault's name is none."""
+    given = [value for name, value in values.items() if name in secure and not isinstance(value, KeyVaultReference)]
+    return tuple(sorted(set(_texts(given)), key=len, reverse=True))
 
 
 def hide(shown: Any, secrets: Sequence[str]) -> Any:  # noqa: ANN401  (any JSON)

@@ -12,7 +12,6 @@ from ai_toolkit.provision.request import Site, Wanted
 from ai_toolkit.provision.settings import Setting, Settings, Source, check_names, choose_settings, values_of
 from ai_toolkit.provision.survey import PREFIX, Existing, Found, look_at_existing
 from ai_toolkit.workspace.template import Template
-from ai_toolkit.workspace.workspace import Reference
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,12 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
             {name: replace(settings.by_name[name], value=value) for name, value in chosen.items()}
         )
     values = settings.to_send(template)
-    content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True, default=_plain)
+    content = json.dumps([site.group_id.lower(), template.sha256, values], sort_keys=True)
     name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:12]}"
     decided = existing.to_create() if template.ours else {}
     switches = {name: value for name, value in decided.items() if name in template.parameters}
     earlier = next((one for one in found.history if one.name == name), None)
     return Plan(name, {**values, **switches}, settings, existing, profile, earlier)
-
-
-def _plain(value: object) -> object:
-    """What stands for a reference: which secret, never its value."""
-    if isinstance(value, Reference):
-        return dict(value.body)
-    raise TypeError(type(value).__name__)
 
 
 async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> Deployment | None:

@@ -44,7 +44,7 @@ class Wanted:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that are given for secure parameters, and are never shown."""
-        return secrets_in({name: value for name, value in self.given.values.items() if name in self.template.secure})
+        return secrets_in(self.given.values, self.template.secure)
 
 
 @dataclass(frozen=True)

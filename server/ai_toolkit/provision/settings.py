@@ -13,7 +13,7 @@ from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import FineTuning
 from ai_toolkit.workspace.template import Template
-from ai_toolkit.workspace.workspace import Parameters, Reference
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 _SHOWN: Final = 100
 
@@ -75,7 +75,7 @@ class Settings:
             setting = self.by_name.get(name)
             if name in parameter_rules.OURS or setting is None:
                 continue
-            shown = _shown(setting.value) if name not in template.secure else HIDDEN
+            shown = _shown(setting.value, secure=name in template.secure)
             cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
             lines.append(f"    {name} = {cut}  ({setting.origin})")
         return lines
@@ -106,13 +106,14 @@ def choose_settings(
     found |= {
         name: Setting(value, Source.FINE_TUNING_JOB, f"fine-tuning job {job[0]}") for name, value in job[1].items()
     }
-    given_here = {**given.values, **given.references}
-    found |= {name: Setting(value, Source.FILE, given.path.name) for name, value in given_here.items()}
+    found |= {name: Setting(value, Source.FILE, given.path.name) for name, value in given.values.items()}
     return Settings(given, found)
 
 
-def _shown(value: object) -> str:
-    return str(value) if isinstance(value, str | Reference) else json.dumps(value)
+def _shown(value: object, *, secure: bool) -> str:
+    if isinstance(value, KeyVaultReference):
+        return str(value)
+    return HIDDEN if secure else value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_expression(value: object) -> bool:

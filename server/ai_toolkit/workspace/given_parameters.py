@@ -10,7 +10,7 @@ from typing import Any, Final
 from ai_toolkit.errors import FileMalformed, WorkspaceError
 from ai_toolkit.workspace.bicep import compile_parameters
 from ai_toolkit.workspace.template import templates_folder
-from ai_toolkit.workspace.workspace import Parameters, Reference, Workspace, read_parameters
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters, Workspace, read_parameters
 
 _DECLARED: Final = re.compile(r"^[ \t]*param[ \t]+(\w+)", re.MULTILINE)
 
@@ -30,15 +30,14 @@ async def given_parameters(workspace: Workspace) -> Parameters:
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     given = Parameters(path, warnings=_unread(workspace, path), places=_places(text))
     values: dict[str, Any] = {}
-    references: dict[str, Reference] = {}
     for name, entry in entries.items():
         if not isinstance(entry, dict):
-            raise given.wrong(name, "its value is not understood")
-        if entry.get("reference") is not None:
-            references[name] = Reference(entry["reference"])
+            raise _not_understood(path)
+        if isinstance(entry.get("reference"), dict):
+            values[name] = KeyVaultReference(entry["reference"])
         elif entry.get("value") is not None:
             values[name] = entry["value"]
-    return replace(given, values=values, references=references)
+    return replace(given, values=values)
 
 
 def _unread(workspace: Workspace, path: Path) -> tuple[str, ...]:

@@ -64,35 +64,28 @@ class Target:
         return self.subscription == LOCAL_SUBSCRIPTION
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A secret of a key vault, which Resource Manager reads and nobody here does."""
-
-    body: Mapping[str, Any]
+class KeyVaultReference(dict[str, Any]):
+    """A parameter's value that Resource Manager itself reads from a key vault: the vault's id and the secret's name."""
 
     def __str__(self) -> str:
-        vault = str((self.body.get("keyVault") or {}).get("id")).rpartition("/")[2]
-        return f"the secret {self.body.get('secretName')} of the key vault {vault}"
+        vault = str((self.get("keyVault") or {}).get("id")).rpartition("/")[2]
+        return f"the secret {self.get('secretName')} of the key vault {vault}"
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The values of `inference.parameters.json` that are given; a null is not.
-
-    `references` are those that a key vault gives.
-    """
+    """The values that a parameters file gives; a null is not one."""
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    references: Mapping[str, Reference] = field(default_factory=dict)
 
     def spelled_as(self, declared: Iterable[str]) -> "Parameters":
         """The same by the template's names: Azure does not look at their case. Raises ValueImpossible for a second."""
         spelled = {name.lower(): name for name in declared}
         seen: set[str] = set()
-        for name in (*self.values, *self.references):
+        for name in self.values:
             if name.lower() in seen:
                 raise self.wrong(name, "it is given twice, in another case")
             seen.add(name.lower())
@@ -103,7 +96,6 @@ class Parameters:
         return replace(
             self,
             values=by_template(self.values),
-            references=by_template(self.references),
             places={**self.places, **by_template(self.places)},
         )
 
@@ -221,7 +213,6 @@ def read_parameters(path: Path) -> Parameters:
     if not isinstance(entries, dict):
         raise ValueImpossible(path, "parameters", "an object of parameters is expected", places.get("parameters"))
     values: dict[str, Any] = {}
-    references: dict[str, Reference] = {}
     for name, entry in entries.items():
         if not isinstance(entry, dict) or set(entry) - {"value", "reference", "metadata"}:
             raise ValueImpossible(path, name, '{"value": …} is expected', places.get(name))
@@ -230,10 +221,10 @@ def read_parameters(path: Path) -> Parameters:
             if not _is_reference(reference) or entry.get("value") is not None:
                 problem = '{"reference": {"keyVault": {"id": "…"}, "secretName": "…"}} and no value is expected'
                 raise ValueImpossible(path, name, problem, places.get(name))
-            references[name] = Reference(reference)
+            values[name] = KeyVaultReference(reference)
         elif entry.get("value") is not None:
             values[name] = entry["value"]
-    return Parameters(path, values, places=places, references=references)
+    return Parameters(path, values, places=places)
 
 
 def _is_reference(reference: object) -> bool:
