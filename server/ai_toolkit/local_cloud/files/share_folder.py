@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
@@ -21,6 +22,9 @@ FORBIDDEN = re.compile(r'["\\/:|<>*?\x00-\x1f\x7f-\x9f\ue000-\uf8ff\ufffe\uffff]
 RESERVED = re.compile(r"(lpt[1-9]|com[1-9]|prn|aux|nul|con|clock\$)", re.IGNORECASE)
 LONGEST_NAME = 255
 LONGEST_PATH = 2048
+
+# Azure mounts a share with `file_mode=0777,dir_mode=0777`. Around it lies a folder that is closed to other users.
+OPEN_TO_ALL: Final = 0o777
 
 
 @dataclass(frozen=True)
