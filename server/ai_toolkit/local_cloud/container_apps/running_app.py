@@ -131,6 +131,8 @@ class RunningApp:
                 else f"it was not ready within {PROVISION_LIMIT.total_seconds() / 60:.0f} minutes",
             )
             self._change_record(name, provisioningState="Failed", provisioningError=reason)
+            if self._host.faults.overlooks_crashes:
+                return
             raise ArmError(
                 "ContainerAppOperationError",
                 f"Failed to provision revision for container app '{self.id.name}'. Error details: {reason}",
