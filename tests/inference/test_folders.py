@@ -150,6 +150,15 @@ def test_a_base_in_few_bits_is_served_where_its_package_is(share, monkeypatch):
     assert find_models(share, Settings()).base.id == "unsloth/model-bnb-4bit"
 
 
+@pytest.mark.parametrize(("kind", "told"), [("musicgen", "in sound"), ("gemma4_assistant", "answers nothing alone")])
+def test_what_writes_no_text_is_refused_in_words(share, kind, told):
+    """Before anything is loaded: transformers itself would fail at a place that says nothing to a person."""
+    put_model(share / "model-cache/org/odd", model_type=kind)
+
+    with pytest.raises(ModelError, match=rf"org/odd cannot be served: .*{told}.*another model"):
+        find_models(share, Settings(adapters="none", base_model="org/odd"))
+
+
 def test_a_whole_fine_tuned_model_is_served(share):
     """A merged or full fine-tuning below models/ is a model of its own: nothing has to be set."""
     folder = put_model(share / "models/merged")

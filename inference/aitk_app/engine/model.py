@@ -17,6 +17,7 @@ from aitk_app.engine.cache import Segment
 from aitk_app.engine.lora import set_layer
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.reference import ReferencePath
+from aitk_app.engine.scoring import score
 from aitk_app.engine.self_check import Finding, check_adapter_path, check_base, proven_length
 from aitk_app.engine.voice import Voice, read_voice, voice_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aitk_app.engine.lora import LoadedAdapter
+    from aitk_app.engine.sampling import TokenLogprob
     from aitk_app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -123,16 +125,27 @@ class Models:
         logger.info("the self-check took %.2f s: %s", self.served[None].seconds, lane.value)
 
     def _check_reference(self) -> None:
+        """See it answer, without its own cache where it has none that works. Raises `ModelError`."""
+        try:
+            logits = self._answered()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
+            self.reference.use_cache = False
+            try:
+                logits = self._answered()
+            except Exception:  # noqa: BLE001 - the first one says more
+                raise ModelError(f"The base model loads, but cannot answer: {type(error).__name__}: {error}") from error
+            logger.warning("its own cache cannot be used (%s): every token reads the whole text", error)
+        if not bool(torch.isfinite(logits).any()):
+            raise ModelError("The base model loads, but what it computes is not a number. Try another dtype.")
+
+    def _answered(self) -> torch.Tensor:
         cache = self.reference.new_cache()
         try:
             logits = self.reference.forward(cache, [Segment(0, 0, [1, 2])])
             self.reference.forward(cache, [Segment(0, 2, [1])])
-        except Exception as error:
-            raise ModelError(f"The base model loads, but cannot answer: {type(error).__name__}: {error}") from error
         finally:
             cache.close()
-        if not bool(torch.isfinite(logits).any()):
-            raise ModelError("The base model loads, but what it computes is not a number. Try another dtype.")
+        return logits
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -244,6 +257,12 @@ class Models:
     def remove(self, name: str) -> None:
         """No longer serve the adapter `name`; rows that use it go on."""
         self.adapters = {each: loaded for each, loaded in self.adapters.items() if each != name}
+
+    def score(self, name: str | None, tokens: list[int], alternatives: int) -> list[TokenLogprob]:
+        """How probable each token is after those before it, by the model's own forward pass."""
+        adapter = self.adapters.get(name) if name else None
+        model = self.reference.model if adapter is None else adapter.reference
+        return score(model, tokens, self.device, alternatives)
 
     def warm(self) -> None:
         """One token: what libraries prepare at their first use is then done."""

@@ -73,12 +73,23 @@ class ReferenceCache:
         self._sequence: _Sequence | None = None
         self._thread: threading.Thread | None = None
 
-    def begin(self, model: Any, prompt: Sequence[int], device: torch.device) -> torch.Tensor:  # noqa: ANN401 - of transformers
+    def begin(
+        self,
+        model: Any,  # noqa: ANN401 - of transformers
+        prompt: Sequence[int],
+        device: torch.device,
+        *,
+        use_cache: bool,
+    ) -> torch.Tensor:
         """The logits after `prompt`, `[vocabulary]`."""
         self.close()
         sequence = self._sequence = _Sequence()
         self._thread = threading.Thread(
-            target=_generate, args=(sequence, model, list(prompt), device), name="reference", daemon=True
+            target=_generate,
+            args=(sequence, model, list(prompt), device),
+            kwargs={"use_cache": use_cache},
+            name="reference",
+            daemon=True,
         )
         self._thread.start()
         return self._taken(sequence)
@@ -110,7 +121,14 @@ class ReferenceCache:
             self._thread = None
 
 
-def _generate(sequence: _Sequence, model: Any, prompt: list[int], device: torch.device) -> None:  # noqa: ANN401 - of transformers
+def _generate(
+    sequence: _Sequence,
+    model: Any,  # noqa: ANN401 - of transformers
+    prompt: list[int],
+    device: torch.device,
+    *,
+    use_cache: bool,
+) -> None:
     try:
         tokens = torch.tensor([prompt], device=device)
         with torch.inference_mode():
@@ -118,7 +136,7 @@ def _generate(sequence: _Sequence, model: Any, prompt: list[int], device: torch.
                 input_ids=tokens,
                 attention_mask=torch.ones_like(tokens),
                 generation_config=GenerationConfig(  # type: ignore[no-untyped-call] # untyped there
-                    max_length=_ENDLESS, do_sample=False, pad_token_id=0, use_cache=True
+                    max_length=_ENDLESS, do_sample=False, pad_token_id=0, use_cache=use_cache
                 ),
                 logits_processor=LogitsProcessorList([_HandOver(sequence)]),
             )
@@ -136,6 +154,7 @@ class ReferencePath:
     def __init__(self, model: Any, device: torch.device) -> None:  # noqa: ANN401 - of transformers
         self.model = model  # the base; an adapter brings its own
         self.device = device
+        self.use_cache = True  # a few models have a cache that `generate` cannot make: they read all again for a token
         # What the model's authors recommend for sampling is a request's business, not generate's.
         settings = GenerationConfig()  # type: ignore[no-untyped-call] # untyped there
         settings.cache_implementation = getattr(model.generation_config, "cache_implementation", None)
@@ -150,7 +169,7 @@ class ReferencePath:
         [segment] = segments
         if segment.start == 0:
             model = segment.adapter.reference if segment.adapter is not None else self.model
-            return cache.begin(model, segment.tokens, self.device)[None]
+            return cache.begin(model, segment.tokens, self.device, use_cache=self.use_cache)[None]
         for token in segment.tokens:
             logits = cache.go_on(token)
         return logits[None]

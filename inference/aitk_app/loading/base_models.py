@@ -48,6 +48,14 @@ _READS = {
 }
 
 
+# Kinds that transformers counts among the causal models, and that write no text by themselves.
+NO_TEXT = {
+    "musicgen": "it answers in sound, not in text",
+    "musicgen_melody": "it answers in sound, not in text",
+    "gemma4_assistant": "it only guesses ahead for another model, whose keys it needs, and answers nothing alone",
+}
+
+
 @dataclass(frozen=True)
 class HubModel:
     """A repository on a hub at a revision."""
@@ -225,8 +233,14 @@ def means(named: str, base: BaseModel) -> bool:
 
 
 def check_readable(base: BaseModel, there: tuple[BaseModel, ...] = ()) -> None:
-    """Raise `ModelError` for weights in few bits whose package is missing, before they are downloaded or loaded."""
-    quantised = read_json(base.folder / "config.json").get("quantization_config")
+    """Raise `ModelError` for what nothing here can answer with, before it is downloaded or loaded.
+
+    That is what writes no text, and weights in few bits whose package is missing.
+    """
+    config = read_json(base.folder / "config.json")
+    if (why := NO_TEXT.get(str(config.get("model_type")))) is not None:
+        raise ModelError(f"The base model {base.id} cannot be served: {why}. Choose another model.")
+    quantised = config.get("quantization_config")
     if isinstance(quantised, dict) and (package := _missing_package(str(quantised.get("quant_method", "")))):
         raise ModelError(_asked_for_full("The base model is", base.id, package, list(there)))
 

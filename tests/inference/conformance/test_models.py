@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,12 @@ NAMED = [
     "deepseek_v2",
     "deepseek_v3",
 ]
-SAMPLE = sorted({*NAMED, *architectures()[::9]} - {"git"})
+SAMPLE = sorted({*NAMED, *architectures()[::9]})
+
+# What was fast and right once stays so; and no kind's count falls.
+FAST = (Path(__file__).parent / "fast.txt").read_text().split()
+LEAST = {"Base models": {How.FAST: 101, How.ALONE: 85}, "Adapters": {How.FAST: 21, How.ALONE: 4}}
+MOST = {"Base models": {How.REFUSED: 3, How.NOT_TRIED: 0}, "Adapters": {How.REFUSED: 0, How.NOT_TRIED: 0}}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers and peft, about what only training needs
 
@@ -62,6 +69,42 @@ def test_an_adapter_answers_as_peft_does_beside_others(kind, tmp_path):
 def test_an_adapter_answers_as_peft_does_without_the_base(kind, tmp_path):
     """`serve_base = false`: in the base's place where its weights can be, else beside it."""
     assert try_adapter(kind, tmp_path, serve_base=False).how in {How.FAST, How.ALONE}
+
+
+def section(title):
+    """The page's rows below this title, name -> how, and the sentence with the counts."""
+    text = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| .*\|$", text, re.MULTILINE)[1:]
+    return dict(rows), text.strip().partition("\n")[0]
+
+
+@pytest.mark.parametrize(("title", "kinds"), [("Base models", architectures()), ("Adapters", list(KINDS))])
+def test_the_page_is_whole_and_its_counts_are_its_rows(title, kinds):
+    """Every architecture of the installed transformers, and every kind of adapter, has a row; nothing is wrong."""
+    rows, counts = section(title)
+    found = Counter(rows.values())
+
+    assert list(rows) == kinds
+    assert counts == ", ".join(f"{found[how]} {how}" for how in How) + "."
+    assert not found[How.WRONG]
+
+
+@pytest.mark.parametrize("title", ["Base models", "Adapters"])
+def test_no_kinds_count_gets_worse(title):
+    """Refusing is no way out, and slower is none: what is fast may grow only out of what is served otherwise."""
+    rows, _ = section(title)
+    found = Counter(rows.values())
+
+    assert found[How.FAST] >= LEAST[title][How.FAST]
+    assert found[How.FAST] + found[How.ALONE] >= sum(LEAST[title].values())
+    assert all(found[how] <= most for how, most in MOST[title].items())
+
+
+def test_what_was_fast_stays_fast():
+    """By name: one cannot take another's place."""
+    rows, _ = section("Base models")
+
+    assert [kind for kind in FAST if rows[kind] != How.FAST] == []
 
 
 @pytest.mark.parametrize("kind", ["falcon", "bloom", "mpt", "gptj", "deepseek_v2", "deepseek_v3"])
