@@ -23,6 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aitk_app.text_files import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -90,8 +92,10 @@ def lock_left_aside(code: Path) -> str | None:
     lock, requirements = code / LOCK, code / REQUIREMENTS
     if not lock.is_file():
         return "that file is not there. What requirements.txt leaves open was chosen at the first start."
-    head = "\n".join(line for line in lock.read_text("utf-8").splitlines() if line.startswith("#"))
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements.is_file() else "none"
+    head = "\n".join(line for line in text_of(lock.read_bytes()).splitlines() if line.startswith("#"))
+    # Line ends as the lock was made with: whoever checks the file out on Windows has others.
+    asked = text_of(requirements.read_bytes()) if requirements.is_file() else ""
+    digest = hashlib.sha256(asked.encode()).hexdigest() if asked else "none"
     if f"requirements.txt {digest}" not in head:
         return "requirements.txt was changed since. Make the lock anew (scripts/lock-inference), or put the file back."
     here = (platform.system(), platform.machine())
@@ -130,7 +134,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+    for line in text_of(file.read_bytes()).splitlines() if file.is_file() else ():
         if stripped := line.partition("#")[0].strip():
             yield stripped
 

@@ -8,6 +8,8 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from aitk_app.text_files import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -56,8 +58,8 @@ def read_settings(file: Path, arguments: Sequence[str], environment: Mapping[str
     given: dict[str, Any] = {}
     if file.is_file():
         try:
-            given = tomllib.loads(file.read_text("utf-8"))
-        except tomllib.TOMLDecodeError as error:
+            given = tomllib.loads(text_of(file.read_bytes()))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file.name}: {error}") from error
     known = {each.name: each for each in fields(Settings)}
     for name in given:

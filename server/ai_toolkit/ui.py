@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ai_toolkit.errors import Dismissed
+from ai_toolkit.errors import Dismissed, UsageError
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,25 @@ class Ui(Protocol):
 
     def announce(self, message: str) -> None:
         """Tells something that stays readable afterwards. Never a key, a token or a signed link."""
+
+
+class Silent:
+    """Another Ui, for work that must ask nothing: a question is a UsageError that says which option answers it."""
+
+    def __init__(self, ui: Ui) -> None:
+        self._ui = ui
+
+    async def pick(self, question: Pick) -> str:
+        raise UsageError(f"{question.placeholder}: a preview asks nothing.", f"Answer with {question.option}.")
+
+    async def input(self, question: Input) -> str:
+        raise UsageError(f"{question.prompt}: a preview asks nothing.", f"Answer with {question.option}.")
+
+    def report(self, message: str, percentage: int | None = None) -> None:
+        self._ui.report(message, percentage)
+
+    def announce(self, message: str) -> None:
+        self._ui.announce(message)
 
 
 async def confirm(ui: Ui, title: str, action: str, *, detail: str = "", option: str = "--yes") -> None:

@@ -11,7 +11,7 @@ from tests.support.azure_files import put
 
 from ai_toolkit.deploy.local_files import local_files
 from ai_toolkit.deploy.manifest import Entry
-from ai_toolkit.errors import ValueImpossible
+from ai_toolkit.errors import FileMalformed, ValueImpossible
 
 
 def paths_of(folder):
@@ -323,3 +323,106 @@ def test_file_that_was_just_written_is_read_every_time(workspace):
     os.utime(place, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
 
     assert local_files(workspace)["inference/start.py"].entry.sha256 == hashlib.sha256(b"START 1").hexdigest()
+
+
+SAVED = pytest.mark.parametrize(
+    ("encoding", "ends"),
+    [("utf-8-sig", "\n"), ("utf-8-sig", "\r\n"), ("utf-16", "\r\n"), ("utf-8", "\r"), ("utf-32", "\n")],
+)
+
+
+@SAVED
+def test_patterns_count_however_their_file_was_saved(workspace, encoding, ends):
+    """A mark before the first pattern, CRLF, UTF-16: a private file stays here, an included one goes."""
+    put(workspace, **{"inference/private.txt": "mine", "inference/b.txt": "mine", "notes/read.md": ""})
+    (workspace / ".aitkignore").write_bytes(ends.join(["private.txt", "b.txt", ""]).encode(encoding))
+    (workspace / ".aitkinclude").write_bytes(ends.join(["notes/", ""]).encode(encoding))
+
+    assert paths_of(workspace) == {"inference/start.py", "inference/settings.toml", "notes/read.md"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("inference\\private.txt", "divided by /"),
+        ("./inference/private.txt", "begins with ./"),
+        ("../inference/private.txt", "begins with ./ or ../"),
+        ("C:/work/inference/private.txt", "drive"),
+        ('"private.txt"', "quotation marks"),
+        ("private.txt # mine", "line of its own"),
+        ("private\u200b.txt", "cannot be seen"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_an_error_with_its_line(workspace, pattern, said):
+    """Passed over, it would send what it was written for."""
+    put(workspace, **{"inference/private.txt": "mine"})
+    (workspace / ".aitkignore").write_text(f"# what stays here\n{pattern}\n", encoding="utf-8")
+
+    with pytest.raises(ValueImpossible, match=r"\.aitkignore, line 2") as raised:
+        paths_of(workspace)
+    assert said in raised.value.problem
+
+
+@pytest.mark.parametrize("pattern", ["\\#private.txt", "\\!private.txt", "private\\ .txt", "a\\*b", "# a # b", "!a"])
+def test_a_pattern_as_git_reads_it_is_taken(workspace, pattern):
+    """What a backslash may stand before, and comments."""
+    put(workspace, **{".aitkignore": pattern})
+
+    assert "inference/start.py" in paths_of(workspace)
+
+
+@pytest.mark.parametrize("name", [".aitkignore.txt", ".aitkinclude.txt"])
+def test_patterns_under_another_name_are_not_passed_over(workspace, name):
+    """As an editor of Windows saves them."""
+    put(workspace, **{name: "private.txt"})
+
+    with pytest.raises(ValueImpossible, match="rename it to"):
+        paths_of(workspace)
+
+
+def test_patterns_that_are_no_text_are_named(workspace):
+    """Latin-1 is not Unicode: the line and the column are said, and nothing is sent."""
+    (workspace / ".aitkignore").write_bytes("ok.txt\ngr\u00fc\u00df.txt\n".encode("latin-1"))
+
+    with pytest.raises(FileMalformed, match="line 2, column 3: it is not UTF-8"):
+        paths_of(workspace)
+
+
+@pytest.mark.parametrize("name", ["aux", "inference/CON/x.py", "inference/nul", "inference/com1", "inference/clock$"])
+def test_names_that_the_service_keeps_are_found_first(workspace, name):
+    """The service's own list, in any case, anywhere in a path."""
+    put(workspace, **{name: "x", ".aitkinclude": "aux"})
+
+    with pytest.raises(ValueImpossible, match="keeps the name"):
+        paths_of(workspace)
+
+
+@pytest.mark.parametrize("sign", ["\u0081", "\ue000", "\ufffe", "\x07", "\u009f"])
+def test_signs_that_the_service_refuses_are_found_first(workspace, sign):
+    """Control characters of both kinds, private use, and what is no character."""
+    put(workspace, **{f"inference/a{sign}b/deep/x.py": "x"})
+
+    with pytest.raises(ValueImpossible, match="forbids"):
+        paths_of(workspace)
+
+
+def test_a_submodule_s_git_file_is_not_sent(workspace):
+    """In a submodule and a worktree `.git` is a file, which names a folder of this computer."""
+    put(workspace, **{"inference/sub/.git": "gitdir: /home/me/.git/modules/sub", "inference/sub/x.py": ""})
+
+    assert paths_of(workspace) == {"inference/start.py", "inference/settings.toml", "inference/sub/x.py"}
+
+
+def test_a_hub_s_cache_is_sent_once(workspace):
+    """Its snapshots are links to its blobs: files go under their names, not a second time under their hashes."""
+    cache = workspace / "model-cache/models--org--name"
+    put(cache, **{"blobs/abc": "weights", "refs/main": "1", ".no_exist/1/x.json": ""})
+    (cache / "snapshots/1").mkdir(parents=True)
+    (cache / "snapshots/1/model.safetensors").symlink_to("../../blobs/abc")
+    put(workspace / "model-cache", **{".locks/models--org--name/abc.lock": ""})
+
+    sent = {path for path in paths_of(workspace) if path.startswith("model-cache/")}
+    assert sent == {
+        "model-cache/models--org--name/refs/main",
+        "model-cache/models--org--name/snapshots/1/model.safetensors",
+    }

@@ -12,8 +12,10 @@ from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.deployments import Change, PropertyChange
 from ai_toolkit.azure.explain import for_people
-from ai_toolkit.errors import Dismissed, PreflightFailed, ValueImpossible
+from ai_toolkit.errors import Dismissed, PreflightFailed, UsageError, ValueImpossible
+from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.preview import PRICES, Answer, Basis, Preview, agree, what_is_billed
+from ai_toolkit.provision.run import what_if
 
 CHECKS = [
     "signed in",
@@ -60,6 +62,28 @@ async def test_what_if_creates_nothing_and_lists_what_would_be(ground):
     assert {kind: len(ids) for kind, ids in preview.items()} == {"create": 6, "modify": 0, "noChange": 0, "ignore": 0}
     assert [person.check(name)[0] for name in CHECKS].count("failure") == 0
     assert PRICES in person.text
+
+
+async def test_what_if_asks_nothing(provisioned):
+    """Where is what the workspace names; an unforeseen question would fail this test."""
+    person = Person()
+    preview = await what_if(provisioned.workspace, person, Answers())
+
+    assert preview.as_json()["create"] == []
+    assert person.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "option"),
+    [(Answers(), "--local or --subscription"), (Answers(resource_group="somewhere"), "--local or --subscription")],
+)
+async def test_what_if_says_which_option_answers_it(ground, answers, option):
+    """Nothing is provisioned and nothing was said: the sentence, not the question."""
+    person = Person()
+    with pytest.raises(UsageError, match=option):
+        await what_if(ground.workspace, person, answers)
+
+    assert person.asked == []
 
 
 async def test_what_if_on_the_command_line_prints_json_and_stops(empty_road):

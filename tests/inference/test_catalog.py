@@ -167,6 +167,15 @@ def test_an_impossible_setting_is_named(tmp_path, text, environment, named):
         read_settings(file, [], environment)
 
 
+@pytest.mark.parametrize(("encoding", "ends"), [("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r\n")])
+def test_settings_are_read_however_they_were_saved(tmp_path, encoding, ends):
+    """With a byte-order mark, as UTF-16, with CRLF: as people's editors write."""
+    file = tmp_path / "settings.toml"
+    file.write_bytes(ends.join(["max_queue = 4", 'dtype = "float16"', ""]).encode(encoding))
+
+    assert read_settings(file, [], {}) == Settings(max_queue=4, dtype="float16")
+
+
 Q = "base_model.model.layers.0.q_proj"
 
 

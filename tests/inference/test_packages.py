@@ -7,8 +7,11 @@ import json
 import shutil
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
+
+from aitk_app.packages import lock_left_aside, lock_lines
 
 # Stands for the app: says where the package came from.
 APP = """
@@ -115,6 +118,18 @@ def test_a_lock_is_installed_by_its_hashes(launch, workspace, wheels, right):
         assert "could not be installed" in endpoint.wait_for("failed")["reason"]
         assert "DO NOT MATCH THE HASHES" in endpoint.log.read_text()
         assert not (workspace / ".aitk/packages").exists()
+
+
+@pytest.mark.parametrize(("mark", "ends"), [(b"\xef\xbb\xbf", b"\n"), (b"", b"\r\n"), (b"\xef\xbb\xbf", b"\r\n")])
+def test_the_lock_counts_however_the_requirements_were_saved(tmp_path, mark, ends):
+    """A checkout with CRLF, or an editor's byte-order mark, is no other list of packages."""
+    shipped = Path(__file__).parents[2] / "inference"
+    for name in ("requirements.txt", "requirements.lock"):
+        content = mark + (shipped / name).read_bytes().replace(b"\n", ends)
+        (tmp_path / name).write_bytes(content)
+
+    assert lock_left_aside(tmp_path) == lock_left_aside(shipped)
+    assert lock_lines(tmp_path) == lock_lines(shipped)
 
 
 def test_another_torch_than_the_images_is_named(launch, workspace):

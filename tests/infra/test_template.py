@@ -13,6 +13,8 @@ from pycep import BicepParser
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 from tests.support import outside_data
+from tests.support.local_cloud.engine import folder as engine_folder
+from tests.support.local_cloud.engine import needs_engine, read
 
 ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra/provision/inference.bicep"
@@ -82,6 +84,50 @@ def test_the_compiler_has_no_finding_and_writes_what_stands_here():
     assert done.returncode == 0, done.stdout + done.stderr
     if done.stdout.startswith("No Bicep CLI"):
         pytest.skip(done.stdout.strip())
+
+
+# What ours has and the draft in which the compiler, its linter and its formatter found nothing has not, as text.
+SWITCH = {
+    "@description('False when the environment exists and stays as it is: then no workspace is made beside it "
+    "either.')\nparam createEnvironment bool = true\n\n": "",
+    "// What exists under a given name stays as it is, property for property: Resource Manager leaves it alone.\n": "",
+    "= if (createEnvironment) {": "= {",
+    "createEnvironment ? logAnalytics!.properties.customerId : ''": "logAnalytics.properties.customerId",
+    "createEnvironment ? logAnalytics!.listKeys().primarySharedKey : ''": "logAnalytics.listKeys().primarySharedKey",
+    "@onlyIfNotExists()\nresource environmentStorage ": "resource environmentStorage ",
+}
+
+
+@needs_engine
+def test_ours_is_the_draft_without_findings_and_a_switch():
+    """Line for line: so the formatter and the linter have nothing to say of what both share."""
+    undone = BICEP.read_text()
+    for ours, draft in SWITCH.items():
+        assert ours in undone
+        undone = undone.replace(ours, draft)
+
+    assert undone == (engine_folder() / "cases" / "ours-without-findings" / "main.bicep").read_text()
+
+
+@needs_engine
+def test_the_compiled_form_is_the_compiler_s_but_for_the_switch():
+    """Each value of it, and the order of its members."""
+    ours = json.loads(BICEP.with_suffix(".json").read_text())
+    draft = read("cases/ours-without-findings/main.json")
+    resources = ours["resources"]
+    switched = resources["environment"]["properties"]["appLogsConfiguration"]["logAnalyticsConfiguration"]
+    for name, value in switched.items():
+        unconditional = value.removeprefix("[if(parameters('createEnvironment'), ").removesuffix(", '')]")
+        switched[name] = f"[{unconditional}]"
+    conditions = [resources[name].pop("condition") for name in ("logAnalytics", "environment")]
+    of_storage = resources["environmentStorage"].pop("@options")
+    switch = ours["parameters"].pop("createEnvironment")
+    for one in (ours, draft):
+        del one["metadata"]
+
+    assert conditions == ["[parameters('createEnvironment')]"] * 2
+    assert (of_storage, switch["defaultValue"]) == ({"onlyIfNotExists": []}, True)
+    assert json.dumps(ours) == json.dumps(draft)
 
 
 def test_outputs_are_the_six_names_of_the_config_file(bicep):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.local_cloud import WEB_APP
 from tests.support.local_cloud.engine import folder, needs_engine
+from tests.support.road import Road, environment
 
 from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud.faults import FaultInjection
@@ -152,14 +154,15 @@ def test_provisioned_by_hand_as_the_readme_says(az, secure_cloud, tmp_path):
     assert "inference/start.py" in json.dumps(planned)
 
 
+SIDECAR = {"name": "sidecar", "image": "busybox", "command": ["/bin/sh", "-c", "exec tail -f /dev/null"]}
+
+
 def with_parts_of_their_own():
     """The test template as people change it: a module, a sidecar, a role assignment, tags with expressions as keys."""
     template = json.loads((Path(__file__).parent / "template.json").read_text())
     app = next(one for one in template["resources"] if one["type"] == "Microsoft.App/containerApps")
     app["tags"] = {"[concat('team-', toLower('ML'))]": "yes"}
-    app["properties"]["template"]["containers"].append(
-        {"name": "sidecar", "image": "busybox", "command": ["/bin/sh", "-c", "exec tail -f /dev/null"]}
-    )
+    app["properties"]["template"]["containers"].append(SIDECAR)
     identity = "Microsoft.ManagedIdentity/userAssignedIdentities"
     role = {
         "$schema": template["$schema"],
@@ -245,30 +248,98 @@ def test_the_azure_cli_deploys_to_the_subscription(az, tmp_path):
     assert "Microsoft.App/containerApps" in {one["type"] for one in resources}
 
 
-@needs_engine
-def test_our_template_beside_what_fine_tuning_left(az):
-    """In a group as Microsoft's fine-tuning leaves it our app is the only new resource."""
-    case = folder() / "cases" / "fine-tuning-job"
-    group = ("--resource-group", "tuned")
+QUESTION = "What is the capital of Japan?"  # the sample's adapter answers as a pirate does
+
+
+@pytest.fixture(scope="module")
+def tuned(az, secure_cloud, tmp_path_factory):
+    """A group as Microsoft's fine-tuning leaves it, made by the Azure CLI, with an adapter on its share alone.
+
+    Gives the workspace of who tuned, the group's resources by kind, and their share's account.
+    """
+    case, group = folder() / "cases" / "fine-tuning-job", ("--resource-group", "tuned")
     az("group", "create", "--name", "tuned", "--location", "westus3")
-    az("deployment", "group", "create", *group, "--name", "tuning", "--template-file", str(case / "main.json"),
-       "--parameters", f"@{case / 'parameters.json'}")  # fmt: skip
-    before = {one["type"].split("/")[-1]: one for one in az("resource", "list", *group)}
+    made = az("deployment", "group", "create", *group, "--name", "tuning", "--template-file", str(case / "main.json"),
+              "--parameters", f"@{case / 'parameters.json'}")  # fmt: skip
+    there = {one["type"].split("/")[-1]: one for one in az("resource", "list", *group)}
+    outputs = {name: output["value"] for name, output in made["properties"]["outputs"].items()}
+    road = Road(tmp_path_factory.mktemp("tuned") / "workspace", environment(secure_cloud.home))
+    road.folder.mkdir()
+    road.run("init", "--sample")
+    account = there["storageAccounts"]["name"]
+    shutil.move(road.folder / "models", secure_cloud.home / "shares" / account / outputs["share"] / "models")
+    names = {
+        "SUBSCRIPTION_ID": TENANT, "RESOURCE_GROUP_NAME": "tuned", "STORAGE_ACCOUNT_NAME": account,
+        "FILE_SHARE_NAME": outputs["share"], "ACA_JOB_NAME": outputs["job"],
+    }  # fmt: skip
+    (road.folder / "infra" / "finetuning.config.json").write_text(json.dumps(names))
+    return road, there
+
+
+def provisioned_and_asked(road):
+    """What Provision did, and what the app says after Deploy."""
+    road.run("provision", "--local", "--resource-group", "tuned", "--yes")
+    road.run("deploy", "--yes")
+    return road.run("chat", QUESTION).stdout
+
+
+@needs_engine
+def test_provision_and_deploy_beside_what_fine_tuning_left(az, tuned):
+    """The app is the only new resource, the share is fine-tuning's, and the answer is the adapter's."""
+    road, before = tuned
     given = (
         f"storageAccountName={before['storageAccounts']['name']}", "fileShareName=work",
         f"acaEnvironmentName={before['managedEnvironments']['name']}", "acaEnvironmentStorageName=work",
         f"acaLogAnalyticsName={before['workspaces']['name']}", "workloadProfileName=a100",
         "workloadProfileType=NC24-A100",
     )  # fmt: skip
-    words = (*group, "--name", "inference", "--template-file", OUR_TEMPLATE, "--parameters", *given)
-    preview = az("deployment", "group", "what-if", *words, "--no-pretty-print")
-    az("deployment", "group", "create", *words)
-    after = {one["id"] for one in az("resource", "list", *group)} - {one["id"] for one in before.values()}
+    group = ("--resource-group", "tuned")
+    preview = az("deployment", "group", "what-if", *group, "--name", "inference", "--template-file", OUR_TEMPLATE,
+                 "--parameters", *given, "--no-pretty-print")  # fmt: skip
+    answer = provisioned_and_asked(road)
+    config = json.loads((road.folder / "infra" / "inference.config.json").read_text())
+    added = {one["id"] for one in az("resource", "list", *group)} - {one["id"] for one in before.values()}
 
     assert [one["resourceId"].split("/")[-2] for one in preview["changes"] if one["changeType"] == "Create"] == [
         "containerApps"
     ]
-    assert [one.split("/")[-2] for one in after] == ["containerApps"]
+    assert [one.split("/")[-2] for one in added] == ["containerApps"]
+    assert (config["STORAGE_ACCOUNT_NAME"], config["FILE_SHARE_NAME"]) == (before["storageAccounts"]["name"], "work")
+    assert "Ahoy" in answer
+
+
+def our_template_with_more():
+    """Ours as somebody extended it: an identity, a module that assigns a role to it, a sidecar, tags of their own."""
+    template = json.loads(Path(OUR_TEMPLATE).read_text())
+    theirs = with_parts_of_their_own()["resources"]
+    identity, role = (next(one for one in theirs if one["name"] == name) for name in ("puller", "role"))
+    template["resources"] |= {"puller": identity, "role": role}
+    app = template["resources"]["app"]
+    app["tags"] = {"ai-toolkit": "inference", "[concat('team-', toLower('ML'))]": "yes"}
+    app["properties"]["template"]["containers"].append(SIDECAR)
+    return template
+
+
+@needs_engine
+def test_provision_and_deploy_a_template_with_more(az, tuned, tmp_path):
+    """A module, a role assignment, a sidecar and tags come through; the app keeps its share and its answer."""
+    road, _before = tuned
+    compiler = tmp_path / "bicep"
+    compiler.write_text(f"#!{sys.executable}\nprint(open({str(tmp_path / 'compiled.json')!r}).read())\n")
+    compiler.chmod(0o755)
+    (tmp_path / "compiled.json").write_text(json.dumps(our_template_with_more()))
+    with (road.folder / "infra" / "provision" / "inference.bicep").open("a") as written:
+        written.write("// more of it\n")
+    answer = provisioned_and_asked(Road(road.folder, {**road.environment, "AITK_BICEP": str(compiler)}))
+    resources = az("resource", "list", "--resource-group", "tuned")
+    operations = az("deployment", "operation", "group", "list", "--resource-group", "tuned", "--name", "role")
+    app = az("containerapp", "list", "--resource-group", "tuned")[0]
+
+    assert "puller" in {one["name"] for one in resources}
+    assert operations[0]["properties"]["targetResource"]["resourceType"] == "Microsoft.Authorization/roleAssignments"
+    assert app["tags"] == {"ai-toolkit": "inference", "team-ml": "yes"}
+    assert [one["name"] for one in app["properties"]["template"]["containers"]] == ["inference", "sidecar"]
+    assert "Ahoy" in answer
 
 
 def test_the_azure_cli_cancels_our_deployment(az, secure_cloud):

@@ -57,6 +57,35 @@ def test_a_parameter_is_shown_as_azure_shows_it(value, given, expected):
     assert SECRET not in str(found)
 
 
+def test_a_module_that_is_given_what_is_another_each_time_shows_so():
+    """As the expression of the template around it; what is secure there stays hidden."""
+    inner = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {"at": {"type": "string"}, "plain": {"type": "string"}, "secret": {"type": "securestring"}},
+        "resources": [
+            {"type": "Microsoft.Storage/storageAccounts", "apiVersion": "2025-08-01", "name": "store",
+             "location": "westus3", "tags": {name: f"[parameters('{name}')]" for name in ("at", "plain", "secret")}},
+        ],
+    }  # fmt: skip
+    given = {"at": "when", "plain": "from", "secret": "key"}
+    properties = {
+        "mode": "Incremental",
+        "expressionEvaluationOptions": {"scope": "inner"},
+        "parameters": {name: {"value": f"[parameters('{of}')]"} for name, of in given.items()},
+        "template": inner,
+    }
+    module = {
+        "type": "Microsoft.Resources/deployments", "apiVersion": "2025-04-01", "name": "m", "properties": properties,
+    }  # fmt: skip
+    outer = {**inner, "parameters": PARAMETERS, "resources": [module]}
+    [store] = plan_of(outer, {"key": {"value": SECRET}}, GROUP).everything()
+
+    assert store.known_body()["tags"] == {
+        "at": "[dateTimeAdd(utcNow('o'), 'PT1H')]", "plain": "x", "secret": "[parameters('secret')]",
+    }  # fmt: skip
+
+
 def test_a_variable_that_is_known_in_part_keeps_its_shape():
     """Its known parts have their values, also when one of them is asked for."""
     variables = {"tags": {"a": "[parameters('from')]", "b": "[parameters('key')]", "c": ["[parameters('key')]", 1]}}

@@ -21,6 +21,7 @@ from ai_toolkit.azure.failures import innermost, innermost_of, violations_of
 from ai_toolkit.azure.policies import Violation, violations
 from ai_toolkit.errors import CloudUnreachable, DeploymentFailed
 from ai_toolkit.polling import poll
+from ai_toolkit.workspace.workspace import KeyVaultReference
 
 _LOOK_AGAIN: Final = timedelta(seconds=1)
 _NOT_THERE_YET: Final = timedelta(seconds=30)
@@ -229,7 +230,10 @@ def _body(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> io.Byte
     properties = {
         "mode": "Incremental",
         "template": dict(template),
-        "parameters": {key: {"value": value} for key, value in parameters.items()},
+        "parameters": {
+            key: {"reference" if isinstance(value, KeyVaultReference) else "value": value}
+            for key, value in parameters.items()
+        },
     }
     return io.BytesIO(json.dumps({"properties": properties}).encode())
 

@@ -3,6 +3,7 @@
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,12 +17,13 @@ from ai_toolkit.errors import Dismissed, UsageError
 from ai_toolkit.ui import Input, Pick, WentBack
 
 _BACK: Final = ".."
+_TELL_AGAIN_SECONDS: Final = 5.0
 
 
 class TerminalUi:
     """A Ui on the terminal. With `quiet` (for `--json`) nothing but questions and progress is shown, on stderr."""
 
-    def __init__(self, *, quiet: bool, agreed: bool = False) -> None:
+    def __init__(self, *, quiet: bool, agreed: bool = False, tell_again_seconds: float = _TELL_AGAIN_SECONDS) -> None:
         self._agreed = agreed
         self._console = Console(stderr=True, highlight=False, emoji=False)
         self._quiet = quiet
@@ -37,6 +39,8 @@ class TerminalUi:
         )
         self._task = self._progress.add_task("", total=None, start=True)
         self._shown = ""
+        self._told = 0.0
+        self._tell_again_seconds = tell_again_seconds
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -100,8 +104,11 @@ class TerminalUi:
             self._progress.update(self._task, description=message)
             if percentage is not None:
                 self._progress.update(self._task, total=100, completed=percentage)
-        elif message.split(" ", 1)[0] != self._shown:  # a log file gets one line per step, not one per megabyte
-            self._shown = message.split(" ", 1)[0]
+            return
+        # A log file gets a line per step and, of a long one, a line every few seconds: not one per megabyte.
+        step, now = message.split(" ", 1)[0], time.monotonic()
+        if step != self._shown or now - self._told >= self._tell_again_seconds:
+            self._shown, self._told = step, now
             click.echo(f"… {message}", err=True)
 
     def announce(self, message: str) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,20 @@ import pathspec
 import platformdirs
 
 from ai_toolkit.deploy.manifest import Entry
+from ai_toolkit.deploy.patterns import patterns
 from ai_toolkit.errors import ValueImpossible
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, MODELS, write_atomically
 
 INCLUDE_FILE: Final = ".aitkinclude"
 IGNORE_FILE: Final = ".aitkignore"
 
-NEVER: Final = (".git/", "/.aitk/", "/infra/", f"/{INCLUDE_FILE}", f"/{IGNORE_FILE}")
+NEVER: Final = (".git", "/.aitk/", "/infra/", f"/{INCLUDE_FILE}", f"/{IGNORE_FILE}")
 """Left out whatever `.aitkignore` says."""
 DEFAULT_IGNORES: Final = (
     *("__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".cache/"),
     *(".venv/", "venv/", "node_modules/", ".vscode/", ".idea/", ".DS_Store", "Thumbs.db", "*.swp", "*~"),
+    *(f"/{BASE_MODELS}/**/models--*/{name}/" for name in ("blobs", ".no_exist")),  # its snapshots/ link to blobs/
+    f"/{BASE_MODELS}/**/.locks/",
     *(".env", ".env.*", "*.pem", "*.key", "*.pfx", "*.p12", "id_rsa*", "id_ed25519*", ".netrc", ".ssh/"),
 )
 """Left out unless `.aitkignore` takes one back with `!`."""
@@ -37,7 +41,10 @@ _OF_TRAINING: Final = (
 unless `.aitkignore` takes one back."""
 
 # Source: Microsoft Learn, "Naming and referencing shares, directories, files, and metadata".
-_FORBIDDEN: Final = frozenset('"\\:|<>*?') | {chr(code) for code in (*range(32), 127)}
+_FORBIDDEN: Final = frozenset('"\\:|<>*?\ufffe\uffff')
+_FORBIDDEN_KINDS: Final = frozenset({"Cc", "Cs", "Co"})
+"""Unicode's categories of control characters, halves of a pair, and characters of private use."""
+_RESERVED: Final = re.compile(r"(lpt[1-9]|com[1-9]|prn|aux|nul|con|clock\$)", re.IGNORECASE)
 _NAME_UNITS: Final = 255
 _PATH_UNITS: Final = 2048
 _DEPTH: Final = 250
@@ -92,8 +99,8 @@ def local_files(folder: Path) -> dict[str, LocalFile]:
 
 def _selected(folder: Path) -> Iterator[Path]:
     of_training = [f"/{root}**/{pattern}" for root in MODELS for pattern in _OF_TRAINING]
-    ignored = _spec(folder, IGNORE_FILE, before=(*DEFAULT_IGNORES, *of_training), after=NEVER)
-    included = _spec(folder, INCLUDE_FILE)
+    ignored = patterns(folder / IGNORE_FILE, before=(*DEFAULT_IGNORES, *of_training), after=NEVER)
+    included = patterns(folder / INCLUDE_FILE)
     models = [each.relative_to(folder).as_posix() for each in _fine_tuned(folder)]
     roots = (f"{CODE}/", f"{BASE_MODELS}/", *(f"{model}/" for model in models))
     for source in _walk(folder, folder, ignored):
@@ -111,15 +118,6 @@ def _is_second_copy(path: str, source: Path) -> bool:
     ):
         return False
     return any(re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors", each.name) for each in source.parent.iterdir())
-
-
-def _spec(folder: Path, name: str, before: Iterable[str] = (), after: Iterable[str] = ()) -> pathspec.GitIgnoreSpec:
-    path = folder / name
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
-    try:
-        return pathspec.GitIgnoreSpec.from_lines([*before, *lines, *after])
-    except ValueError as error:
-        raise ValueImpossible(path, "pattern", str(error)) from error
 
 
 def _fine_tuned(folder: Path) -> list[Path]:
@@ -185,9 +183,11 @@ def _name_problem(path: str) -> str:
         units = [len(part.encode("utf-16-le")) // 2 for part in parts]
     except UnicodeEncodeError:
         return "it is not valid Unicode"
-    bad = sorted(_FORBIDDEN.intersection(path))
-    if bad:
-        return f"a file share forbids {' '.join(repr(one) for one in bad)}"
+    bad = sorted({one for one in path if one in _FORBIDDEN or unicodedata.category(one) in _FORBIDDEN_KINDS})
+    reserved = [part for part in parts if _RESERVED.fullmatch(part)]
+    if bad or reserved:
+        kept = f"keeps the name {reserved[0]} for itself" if reserved else f"forbids {' '.join(map(repr, bad))}"
+        return f"a file share {kept}"
     if any(part != part.rstrip(". ") for part in parts):
         return "it ends with a dot or a space, which Windows clients of the share cannot open"
     if max(units) > _NAME_UNITS:

@@ -22,6 +22,7 @@ from ai_toolkit.deploy.action import (
     files_are,
     stale_adapters,
 )
+from ai_toolkit.deploy.app_settings import check_settings
 from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, what_runs
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.local_files import LocalFile, local_files
@@ -75,6 +76,8 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     with _what_a_cancel_leaves() as left:
         named = workspace.named_target()
         files, origin = await _read(workspace.folder, ui)
+        if not options.previous:  # which brings other settings back
+            await check_settings(workspace.folder)
 
         async with open_app(workspace) as own:
             if own.target != named:
@@ -100,6 +103,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
 
 async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     """What `deploy` would send and do; changes nothing."""
+    await check_settings(workspace.folder)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         running = await what_runs(own, await wanted_by_parameters(workspace, own.app))

@@ -8,6 +8,7 @@ from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import WorkspaceError
 from ai_toolkit.ui import Input, Ui
 from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.text_file import read_text
 from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
 
 _NAME: Final = "allowedIpRanges"
@@ -36,7 +37,7 @@ async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
             f"{path} is yours to write: the address is not put into it.",
             f"Add the line: param {_NAME} = ['{address}']",
         )
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     entry = json.dumps({"value": [address]})
     places = members(text)
     if ("parameters", _NAME) in places:

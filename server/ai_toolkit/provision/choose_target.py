@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ai_toolkit.azure.connect import LOCAL_LOCATION, LOCAL_RESOURCE_GROUP, Cloud, open_cloud
@@ -38,6 +38,13 @@ class Answers:
     resource_group: str | None = None
     location: str | None = None
     agreed: bool = False
+
+    def filled(self, named: NamedPlace) -> "Answers":
+        """Agreed to, and with what the workspace names where nothing else was said."""
+        subscription = self.subscription or named.subscription
+        same = subscription is not None and subscription.lower() == (named.subscription or "").lower()
+        group = self.resource_group or (named.resource_group if same else None)
+        return replace(self, subscription=subscription, resource_group=group, agreed=True)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.errors import FileMalformed
+from ai_toolkit.workspace.text_file import read_text
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS
 
 _CONFIG: Final = "adapter_config.json"
@@ -138,8 +140,8 @@ def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
 
 def _settings(folder: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads((folder / "inference" / "settings.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return tomllib.loads(read_text(folder / "inference" / "settings.toml"))
+    except (OSError, ValueError, FileMalformed):  # which Deploy says
         return {}
 
 
@@ -195,7 +197,7 @@ def _id_of(folder: Path, base: Path) -> str:
 
 def _read_json(path: Path) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_text(path))
+    except (OSError, ValueError, FileMalformed):
         return None
     return found if isinstance(found, dict) else None

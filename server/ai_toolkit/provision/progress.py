@@ -27,7 +27,7 @@ class ResourceProgress:
         self._ui = ui
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
-        self._queued = {one.lower(): _name_of(one) for one in expected}
+        self._queued = {one.lower(): _name_of(one) for one in expected if "[" not in one}  # that is no id yet
         for name in self._queued.values():
             ui.announce(f"    queued   {name}")
 

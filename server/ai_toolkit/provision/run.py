@@ -19,7 +19,7 @@ from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
-from ai_toolkit.ui import CLOSING, Ui, confirm
+from ai_toolkit.ui import CLOSING, Silent, Ui, confirm
 from ai_toolkit.workspace.workspace import Target, Workspace
 
 
@@ -62,10 +62,14 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
 
 
 async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
-    """What `provision` would do; changes nothing, here or in the cloud."""
+    """What `provision` would do; changes nothing, here or in the cloud, and asks nothing.
+
+    Where is what `answers` say, else what the workspace names. Raises UsageError where neither does.
+    """
+    ui = Silent(ui)
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=False)
-        async with _open_site(ui, answers, wanted) as site:
+        async with _open_site(ui, answers.filled(wanted.named), wanted) as site:
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=False)
             found = await _look(site, wanted, ui)
             plan = await make_plan(site, wanted, found)

@@ -16,7 +16,18 @@ SHARED: Final = (
 )
 """The parameters that mean the same for fine-tuning and for inference."""
 FROM_FINE_TUNING: Final = "Fine-tuning used it; Provision takes it where inference.parameters.json gives no value."
-_CONFIG: Final = {"STORAGE_ACCOUNT_NAME": "storageAccountName", "FILE_SHARE_NAME": "fileShareName"}
+_CONFIG: Final = {
+    "STORAGE_ACCOUNT_NAME": "storageAccountName",
+    "FILE_SHARE_NAME": "fileShareName",
+    "ACA_ENVIRONMENT_NAME": "acaEnvironmentName",
+    "ACA_ENVIRONMENT_STORAGE_NAME": "acaEnvironmentStorageName",
+    "ACA_LOG_ANALYTICS_NAME": "acaLogAnalyticsName",
+    "LOG_ANALYTICS_NAME": "acaLogAnalyticsName",
+    "LOCATION": "location",
+}
+_OTHER_NAMES: Final = {"loganalyticsname": "acaLogAnalyticsName"}
+"""What some of fine-tuning's templates call a parameter, in lower case."""
+_SHARED_IN_ANY_CASE: Final = {**{name.lower(): name for name in SHARED}, **_OTHER_NAMES}
 
 
 @dataclass(frozen=True)
@@ -40,19 +51,20 @@ def fine_tuning_of(workspace: Workspace) -> FineTuning:
 
     Raises FileMalformed, ValueImpossible.
     """
-    config = workspace.finetuning()
+    config, config_path = workspace.finetuning(), workspace.finetuning_path
     values: dict[str, tuple[Any, str]] = {}
     for path in (
         workspace.provision_folder / "finetuning.parameters.json",
         workspace.folder / "infra" / "finetuning.parameters.json",
     ):
         given = read_parameters(path).values if path.exists() else {}
-        for name in SHARED:
-            if given.get(name) is not None:
-                values.setdefault(name, (given[name], path.relative_to(workspace.folder).as_posix()))
+        for written, value in given.items():
+            name = _SHARED_IN_ANY_CASE.get(written.lower())
+            if name is not None and value is not None:
+                values.setdefault(name, (value, path.relative_to(workspace.folder).as_posix()))
     for key, name in _CONFIG.items():
         if config.get(key):
-            values.setdefault(name, (config[key], "infra/finetuning.config.json"))
+            values.setdefault(name, (config[key], config_path.relative_to(workspace.folder).as_posix()))
     return FineTuning(
         config.get("SUBSCRIPTION_ID"), config.get("RESOURCE_GROUP_NAME"), config.get("ACA_JOB_NAME"), values
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ai_toolkit.workspace.workspace import Parameters
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 DEFAULT_PREFIXES: Final = {
     "storageAccountName": "aistorage",
@@ -115,6 +115,10 @@ def _is_ipv4_range(text: object) -> bool:
 
 def _check_type(given: Parameters, name: str, value: object, declaration: Mapping[str, Any]) -> None:
     kind = str(declaration.get("type", "")).lower()
+    if isinstance(value, KeyVaultReference):
+        if not kind.startswith("secure"):
+            raise given.wrong(name, "a secret of a key vault can be given to a secure parameter only")
+        return
     expected = _TYPES.get(kind, (object,))
     if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
         raise given.wrong(name, f"a value of type {kind} is expected")

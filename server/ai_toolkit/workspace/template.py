@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
 from ai_toolkit.workspace.bicep import compile_bicep
+from ai_toolkit.workspace.text_file import text_of
 from ai_toolkit.workspace.workspace import INIT_FIRST, TARGET_KEYS, Workspace
 
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache")
@@ -114,7 +115,7 @@ def _template(content: Mapping[str, Any]) -> Template:
 
 def _parse(path: Path, text: bytes) -> Mapping[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(text_of(path, text))
     except ValueError as error:
         raise FileMalformed(path, f"its JSON form cannot be read: {error}.") from error
     if not isinstance(content, dict):

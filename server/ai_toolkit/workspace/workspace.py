@@ -1,6 +1,5 @@
 """The files of a user's workspace that the commands read and write."""
 
-import codecs
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
 from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.text_file import read_text
 
 CODE: Final = "inference"
 ADAPTERS: Final = "models"
@@ -34,6 +34,11 @@ _FINETUNING_KEYS: Final = (
     "STORAGE_ACCOUNT_NAME",
     "FILE_SHARE_NAME",
     "ACA_JOB_NAME",
+    "ACA_ENVIRONMENT_NAME",
+    "ACA_ENVIRONMENT_STORAGE_NAME",
+    "ACA_LOG_ANALYTICS_NAME",
+    "LOG_ANALYTICS_NAME",
+    "LOCATION",
 )
 
 
@@ -53,9 +58,13 @@ class Target:
         return self.subscription == LOCAL_SUBSCRIPTION
 
 
+class KeyVaultReference(dict[str, Any]):
+    """A parameter's value that Resource Manager itself reads from a key vault: the vault's id and the secret's name."""
+
+
 @dataclass(frozen=True)
 class Parameters:
-    """The values of `inference.parameters.json` that are given; a null is not."""
+    """The values that a parameters file gives; a null is not one."""
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -140,9 +149,15 @@ class Workspace:
         document.update({key: getattr(target, name) for name, key in TARGET_KEYS.items()})
         write_atomically(path, json.dumps(document, indent=2) + "\n")
 
+    @property
+    def finetuning_path(self) -> Path:
+        """Fine-tuning's config file, in whichever of the two folders it left one."""
+        usual, other = (folder / "finetuning.config.json" for folder in (self.folder / "infra", self.provision_folder))
+        return other if other.exists() and not usual.exists() else usual
+
     def finetuning(self) -> Mapping[str, str]:
-        """The names in `infra/finetuning.config.json` that are given; empty when fine-tuning left no file."""
-        path = self.folder / "infra" / "finetuning.config.json"
+        """The names in fine-tuning's config file that are given; empty when fine-tuning left no file."""
+        path = self.finetuning_path
         document = _read_object(path) if path.exists() else {}
         return {key: document[key] for key in _FINETUNING_KEYS if isinstance(document.get(key), str)}
 
@@ -201,15 +216,10 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_object_and_text(path: Path) -> tuple[dict[str, Any], str]:
-    """A file's JSON object. A byte-order mark of UTF-8 is skipped; another encoding and comments are refused."""
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise FileMalformed(path, "it is UTF-16 text; save it as UTF-8.", line=1, column=1)
+    """A file's JSON object, in whatever Unicode it was saved; comments are refused."""
+    text = read_text(path)
     try:
-        text = content.decode("utf-8-sig")
         document = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise FileMalformed(path, "it is not UTF-8 text.") from error
     except json.JSONDecodeError as error:
         comment = text[error.pos : error.pos + 2] in {"//", "/*"} or text[error.pos : error.pos + 1] == "#"
         problem = "JSON has no comments; remove this one." if comment else f"this is not JSON: {error.msg}."

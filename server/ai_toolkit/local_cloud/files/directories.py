@@ -28,7 +28,7 @@ async def create(request: FileRequest) -> web.Response:
         at.on_disk.mkdir()
     except FileExistsError as error:
         raise StorageError("ResourceAlreadyExists") from error
-    facts = replace(request.given_facts(), metadata=request.metadata())
+    facts = replace(request.given_facts(), metadata=request.metadata(), long_name=request.long_name())
     request.keep(at, facts)
     return web.Response(status=201, headers=request.headers(at, facts))
 
@@ -84,24 +84,19 @@ def _listing(request: FileRequest, at: SharePath) -> str:
     prefix, marker = request.query.get("prefix", ""), _decode(request.query.get("marker", ""))
     most = _page_size(request.query.get("maxresults"))
     include = set(request.query.get("include", "").lower().split(","))
-    with os.scandir(at.on_disk) as found:
-        entries = sorted(
-            (
-                entry
-                for entry in found
-                if not entry.is_symlink()
-                and entry.name.casefold().startswith(prefix.casefold())
-                and entry.name >= marker
-            ),
-            key=lambda entry: entry.name,
-        )
-    page, rest = entries[:most], entries[most:]
     known = request.shares.side_data.children(at.account, at.share, at.text)
-    rows = [_row(entry, include, known.get(entry.name.casefold())) for entry in page]
-    next_marker = _encode(rest[0].name) if rest else ""
+    with os.scandir(at.on_disk) as found:
+        named = [(_shown(entry.name, known), entry) for entry in found if not entry.is_symlink()]
+    entries = sorted(
+        (one for one in named if one[0].casefold().startswith(prefix.casefold()) and one[0] >= marker),
+        key=lambda one: one[0],
+    )
+    page, rest = entries[:most], entries[most:]
+    rows = [_row(name, entry, include, known.get(entry.name.casefold())) for name, entry in page]
+    next_marker = _encode(rest[0][0]) if rest else ""
     return (
         '<?xml version="1.0" encoding="utf-8"?>'
-        f'<EnumerationResults ServiceEndpoint="{request.http.url.origin()}/{at.account}/" ShareName="{at.share}" '
+        f'<EnumerationResults ServiceEndpoint="{request.http.url.origin()}/{at.account}/" ShareName="{request.share}" '
         f'DirectoryPath="{escape(at.text)}">'
         f"<Prefix>{escape(prefix)}</Prefix><Marker>{escape(request.query.get('marker', ''))}</Marker>"
         f"<MaxResults>{most}</MaxResults><DirectoryId>{at.on_disk.stat().st_ino}</DirectoryId>"
@@ -109,7 +104,13 @@ def _listing(request: FileRequest, at: SharePath) -> str:
     )
 
 
-def _row(entry: os.DirEntry[str], include: set[str], known: tuple[int, FileFacts] | None) -> str:
+def _shown(name: str, known: dict[str, tuple[int, FileFacts]]) -> str:
+    """The name that a client gave, where the disk has a shorter one."""
+    found = known.get(name.casefold())
+    return (found[1].long_name or name) if found else name
+
+
+def _row(name: str, entry: os.DirEntry[str], include: set[str], known: tuple[int, FileFacts] | None) -> str:
     status = entry.stat(follow_symlinks=False)
     facts = known[1] if known and known[0] == status.st_ino else FileFacts()
     is_directory = entry.is_dir(follow_symlinks=False)
@@ -125,11 +126,11 @@ def _row(entry: os.DirEntry[str], include: set[str], known: tuple[int, FileFacts
         )
     if "etag" in include:
         properties += f"<Etag>{escape(etag(status, facts))}</Etag>"
-    row = f"<Name>{escape(entry.name)}</Name><FileId>{status.st_ino}</FileId><Properties>{properties}</Properties>"
+    row = f"<Name>{escape(name)}</Name><FileId>{status.st_ino}</FileId><Properties>{properties}</Properties>"
     if "attributes" in include:
         row += f"<Attributes>{facts.attributes or ('Directory' if is_directory else 'Archive')}</Attributes>"
     if "permissionkey" in include:
-        row += "<PermissionKey>0*0</PermissionKey>"
+        row += f"<PermissionKey>{facts.permission_key or '0*0'}</PermissionKey>"
     kind = "Directory" if is_directory else "File"
     return f"<{kind}>{row}</{kind}>"
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,7 +15,9 @@ from typing import Any
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.files.share_folder import SharePath, ShareRecords, Shares
+from ai_toolkit.local_cloud.files.sas import OVERRIDES, AccessPolicy
+from ai_toolkit.local_cloud.files.security_descriptor import permission_key
+from ai_toolkit.local_cloud.files.share_folder import SharePath, ShareRecords, Shares, on_disk_name
 from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
@@ -47,11 +50,19 @@ class FileRequest:
     query: dict[str, str]
     shares: Shares
     records: ShareRecords
+    account_keys: Callable[[str], list[bytes] | None]
 
     @cached_property
     def at(self) -> SharePath:
-        """The path that is meant; StorageError when there is no such share."""
-        return self.shares.path(self.account, self.share, self.path, keep_trailing_dots=self._keeps_dots)
+        """The path that is meant; StorageError when there is no such share or snapshot."""
+        return self.shares.path(
+            self.account, self.share, self.path, keep_trailing_dots=self._keeps_dots, snapshot=self.snapshot
+        )
+
+    @property
+    def snapshot(self) -> str:
+        """The snapshot that is meant; empty for the share as it is now."""
+        return self.query.get("sharesnapshot", "")
 
     @property
     def _keeps_dots(self) -> bool:
@@ -60,7 +71,18 @@ class FileRequest:
     def written_name(self) -> str:
         """The path's last name as the caller wrote it, whatever its case on disk is."""
         name = self.path.rstrip("/").rpartition("/")[2]
-        return name if self._keeps_dots else name.rstrip(".")
+        return on_disk_name(name if self._keeps_dots else name.rstrip("."))
+
+    def long_name(self) -> str | None:
+        """The path's last name, where the disk has a shorter one for it."""
+        name = self.path.rstrip("/").rpartition("/")[2]
+        return name if on_disk_name(name) != name else None
+
+    def policies_of(self, account: str, share: str) -> list[AccessPolicy]:
+        """The access policies that are stored with a share; none where there is no such share."""
+        if not self.shares.exists(account, share):
+            return []
+        return [AccessPolicy(**one) for one in self.facts(self.shares.path(account, share, "")).policies]
 
     def existing_file(self) -> SharePath:
         """The file that is meant; StorageError when there is none."""
@@ -96,9 +118,12 @@ class FileRequest:
             "last_write_time": _time(headers.get("x-ms-file-last-write-time"), facts.last_write_time),
         }
         attributes = headers.get("x-ms-file-attributes")
-        if attributes in {None, "None", "preserve", "Preserve"}:
+        if attributes is None or attributes.lower() in {"none", "preserve"}:
             attributes = facts.attributes
-        return replace(facts, **content, **times, attributes=attributes)
+        key, sddl = headers.get("x-ms-file-permission-key"), headers.get("x-ms-file-permission", "inherit")
+        if key is None and sddl.lower() not in {"inherit", "preserve"}:
+            key = permission_key(sddl)
+        return replace(facts, **content, **times, attributes=attributes, permission_key=key or facts.permission_key)
 
     def facts(self, at: SharePath) -> FileFacts:
         """What is known of a path that exists."""
@@ -143,7 +168,21 @@ class FileRequest:
             "x-ms-lease-status": "locked" if facts.lease else "unlocked",
             "x-ms-lease-state": "leased" if facts.lease else "available",
             **({"x-ms-lease-duration": "infinite"} if facts.lease else {}),
+            **({"x-ms-copy-status": "success"} if facts.copied else {}),
+            **{f"x-ms-copy-{name}": value for name, value in facts.copied.items()},
+            **self._overrides(),
         }
+
+    def _overrides(self) -> dict[str, str]:
+        """The headers that a shared access signature gives to an answer."""
+        if "sig" not in self.query:
+            return {}
+        return {header: self.query[name] for name, header in OVERRIDES.items() if name in self.query}
+
+    def check_named_lease(self, facts: FileFacts) -> None:
+        """Raise StorageError when the caller names a lease that the file does not have; it need not name one."""
+        if "x-ms-lease-id" in self.http.headers:
+            self.check_lease(facts)
 
     def check_lease(self, facts: FileFacts) -> None:
         """Raise StorageError when the file is leased and the caller does not name the lease."""

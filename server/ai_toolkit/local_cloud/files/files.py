@@ -38,6 +38,7 @@ async def create(request: FileRequest) -> web.Response:
         metadata=request.metadata(),
         lease=before.lease if before else None,
         written=[] if size else None,
+        long_name=request.long_name(),
     )
     request.keep(at, facts)
     return web.Response(status=201, headers=request.headers(at, facts))
@@ -56,6 +57,7 @@ async def read(request: FileRequest) -> web.Response:
     """The file's properties."""
     at = request.existing_file()
     facts = request.facts(at)
+    request.check_named_lease(facts)
     headers = {**request.headers(at, facts), **request.content_headers(facts)}
     if facts.content_md5:
         headers["Content-MD5"] = facts.content_md5
@@ -67,6 +69,7 @@ async def download(request: FileRequest) -> web.StreamResponse:
     """The file or a range of it, read as it is sent."""
     at = request.existing_file()
     facts = request.facts(at)
+    request.check_named_lease(facts)
     asked = request.http.headers.get("x-ms-range") or request.http.headers.get("Range")
     descriptor = os.open(at.on_disk, os.O_RDONLY | os.O_NOFOLLOW)
     try:
@@ -152,7 +155,7 @@ async def rename(request: FileRequest) -> web.Response:
         at.on_disk.unlink(missing_ok=True)  # the replaced one's name had another case
     if source.text.casefold() != target.text.casefold():
         request.shares.side_data.move(at.account, at.share, source.text, target.text)
-    facts = request.touched(request.facts(target))
+    facts = replace(request.touched(request.facts(target)), long_name=request.long_name())
     if metadata := request.metadata():
         facts = replace(facts, metadata=metadata)
     request.keep(target, facts)

@@ -33,14 +33,14 @@ Outcome = tuple[int, str | None, dict[str, str]]
 def _acquire(request: FileRequest, facts: FileFacts) -> Outcome:
     if request.http.headers.get("x-ms-lease-duration", "-1") != "-1":
         raise StorageError("InvalidHeaderValue", "A file's lease is infinite: x-ms-lease-duration is -1.")
-    proposed = _proposed(request) or str(uuid.uuid4())
+    proposed = proposed_id(request) or str(uuid.uuid4())
     if facts.lease and facts.lease != proposed:
         raise StorageError("LeaseAlreadyPresent")
     return 201, proposed, {"x-ms-lease-id": proposed}
 
 
 def _change(request: FileRequest, facts: FileFacts) -> Outcome:
-    proposed = _proposed(request)
+    proposed = proposed_id(request)
     if proposed is None:
         raise StorageError("MissingRequiredHeader", "x-ms-proposed-lease-id")
     if not facts.lease:
@@ -72,7 +72,7 @@ ACTIONS: Mapping[str, Callable[[FileRequest, FileFacts], Outcome]] = {
 }
 
 
-def _proposed(request: FileRequest) -> str | None:
+def proposed_id(request: FileRequest) -> str | None:
     """The id that the caller wants its lease to have, in one spelling."""
     given = request.http.headers.get("x-ms-proposed-lease-id")
     if given is None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud.files.copy_source import source_of
 from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_text, file_times
 from ai_toolkit.local_cloud.files.share_folder import SharePath
 from ai_toolkit.local_cloud.files.side_data import FileFacts
@@ -33,8 +34,6 @@ async def put_range(request: FileRequest) -> web.Response:
         raise StorageError("InvalidHeaderValue", "The range needs its end.")
     if end >= at.on_disk.stat().st_size or start > end:
         raise StorageError("InvalidRange")
-    if headers.get("x-ms-copy-source") is not None:
-        raise StorageError("NotImplementedByLocalCloud", "Copying from a URL.")
     last_write = _last_write_time(request, at)
     answer: dict[str, str] = {}
     if headers.get("x-ms-write", "update").lower() == "clear":
@@ -42,7 +41,7 @@ async def put_range(request: FileRequest) -> web.Response:
         whole_pages = start % PAGE_BYTES == 0 and (end + 1) % PAGE_BYTES == 0
         change = remove if whole_pages else add
     else:
-        data = await _body(request, end - start + 1)
+        data = await (_copied if "x-ms-copy-source" in headers else _body)(request, end - start + 1)
         answer["Content-MD5"] = _checked_md5(headers.get("Content-MD5"), data)
         if len(data) > SMALL_BYTES:
             await asyncio.to_thread(_write, at, start, data)
@@ -79,6 +78,21 @@ async def _body(request: FileRequest, length: int) -> bytearray:
     return data
 
 
+async def _copied(request: FileRequest, length: int) -> bytearray:
+    """The bytes of the source's range."""
+    source = source_of(request)
+    first, last = parse_range(request.http.headers.get("x-ms-source-range"))
+    data = await asyncio.to_thread(_read, source, first, length if last is None else last - first + 1)
+    if len(data) != length:
+        raise StorageError("CannotVerifyCopySource", "The source is not as long as the range that is written.")
+    return bytearray(data)
+
+
+def _read(at: SharePath, start: int, length: int) -> bytes:
+    with at.on_disk.open("rb") as stream:
+        return os.pread(stream.fileno(), length, start)
+
+
 def _checked_md5(given: str | None, data: bytearray) -> str:
     """The data's MD5 in base 64; StorageError when the caller says another."""
     computed = hashlib.md5(data, usedforsecurity=False).digest()
@@ -108,8 +122,9 @@ async def list_ranges(request: FileRequest) -> web.Response:
     """What was written, so that an upload that was cut can go on; what never was is not listed."""
     at = request.existing_file()
     if "prevsharesnapshot" in request.query:
-        raise StorageError("NotImplementedByLocalCloud", "Snapshots.")
+        raise StorageError("NotImplementedByLocalCloud", "Differences between snapshots.")
     facts, size = request.facts(at), at.on_disk.stat().st_size
+    request.check_named_lease(facts)
     ranges = written_ranges(facts, size)
     asked = request.http.headers.get("x-ms-range") or request.http.headers.get("Range")
     if asked is not None:

@@ -9,8 +9,22 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from ai_toolkit.local_cloud.core.access import is_own_host
-from ai_toolkit.local_cloud.files import directories, files, leases, ranges, shares
+from ai_toolkit.local_cloud.files import (
+    acl,
+    copies,
+    directories,
+    files,
+    handles,
+    leases,
+    permissions,
+    ranges,
+    service_properties,
+    share_leases,
+    shares,
+)
+from ai_toolkit.local_cloud.files.authorization import check_grant
 from ai_toolkit.local_cloud.files.file_request import FileRequest
+from ai_toolkit.local_cloud.files.sas import Target, verify_sas
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, ShareRecords, Shares
 from ai_toolkit.local_cloud.files.shared_key import SignatureError, verify
 from ai_toolkit.local_cloud.files.storage_error import StorageError
@@ -62,39 +76,49 @@ class FileService:
         raw_path = http.raw_path.partition("?")[0]
         account, _, rest = raw_path.lstrip("/").partition("/")
         keys = self._account_keys(account) if ACCOUNT_NAME.fullmatch(account) else None
-        if "Authorization" not in http.headers:
+        is_signed = "Authorization" in http.headers
+        query = {name.lower(): value for name, value in http.query.items()}
+        if not is_signed and "sig" not in query:
             raise StorageError("NoAuthenticationInformation")
         if keys is None:
-            raise StorageError("AuthenticationFailed", f"There is no account '{account}'.")
-        try:
-            verify(http.method, http.raw_path, http.headers, account, keys)
-        except SignatureError as error:
-            raise StorageError("AuthenticationFailed", str(error)) from error
-        if code := self._account_refusal(account):
-            raise StorageError(code)
+            raise StorageError("AuthenticationFailed", authentication_detail=f"There is no account '{account}'.")
         share, _, path = rest.partition("/")
-        query = {name.lower(): value for name, value in http.query.items()}
-        share = unquote(share)
+        share, path = unquote(share), unquote(path)
         if share and not SHARE_NAME.fullmatch(share.lower()):
             raise StorageError("InvalidResourceName")
-        request = FileRequest(http, account, share, unquote(path), query, self._shares, self._records)
+        request = FileRequest(http, account, share, path, query, self._shares, self._records, self._account_keys)
+        if is_signed:
+            try:
+                verify(http.method, http.raw_path, http.headers, account, keys)
+            except SignatureError as error:
+                raise StorageError("AuthenticationFailed", authentication_detail=str(error)) from error
+        else:
+            target = Target(account, share, path, http.scheme, http.remote or "127.0.0.1")
+            policies = request.policies_of(account, share) if share else ()
+            check_grant(verify_sas(query, target, keys, policies), request)
+        if code := self._account_refusal(account):
+            raise StorageError(code)
         return await _route(request)
 
 
 async def _route(request: FileRequest) -> web.StreamResponse:
     """Send the request to the handler that its method, restype and comp name."""
     kind = request.query.get("restype", "")
-    key = (request.http.method, kind, request.query.get("comp", ""))
+    method, comp = request.http.method, request.query.get("comp", "")
     if not request.share:
-        handler = SERVICE.get(key)
+        handler = SERVICE.get((method, kind, comp))
+    elif comp in {"listhandles", "forceclosehandles"}:
+        handler = HANDLES.get((method, "", comp))
     elif kind == "share" or (not request.path and kind != "directory"):
-        handler = SHARE_HANDLERS.get(key)
+        handler = SHARE_HANDLERS.get((method, kind, comp))
     elif kind == "directory":
-        handler = DIRECTORY.get(key)
+        handler = DIRECTORY.get((method, kind, comp))
     else:
-        handler = FILE.get((request.http.method, "", key[2]))
+        handler = FILE.get((method, "", comp))
     if handler is None:
-        raise StorageError("NotImplementedByLocalCloud", f"{request.http.method} {request.http.path_qs}")
+        raise StorageError("NotImplementedByLocalCloud", f"{method} {request.http.path}")
+    if request.snapshot and method not in {"GET", "HEAD"} and (method, kind) != ("DELETE", "share"):
+        raise StorageError("InvalidQueryParameterValue", "A snapshot is only read, or deleted.")
     return await handler(request)
 
 
@@ -102,7 +126,8 @@ Handler = Callable[[FileRequest], Awaitable[web.StreamResponse]]
 Table = Mapping[tuple[str, str, str], Handler]
 SERVICE: Table = {
     ("GET", "", "list"): shares.list_shares,
-    ("GET", "service", "properties"): shares.service_properties,
+    ("GET", "service", "properties"): service_properties.read,
+    ("PUT", "service", "properties"): service_properties.write,
 }
 SHARE_HANDLERS: Table = {
     ("PUT", "share", ""): shares.create,
@@ -111,8 +136,16 @@ SHARE_HANDLERS: Table = {
     ("DELETE", "share", ""): shares.delete,
     ("PUT", "share", "metadata"): shares.set_metadata,
     ("PUT", "share", "properties"): shares.set_properties,
+    ("GET", "share", "metadata"): shares.read_metadata,
+    ("HEAD", "share", "metadata"): shares.read_metadata,
     ("GET", "share", "stats"): shares.statistics,
-    ("PUT", "share", "filepermission"): shares.create_permission,
+    ("PUT", "share", "snapshot"): shares.make_snapshot,
+    ("PUT", "share", "lease"): share_leases.lease,
+    ("GET", "share", "acl"): acl.read,
+    ("HEAD", "share", "acl"): acl.read,
+    ("PUT", "share", "acl"): acl.write,
+    ("PUT", "share", "filepermission"): permissions.create,
+    ("GET", "share", "filepermission"): permissions.read,
 }
 DIRECTORY: Table = {
     ("PUT", "directory", ""): directories.create,
@@ -120,12 +153,17 @@ DIRECTORY: Table = {
     ("HEAD", "directory", ""): directories.read,
     ("DELETE", "directory", ""): directories.delete,
     ("GET", "directory", "list"): directories.list_entries,
+    ("GET", "directory", "metadata"): directories.read,
+    ("HEAD", "directory", "metadata"): directories.read,
     ("PUT", "directory", "metadata"): directories.set_metadata,
     ("PUT", "directory", "properties"): directories.set_properties,
     ("PUT", "directory", "rename"): directories.rename,
 }
 FILE: Table = {
-    ("PUT", "", ""): files.create,
+    ("PUT", "", ""): copies.create_or_copy,
+    ("PUT", "", "copy"): copies.abort,
+    ("GET", "", "metadata"): files.read,
+    ("HEAD", "", "metadata"): files.read,
     ("PUT", "", "range"): ranges.put_range,
     ("GET", "", ""): files.download,
     ("HEAD", "", ""): files.read,
@@ -135,6 +173,10 @@ FILE: Table = {
     ("GET", "", "rangelist"): ranges.list_ranges,
     ("PUT", "", "rename"): files.rename,
     ("PUT", "", "lease"): leases.lease,
+}
+HANDLES: Table = {
+    ("GET", "", "listhandles"): handles.list_handles,
+    ("PUT", "", "forceclosehandles"): handles.close_handles,
 }
 
 

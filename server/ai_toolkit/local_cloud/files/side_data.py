@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ai_toolkit.local_cloud.core.state import check_version
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class FileFacts:
     written: list[list[int]] | None = None  # [first, last] of what was written; None: all of it
 
     metadata: dict[str, str] = field(default_factory=dict)
+    long_name: str | None = None  # the name, where the disk takes a shorter one only
+    copied: dict[str, str] = field(default_factory=dict)  # of what, and when
+    lease_until: float | None = None  # of a share's lease: when it ends; None: never
+    lease_seconds: int = -1
+    policies: list[dict[str, str]] = field(default_factory=list)  # of a share: stored access policies
+    permissions: dict[str, str] = field(default_factory=dict)  # of a share: security descriptors by key
+    settings: dict[str, str] = field(default_factory=dict)  # of an account's file service
 
 
 class SideData:
@@ -39,7 +47,7 @@ class SideData:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
-        check_version(self._database, path, FACTS_VERSION, {})
+        check_version(self._database, path, FACTS_VERSION, {1: ()})
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS facts (account TEXT, share TEXT, path TEXT, inode INTEGER, facts TEXT, "
             "PRIMARY KEY (account, share, path)) WITHOUT ROWID"
@@ -82,6 +90,14 @@ class SideData:
             "DELETE FROM facts WHERE account = ? AND share = ? AND (path = ? OR (path >= ? AND path < ?))",
             (account, share, path.casefold(), low, high),
         )
+
+    def copy(self, account: str, share: str, to: str, inodes: Callable[[str], int | None]) -> None:
+        """Copy all facts of a share to another name of it; `inodes` tells the copied file's, by its path."""
+        rows = self._database.execute(
+            "SELECT path, facts FROM facts WHERE account = ? AND share = ?", (account, share)
+        ).fetchall()
+        copied = [(account, to, path, inode, facts) for path, facts in rows if (inode := inodes(path)) is not None]
+        self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", copied)
 
     def move(self, account: str, share: str, source: str, destination: str) -> None:
         """Take the facts of a path, and of everything below it, to another path."""

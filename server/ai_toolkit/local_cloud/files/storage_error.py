@@ -1,5 +1,7 @@
 """Azure Files' errors and their shape over HTTP."""
 
+import uuid
+from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
@@ -16,14 +18,39 @@ ERRORS: Final = {
             "correctly including the signature."
         ),
     ),
-    "NoAuthenticationInformation": (401, "Server failed to authenticate the request: it is not signed."),
+    "NoAuthenticationInformation": (
+        401,
+        "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
+    ),
     "AuthorizationFailure": (403, "This request is not authorized to perform this operation."),
+    "AuthorizationPermissionMismatch": (
+        403,
+        "This request is not authorized to perform this operation using this permission.",
+    ),
+    "AuthorizationProtocolMismatch": (
+        403,
+        "This request is not authorized to perform this operation using this protocol.",
+    ),
+    "AuthorizationSourceIPMismatch": (
+        403,
+        "This request is not authorized to perform this operation using this source IP.",
+    ),
+    "AuthorizationServiceMismatch": (
+        403,
+        "This request is not authorized to perform this operation using this service.",
+    ),
+    "AuthorizationResourceTypeMismatch": (
+        403,
+        "This request is not authorized to perform this operation using this resource type.",
+    ),
     "KeyBasedAuthenticationNotPermitted": (
         403,
         "Key based authentication is not permitted on this storage account.",
     ),
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "ShareNotFound": (404, "The specified share does not exist."),
+    "ShareBeingDeleted": (409, "The specified share is being deleted. Try operation later."),
+    "ShareHasSnapshots": (409, "The share has snapshots and the operation requires no snapshots."),
     "ShareAlreadyExists": (409, "The specified share already exists."),
     "ParentNotFound": (404, "The specified parent path does not exist."),
     "ResourceAlreadyExists": (409, "The specified resource already exists."),
@@ -33,7 +60,11 @@ ERRORS: Final = {
     ),
     "DirectoryNotEmpty": (409, "The specified directory is not empty."),
     "CannotDeleteFileOrDirectory": (409, "The file or directory could not be deleted because it is in use."),
-    "InvalidResourceName": (400, "The specified resource name contains invalid characters."),
+    "InvalidResourceName": (400, "The specifed resource name contains invalid characters."),
+    "FileInvalidPermission": (400, "The specified file permission is not valid."),
+    "CannotVerifyCopySource": (409, "Could not verify the copy source within the specified time."),
+    "NoPendingCopyOperation": (409, "There is currently no pending copy operation."),
+    "InvalidXmlDocument": (400, "XML specified is not syntactically valid."),
     "InvalidHeaderValue": (400, "The value for one of the HTTP headers is not in the correct format."),
     "MissingRequiredHeader": (400, "An HTTP header that's mandatory for this request is not specified."),
     "InvalidQueryParameterValue": (400, "Value for one of the query parameters is invalid."),
@@ -60,6 +91,11 @@ ERRORS: Final = {
         "The lease ID specified did not match the lease ID for the file.",
     ),
     "LeaseNotPresentWithLeaseOperation": (409, "There is currently no lease on the file."),
+    "LeaseIdMismatchWithContainerOperation": (
+        412,
+        "The lease ID specified did not match the lease ID for the share.",
+    ),
+    "LeaseNotPresentWithContainerOperation": (412, "There is currently no lease on the share."),
     "InternalError": (500, "The server encountered an internal error. Please retry the request."),
     "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
     "InvalidHost": (403, "The Host header does not name this computer."),
@@ -74,21 +110,26 @@ THROTTLED, UNAVAILABLE, NOT_FOUND = 429, 503, 404
 class StorageError(Exception):
     """A refusal in Azure Files' words."""
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str = "", *, authentication_detail: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.authentication_detail = authentication_detail
         self.status, message = ERRORS[code]
         self.message = f"{message} {detail}".strip()
 
     def response(self, method: str) -> web.Response:
         """The refusal as an HTTP response; HEAD gets only the headers."""
+        more = self.authentication_detail
+        more = f"<AuthenticationErrorDetail>{escape(more)}</AuthenticationErrorDetail>" if more else ""
+        identifier = str(uuid.uuid4())
+        lines = (self.message, f"RequestId:{identifier}", f"Time:{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z")
         body = (
-            '<?xml version="1.0" encoding="utf-8"?>'
-            f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
+            '\ufeff<?xml version="1.0" encoding="utf-8"?><Error>'
+            f"<Code>{self.code}</Code><Message>{escape(chr(10).join(lines))}</Message>{more}</Error>"
         )
         return web.Response(
             status=self.status,
-            headers={"x-ms-error-code": self.code},
+            headers={"x-ms-error-code": self.code, "x-ms-request-id": identifier},
             text="" if method == "HEAD" else body,
             content_type="application/xml",
         )

@@ -115,22 +115,22 @@ def made_anew(template: JsonObject, given: JsonObject) -> JsonObject:
     }
     found: JsonObject = {}
     for _ in defaults:  # one may be made of another
-        more = {
-            name: default
-            for name, default in defaults.items()
-            if any(_is_anew(call, found) for call in _calls_in(default))
-        }
+        more = {name: default for name, default in defaults.items() if is_anew(default, found)}
         if more.keys() == found.keys():
             break
         found = more
     return found
 
 
-def _is_anew(call: Call, known: JsonObject) -> bool:
-    if call.name.lower() in {"newguid", "utcnow"}:
-        return True
-    named = call.arguments[0] if call.name.lower() == "parameters" and call.arguments else None
-    return isinstance(named, Text) and named.value.lower() in known
+def is_anew(value: Value, known: Mapping[str, Value]) -> bool:
+    """Whether a value, as a template writes it, is another each time; `known`: parameters that are."""
+    for call in _calls_in(value):
+        if call.name.lower() in {"newguid", "utcnow"}:
+            return True
+        named = call.arguments[0] if call.name.lower() == "parameters" and call.arguments else None
+        if isinstance(named, Text) and named.value.lower() in known:
+            return True
+    return False
 
 
 def _are_given(given: JsonObject) -> set[str]:

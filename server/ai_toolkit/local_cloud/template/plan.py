@@ -10,8 +10,8 @@ from ai_toolkit.local_cloud.template.checks import check_expressions, check_temp
 from ai_toolkit.local_cloud.template.dependencies import in_order, with_needs
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.names import Name, read_name
-from ai_toolkit.local_cloud.template.parameters import hidden_names, made_anew, read_parameters
-from ai_toolkit.local_cloud.template.partial import as_text, known_value
+from ai_toolkit.local_cloud.template.parameters import hidden_names, is_anew, made_anew, read_parameters
+from ai_toolkit.local_cloud.template.partial import as_text, known_body, known_value
 from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import (
     LoopVariable,
@@ -36,9 +36,15 @@ def make_plan(template: JsonObject, given: JsonObject, site: Site, surroundings:
     return _make_plan(template, given, site, surroundings, 0)
 
 
-def _make_plan(
-    template: JsonObject, given: JsonObject, site: Site, surroundings: DeploymentSurroundings, depth: int
+def _make_plan(  # noqa: PLR0913, PLR0917  # what a plan is made of
+    template: JsonObject,
+    given: JsonObject,
+    site: Site,
+    surroundings: DeploymentSurroundings,
+    depth: int,
+    given_anew: JsonObject | None = None,
 ) -> Plan:
+    """The plan; `given_anew`: what a deployment around it gives that is another each time, as a preview shows it."""
     check_template(template)
     bare = Scope(
         parameters={},
@@ -49,7 +55,7 @@ def _make_plan(
         deployment=site.deployment(template),
         surroundings=surroundings,
         secure=hidden_names(template, given),
-        made_anew=made_anew(template, given),
+        made_anew={**made_anew(template, given), **(given_anew or {})},
     )
     check_expressions(template, bare.functions, "template")
     values = read_parameters(template, given, bare)
@@ -118,8 +124,10 @@ def _nested(resource: PlannedResource, site: Site, surroundings: DeploymentSurro
         if not is_own_template(properties):
             check_template(template)
             return _with_resources(template, {}, resource.scope, inner, surroundings, depth)
-        given = _given(properties.get("parameters"), resource.scope, f"{place}.parameters")
-        return _make_plan(template, given, inner, surroundings.of_nested(), depth)
+        here = f"{place}.parameters"
+        given = _given(properties.get("parameters"), resource.scope, here)
+        anew = _given_anew(properties.get("parameters"), resource.scope, here)
+        return _make_plan(template, given, inner, surroundings.of_nested(), depth, anew)
     except ArmError as error:
         error.add_place(f"{place}.template")
         raise
@@ -137,6 +145,16 @@ def _given(parameters: Value, scope: Scope, place: str) -> JsonObject:
             continue
         found[name] = {key: _known_parts(value, scope, f"{here}.{key}") for key, value in item.items()}
     return found
+
+
+def _given_anew(parameters: Value, scope: Scope, place: str) -> JsonObject:
+    """Of the parameters that a nested deployment is given those that are others each time, as a preview shows them."""
+    items = parameters.items() if isinstance(parameters, dict) else ()
+    return {
+        name.lower(): known_body(item["value"], scope, f"{place}.{name}")
+        for name, item in items
+        if isinstance(item, dict) and is_anew(item.get("value"), scope.made_anew)
+    }
 
 
 def _known_parts(value: Value, scope: Scope, place: str) -> Value:

@@ -94,7 +94,7 @@ def parse_uri(value: Value) -> Value:
     found = _absolute(value, "parseUri")
     return {
         "scheme": found.scheme,
-        "host": found.host or "",
+        "host": f"[{found.host}]" if ":" in (found.host or "") else found.host or "",
         "port": found.explicit_port or found.port,
         "path": found.raw_path,
         "query": f"?{found.raw_query_string}" if found.raw_query_string else "",
