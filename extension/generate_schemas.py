@@ -37,6 +37,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {
     "concurrentRequests": 64,
     "cooldownSeconds": 300,
     "allowedIpRanges": ["203.0.113.0/24"],
+    "tags": {"costCenter": "1234"},
 }
 ID: Final = {"type": ["string", "null"]}
 CONFIG: Final[Mapping[str, Mapping[str, Any]]] = {

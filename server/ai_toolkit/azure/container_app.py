@@ -92,6 +92,8 @@ class ContainerApp:
     stopped: bool = False
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
+    secrets: frozenset[str] = frozenset()
+    """The names of its secrets."""
 
     @property
     def active(self) -> tuple[Revision, ...]:
@@ -170,6 +172,7 @@ class ContainerApp:
             stopped=str(body.get("runningStatus")).lower() == "stopped",
             reach=reach,
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
+            secrets=frozenset(str(one.get("name")) for one in value_at(body, "configuration", "secrets") or ()),
         )
         latest = app.revision(app.latest_revision)
         if latest is not None and not latest.active and app.current is not None and app.current.template:

@@ -79,6 +79,15 @@ class ContainerApps:
                 return str(secret["value"])
         return None
 
+    async def secret_values(self, app: str) -> dict[str, str]:
+        """The values of the app's secrets by name; one of a key vault has none here."""
+        secrets = await self._client.container_apps.list_secrets(self._group, app)
+        return {
+            str(one["name"]): str(one["value"])
+            for one in secrets.as_dict().get("value") or ()
+            if one.get("value") is not None
+        }
+
     async def with_secret(self, app: ContainerApp, secret: str, value: str, variable: str) -> dict[str, Any]:
         """The properties that give the app the secret, or a new value of it, as the containers' variable."""
         listed = await self._client.container_apps.list_secrets(self._group, app.name)
@@ -217,6 +226,26 @@ class ContainerApps:
             workload_profiles=tuple((str(p["name"]), str(p["workloadProfileType"])) for p in profiles),
             storages=storages,
         )
+
+    async def renew_storage_key(self, environment_id: str, storage: str, account: str, key: str) -> bool:
+        """Puts an environment's storage definition again with a key of its account; everything else of it stays.
+
+        False, and nothing is put, where there is none of that account's, or its key comes from a key vault. Raises
+        HttpResponseError.
+        """
+        group, environment = environment_id.split("/")[4], environment_id.rpartition("/")[2]
+        try:
+            found = (await self._client.managed_environments_storages.get(group, environment, storage)).as_dict()
+        except ResourceNotFoundError:
+            return False
+        file = value_at(found, "properties", "azureFile") or {}
+        if str(file.get("accountName")).lower() != account.lower() or file.get("accountKeyVaultProperties"):
+            return False
+        body = json.dumps({"properties": {"azureFile": {**file, "accountKey": key}}})
+        await self._client.managed_environments_storages.create_or_update(
+            group, environment, storage, io.BytesIO(body.encode())
+        )
+        return True
 
     async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""

@@ -98,6 +98,10 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
 @click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
+@click.option("--put-back", is_flag=True, help="Put back what somebody changed of the app since it was provisioned.")
+@click.option(
+    "--remove-additions", is_flag=True, help="Take away what somebody added to the app; it is kept otherwise."
+)
 @_yes_option
 @_common
 def provision(  # noqa: PLR0913  (click passes each option)
@@ -107,6 +111,8 @@ def provision(  # noqa: PLR0913  (click passes each option)
     resource_group: str | None,
     location: str | None,
     what_if: bool,
+    put_back: bool,
+    remove_additions: bool,
     yes: bool,
     workspace: Workspace,
     as_json: bool,
@@ -120,7 +126,14 @@ def provision(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
         from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
 
-        answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        answers = Answers(
+            LOCAL_SUBSCRIPTION if local else subscription,
+            resource_group,
+            location,
+            agreed=yes,
+            put_back=put_back,
+            remove_additions=remove_additions,
+        )
         if what_if:
             return (await preview(workspace, ui, answers)).as_json()
         return await use_case(workspace, ui, answers)

@@ -91,6 +91,7 @@ async def _change(apps: ContainerApps, before: ContainerApp, properties: Mapping
     Raises RevisionFailed.
     """
     ui.report("making a new revision", 62)
+    await asyncio.sleep(0)  # a cancellation that is due comes before anything is sent
     changing = asyncio.ensure_future(apps.update(before, properties))
     changing.add_done_callback(lambda task: task.cancelled() or task.exception())  # a failure is seen in the revision
 

@@ -32,12 +32,17 @@ _GROUP_HINT: Final = "1 to 90 letters, digits, underscores, hyphens, periods and
 
 @dataclass(frozen=True)
 class Answers:
-    """What the caller knows already; None is asked. `agreed` skips the question before something is created."""
+    """What the caller knows already; None is asked. `agreed` skips the question before something is created.
+
+    `put_back` undoes what somebody changed of the app since; `remove_additions` takes away what somebody added to it.
+    """
 
     subscription: str | None = None
     resource_group: str | None = None
     location: str | None = None
     agreed: bool = False
+    put_back: bool = False
+    remove_additions: bool = False
 
     def filled(self, named: NamedPlace) -> "Answers":
         """Agreed to, and with what the workspace names where nothing else was said."""

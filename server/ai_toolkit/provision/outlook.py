@@ -1,6 +1,7 @@
 """What can be said of a plan before it is carried out: every check, and what Azure foresees."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from azure.core.exceptions import HttpResponseError
@@ -54,6 +55,14 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
         preview=Preview.of(_with_profile(site, plan, changes), basis, problem),
     )
+
+
+async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], values: Mapping[str, object]) -> Preview:
+    """What Azure foresees of another template for the same plan."""
+    foreseen = await site.deployments.what_if(plan.name, content, values)
+    if isinstance(foreseen, Refusal):
+        return Preview.of([], Basis.NOTHING, f"{foreseen.message} ({foreseen.code})")
+    return Preview.of(_with_profile(site, plan, foreseen), Basis.AZURE)
 
 
 async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:

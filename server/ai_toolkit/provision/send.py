@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -22,8 +23,16 @@ Finished: TypeAlias = Callable[[Deployment], object]
 """Called with a deployment that had already succeeded when it was cancelled."""
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """The template as it is sent, and its parameters' values but for the endpoint's key."""
+
+    template: Template
+    values: Mapping[str, object]
+
+
 async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
-    site: Site, template: Template, plan: Plan, preview: Preview, ui: Ui, finished: Finished
+    site: Site, outgoing: Outgoing, plan: Plan, preview: Preview, ui: Ui, finished: Finished
 ) -> Deployment:
     """The finished deployment. Cancelled, the deployment is cancelled too, and Interrupted says how that ended.
 
@@ -31,10 +40,12 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
     """
     place = site.place
     key = plan.existing.key or secrets.token_urlsafe(32)
-    values = {**plan.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
+    template = outgoing.template
+    values = {**outgoing.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
     try:
         if place.new:
-            await site.manager.create_resource_group(place.resource_group, place.location)
+            tags = {str(name): str(value) for name, value in (plan.settings.value("tags") or {}).items()}
+            await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)

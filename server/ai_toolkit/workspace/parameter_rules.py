@@ -89,6 +89,7 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
         if not _is_ipv4_range(place):
             problem = f'"{place}" is no IPv4 address or range; write it as 203.0.113.7 or 203.0.113.0/24'
             raise given.wrong("allowedIpRanges", problem)
+    _check_tags(given)
     least, most = (
         given.values.get(name, (declared.get(name) or {}).get("defaultValue"))
         for name in ("minimumInstanceCount", "maximumInstanceCount")
@@ -101,8 +102,17 @@ def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]])
     """Raises ValueImpossible for a parameter that has neither a value nor a default."""
     from_provision = {"location", *DEFAULT_PREFIXES}  # Provision has a value for these
     for name, declaration in declared.items():
+        if declaration.get("nullable"):
+            continue
         if "defaultValue" not in declaration and name not in given.values and name not in from_provision:
             raise given.wrong(name, "the template has no default for it, so it needs a value")
+
+
+def _check_tags(given: Parameters) -> None:
+    tags = given.values.get("tags")
+    for name, value in tags.items() if isinstance(tags, dict) else ():
+        if not isinstance(value, str):
+            raise given.wrong("tags", f"the tag {name} needs a string as its value")
 
 
 def _is_ipv4_range(text: object) -> bool:
