@@ -9,7 +9,10 @@ from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 _BOUND: Final = frozenset({"SniEnabled", "Auto"})
-_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
+_RUNNING_STATES: Final = frozenset({"Running", "RunningAtMaxScale"})
+_SERVING_STATES: Final = _RUNNING_STATES | {"ScaledToZero", "Scaled to 0"}
+UNLISTED: Final = "not listed"
+"""Stands for the name of a replica that the platform says is there and does not list."""
 
 
 class Reach(Enum):
@@ -50,6 +53,11 @@ class Revision:
     def failed(self) -> bool:
         """Whether it cannot serve: what is not known yet has not failed."""
         return self.state in _FAILED_STATES
+
+    @property
+    def runs(self) -> bool:
+        """Whether the platform says that it has a replica; the list of replicas may be empty all the same."""
+        return self.state in _RUNNING_STATES
 
     @property
     def serves(self) -> bool:

@@ -75,15 +75,19 @@ def main() -> None:
 @main.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
+@click.option("--two-adapters", is_flag=True, help="The same with a second adapter, in another style.")
 @_common
-def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json: bool) -> None:
+def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adapters: bool, as_json: bool) -> None:
     """Add the infra and inference folders to a workspace."""
     target = directory.absolute() if directory else workspace.folder
 
     async def work(ui: TerminalUi) -> dict[str, Any]:
         from ai_toolkit.workspace.create import create_project  # noqa: PLC0415  (keeps --help quick)
 
-        return {"directory": str(target), "added": await create_project(target, ui, sample=sample)}
+        return {
+            "directory": str(target),
+            "added": await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters),
+        }
 
     _run(work, as_json=as_json)
 

@@ -7,10 +7,11 @@ from enum import StrEnum
 from ai_toolkit.azure.deployments import Refusal
 from ai_toolkit.azure.policies import CODE as POLICY_CODE
 from ai_toolkit.azure.policies import Violation
-from ai_toolkit.azure.subscription_state import Provider, Quota
+from ai_toolkit.azure.quota import Quota, gpu_quota
+from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
-from ai_toolkit.provision.gpu_profile import QUOTA_WORDS, Profile, quota_of
+from ai_toolkit.provision.gpu_profile import SERVERLESS, Profile
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
@@ -131,7 +132,7 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
     if offered is None:
         return Check(name, Outcome.WARNING, f"not known: Azure does not say what {location} offers.")
     if profile.type not in offered:
-        gpus = ", ".join(sorted(one for one in offered if one in QUOTA_WORDS)) or "no GPU profile"
+        gpus = ", ".join(sorted(one for one in offered if one in SERVERLESS)) or "no GPU profile"
         advice = "Choose another location, or another workloadProfileType."
         return Check(name, Outcome.FAILURE, f"{location} offers {gpus}, not {profile.type}.", advice)
     return Check(name, Outcome.PASS, f"{profile.type} in {location}")
@@ -139,14 +140,15 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
 
 def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
     name = "GPU quota left"
-    quota = quota_of(profile, quotas)
+    quota = gpu_quota(profile.type, quotas)
     if quota is None:
         advice = "See the subscription's usage page (Microsoft.App) in the portal."
         return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)
     says = f"{quota.used} of {quota.limit} used ({quota.name})"
+    whose = "environment's" if quota.name.startswith("ManagedEnvironment") else "subscription's"
     if quota.limit == 0:
         advice = "Ask for quota on the subscription's usage page (Microsoft.App), or choose another region or GPU."
-        return Check(name, Outcome.FAILURE, f"the subscription's quota is 0 ({quota.name}).", advice)
+        return Check(name, Outcome.FAILURE, f"the {whose} quota is 0 ({quota.name}).", advice)
     if quota.used >= quota.limit and not existing.app:
         advice = "The replica waits until another one gives its GPU back; ask for more quota, or stop the other."
         return Check(name, Outcome.WARNING, f"{says}.", advice)

@@ -9,6 +9,7 @@ from azure.core.exceptions import HttpResponseError
 from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.quota import Quota, gpu_quota
 from ai_toolkit.provision.checks import Check, Facts, preflight
 from ai_toolkit.provision.gpu_profile import SERVERLESS
 from ai_toolkit.provision.hidden import hide, hide_in_changes, hide_in_refusal
@@ -33,7 +34,7 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     template, place, location = wanted.template, site.place, str(plan.settings.value("location"))
     async with asyncio.TaskGroup() as tasks:
         profiles = tasks.create_task(site.state.profile_types(location))
-        quotas = tasks.create_task(site.state.quotas(location))
+        quotas = tasks.create_task(_quotas(site, plan, location))
         fit = tasks.create_task(_fit(site, wanted.models, plan))
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
@@ -58,6 +59,17 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
         preview=Preview.of(_with_profile(site, plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
     )
+
+
+async def _quotas(site: Site, plan: Plan, location: str) -> list[Quota] | None:
+    """Where they bind: those of an existing environment, else of the region."""
+    profile, environment = plan.profile, plan.existing.environment
+    if profile is not None and environment is not None:
+        async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+            own = await apps.quotas(environment)
+        if gpu_quota(profile.type, own) is not None:
+            return own
+    return await site.state.quotas(location)
 
 
 async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], values: Mapping[str, object]) -> Preview:

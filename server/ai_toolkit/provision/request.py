@@ -8,6 +8,7 @@ from ai_toolkit.azure.deployments import Deployments
 from ai_toolkit.azure.resource_manager import ResourceManager
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.provision.hidden import secrets_in
+from ai_toolkit.provision.installs_at_start import warning as warning_of_installs
 from ai_toolkit.provision.microsoft_template import offer_ours
 from ai_toolkit.provision.model_fit import ModelsHere, models_here
 from ai_toolkit.ui import Ui
@@ -87,8 +88,9 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
     parameter_rules.check(given, template.parameters)
     parameter_rules.check_complete(given, template.parameters)
     check_outputs(workspace, template)
-    for warning in given.warnings:
-        ui.announce(warning)
+    for warning in (*given.warnings, warning_of_installs(given.values.get("defaultCommands"))):
+        if warning:
+            ui.announce(warning)
     models = await asyncio.to_thread(models_here, workspace.folder)
     return Wanted(template, given, fine_tuning_of(workspace), named_place(workspace), models)
 

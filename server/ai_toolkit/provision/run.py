@@ -11,7 +11,7 @@ from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
-from ai_toolkit.errors import Interrupted, ValueImpossible
+from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
@@ -65,7 +65,9 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
-            return _done(ui, write_target(deployed), preview)
+            target = write_target(deployed)
+            await _raise_if_it_crashes(site, target)
+            return _done(ui, target, preview)
 
 
 async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
@@ -85,6 +87,22 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             _show(ui, outlook.preview, plan, details=True)
             tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
             return outlook.preview
+
+
+async def _raise_if_it_crashes(site: Site, target: Target) -> None:
+    """Looks once at the revision: Azure lets a deployment succeed over a container that crashes. Raises RevisionFailed.
+
+    What was provisioned is there then, and named in the config file.
+    """
+    async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+        app = await apps.app(target.app)
+        latest = app.revision(app.latest_revision)
+        if latest is None or not latest.active or not latest.failed:
+            return
+        replicas = await apps.replicas(app.name, latest.name)
+        log = await apps.log_tail(app, replicas[0]) if replicas else []
+        said = next((one.reason for one in replicas if one.reason), "its container ends.")
+        raise RevisionFailed(latest.name, latest.state, latest.problem or said, log)
 
 
 @contextmanager
