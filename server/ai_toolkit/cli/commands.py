@@ -77,25 +77,33 @@ def main() -> None:
 @main.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
+@click.option("--two-adapters", is_flag=True, help="The same with a second adapter, in another style.")
 @_common
-def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json: bool) -> None:
+def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adapters: bool, as_json: bool) -> None:
     """Add the infra and inference folders to a workspace."""
     target = directory.absolute() if directory else workspace.folder
 
     async def work(ui: TerminalUi) -> dict[str, Any]:
         from ai_toolkit.workspace.create import create_project  # noqa: PLC0415  (keeps --help quick)
 
-        return {"directory": str(target), "added": await create_project(target, ui, sample=sample)}
+        return {
+            "directory": str(target),
+            "added": await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters),
+        }
 
     _run(work, as_json=as_json)
 
 
 @main.command()
 @click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
-@click.option("--subscription", metavar="ID", help="The Azure subscription.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription, by its id or its name.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
 @click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
+@click.option("--put-back", is_flag=True, help="Put back what somebody changed of the app since it was provisioned.")
+@click.option(
+    "--remove-additions", is_flag=True, help="Take away what somebody added to the app; it is kept otherwise."
+)
 @_yes_option
 @_common
 def provision(  # noqa: PLR0913  (click passes each option)
@@ -105,6 +113,8 @@ def provision(  # noqa: PLR0913  (click passes each option)
     resource_group: str | None,
     location: str | None,
     what_if: bool,
+    put_back: bool,
+    remove_additions: bool,
     yes: bool,
     workspace: Workspace,
     as_json: bool,
@@ -118,7 +128,14 @@ def provision(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
         from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
 
-        answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, location, agreed=yes)
+        answers = Answers(
+            LOCAL_SUBSCRIPTION if local else subscription,
+            resource_group,
+            location,
+            agreed=yes,
+            put_back=put_back,
+            remove_additions=remove_additions,
+        )
         if what_if:
             return (await preview(workspace, ui, answers)).as_json()
         return await use_case(workspace, ui, answers)
