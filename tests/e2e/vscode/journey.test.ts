@@ -39,6 +39,17 @@ async function processes(text: string): Promise<readonly Process[]> {
   return found;
 }
 
+/** Makes the local cloud of `home` answer every write to its shares late, or no longer. */
+async function slowShares(home: string, slow: boolean): Promise<void> {
+  const address = JSON.parse(await readFile(join(home, "address.json"), "utf8")) as Record<string, string>;
+  const answer = await fetch(`${address["resourceManager"]}/local-cloud/faults`, {
+    method: slow ? "POST" : "DELETE",
+    headers: { Authorization: `Bearer ${(await readFile(join(home, "token"), "utf8")).trim()}` },
+    ...(slow ? { body: JSON.stringify({ kind: "latency", port: "files", path: "/incoming/.*comp=range", seconds: 20, count: null }) } : {}),
+  });
+  assert.ok(answer.ok, await answer.text());
+}
+
 describe("from an empty profile to the fine-tuned model's answer", () => {
   let root: string;
   let workspace: string;
@@ -104,6 +115,8 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
   });
 
   test("Cancel during Deploy ends in a state that is told", async () => {
+    // Or a busy computer has uploaded everything before anybody could look.
+    await slowShares(join(root, "local-cloud"), true);
     await editor.command(deploy);
     await editor.notification(/uploading/).waitFor();
     await editor.status("Inference: deploying").waitFor();
@@ -121,6 +134,7 @@ describe("from an empty profile to the fine-tuned model's answer", () => {
     const servers = (await processes(editor.profile)).filter((one) => one.commandLine.includes("cli.commands serve"));
     assert.equal(servers.length, 1);
     process.kill(servers[0]?.pid ?? 0, "SIGKILL");
+    await slowShares(join(root, "local-cloud"), false);
 
     await editor.notification("The AI Toolkit server ended while it was working").waitFor();
     await editor.screenshot("killed");
