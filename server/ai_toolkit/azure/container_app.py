@@ -100,6 +100,7 @@ class ContainerApp:
     stopped: bool = False
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
+    event_stream: str = ""
     secrets: frozenset[str] = frozenset()
     """The names of its secrets."""
 
@@ -179,6 +180,7 @@ class ContainerApp:
             template=body.get("template") or {},
             stopped=str(body.get("runningStatus")).lower() == "stopped",
             reach=reach,
+            event_stream=str(body.get("eventStreamEndpoint") or ""),
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
             secrets=frozenset(str(one.get("name")) for one in value_at(body, "configuration", "secrets") or ()),
         )
