@@ -59,9 +59,10 @@ async def test_a_start_for_which_azure_has_no_gpu_is_told_and_can_be_ended(groun
         faults.add("start-stalls", code="AssigningReplica", message="WorkLoad Profile Full", count=None)
         with pytest.raises(StartStalled, match="no free GPU") as stalled:
             await deploy(ground.workspace, person, Options(start=True))
-    status = await app.status()
+        status = await app.status()
 
     assert "WorkLoad Profile Full" in stalled.value.message
     assert any("looking for a free GPU for" in told for told in person.reports)
     assert ("nothing is billed" in stalled.value.message) is stops
     assert (status.state is State.AT_REST) is stops
+    assert ("WorkLoad Profile Full" in status.in_words()) is not stops

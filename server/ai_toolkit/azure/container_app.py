@@ -8,6 +8,7 @@ from typing import Any, Final
 from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_STARTING_STATES: Final = frozenset({"Processing", "Activating"})
 _RUNNING_STATES: Final = frozenset({"Running", "RunningAtMaxScale"})
 _SERVING_STATES: Final = _RUNNING_STATES | {"ScaledToZero", "Scaled to 0"}
 UNLISTED: Final = "not listed"
@@ -57,6 +58,11 @@ class Revision:
     def runs(self) -> bool:
         """Whether the platform says that it has a replica; the list of replicas may be empty all the same."""
         return self.state in _RUNNING_STATES
+
+    @property
+    def starts(self) -> bool:
+        """Whether its first replica is on its way."""
+        return self.state in _STARTING_STATES
 
     @property
     def serves(self) -> bool:
