@@ -208,6 +208,7 @@ class DeploymentFailed(CloudError):
 
     def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
         self.reason_code = reason_code
+        self.reason = reason
         cause = cause_of_code(reason_code) or cause_in_log([reason])
         likely = f" {cause.says}" if cause else ""
         super().__init__(

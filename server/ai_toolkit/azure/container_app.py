@@ -9,6 +9,7 @@ from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
 _STARTING_STATES: Final = frozenset({"Processing", "Activating"})
+_BOUND: Final = frozenset({"SniEnabled", "Auto"})
 _RUNNING_STATES: Final = frozenset({"Running", "RunningAtMaxScale"})
 _SERVING_STATES: Final = _RUNNING_STATES | {"ScaledToZero", "Scaled to 0"}
 UNLISTED: Final = "not listed"
@@ -107,6 +108,8 @@ class ContainerApp:
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
     event_stream: str = ""
+    domains: tuple[str, ...] = ()
+    """The custom domains that are bound to it, with a certificate: what is only registered answers nobody."""
     secrets: frozenset[str] = frozenset()
     """The names of its secrets."""
 
@@ -188,6 +191,11 @@ class ContainerApp:
             reach=reach,
             event_stream=str(body.get("eventStreamEndpoint") or ""),
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
+            domains=tuple(
+                str(one.get("name")).lower()
+                for one in (ingress or {}).get("customDomains") or ()
+                if one.get("bindingType") in _BOUND
+            ),
             secrets=frozenset(str(one.get("name")) for one in value_at(body, "configuration", "secrets") or ()),
         )
         latest = app.revision(app.latest_revision)

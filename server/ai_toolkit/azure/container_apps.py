@@ -111,19 +111,23 @@ class ContainerApps:
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
         """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
-        environment = await self.environment(app.environment_id.rpartition("/")[2])
+        group = app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+        environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
         if kind == "Consumption":
             return app.max_replicas  # which needs none
-        quota = gpu_quota(kind, await self.quotas(environment))
+        quota = gpu_quota(kind, await self.quotas(environment, group))
         return quota.left if quota else None
 
-    async def quotas(self, environment: ManagedEnvironment) -> list[Quota] | None:
-        """What is left of each of the environment's own quotas; None when Azure does not tell."""
+    async def quotas(self, environment: ManagedEnvironment, group: str | None = None) -> list[Quota] | None:
+        """What is left of each of the environment's own quotas; None when Azure does not tell.
+
+        `group` is that of the environment, where it is not the apps'.
+        """
         try:
-            listed = self._client.managed_environment_usages.list(self._group, environment.name)
+            listed = self._client.managed_environment_usages.list(group or self._group, environment.name)
             return read_usages([one.as_dict() async for one in listed])
         except HttpResponseError:
             return None
@@ -229,12 +233,16 @@ class ContainerApps:
         ):
             yield answer
 
-    async def environment(self, name: str) -> ManagedEnvironment | None:
-        """The environment with its profiles and storage definitions, or None when it does not exist."""
+    async def environment(self, name: str, group: str | None = None) -> ManagedEnvironment | None:
+        """The environment with its profiles and storage definitions, or None when it does not exist.
+
+        `group` is that of the environment, where it is not the apps'.
+        """
+        where = group or self._group
         try:
             found, listed = await asyncio.gather(
-                self._client.managed_environments.get(self._group, name),
-                self._client.managed_environments_storages.list(self._group, name),
+                self._client.managed_environments.get(where, name),
+                self._client.managed_environments_storages.list(where, name),
             )
         except ResourceNotFoundError:
             return None

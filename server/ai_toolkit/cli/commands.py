@@ -94,7 +94,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
 
 @main.command()
 @click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
-@click.option("--subscription", metavar="ID", help="The Azure subscription.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription, by its id or its name.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
 @click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")

@@ -56,7 +56,8 @@ async def changed_template(workspace: Workspace, own: OwnApp, ui: Ui) -> Changed
     if _OUR_TAG not in app.tags:
         return None
     try:
-        template, given = await workspace_template(workspace), await given_parameters(workspace)
+        template = await workspace_template(workspace)
+        given = (await given_parameters(workspace)).spelled_as(template.parameters)
     except (FileMissing, ToolMissing):
         return None
     parameter_rules.check(given, template.parameters)

@@ -113,6 +113,10 @@ def _location(providers: Iterable[Provider], location: str, existing: Existing) 
         for display in one.locations.get("managedEnvironments", ())
     }
     where = existing.environment
+    if where is not None and not where.workload_profiles:
+        advice = "Name an environment with workload profiles in acaEnvironmentName, or a new one."
+        says = f"{where.name} is an environment of the first kind (Consumption only), which takes no GPU profile."
+        return Check(name, Outcome.FAILURE, says, advice)
     if where is not None and _plain(where.location) != _plain(location):
         advice = f"Write {_plain(where.location)} to location, or name another environment."
         says = f"a container app lives where its environment does: {where.name} is in {where.location}, not {location}."
@@ -206,6 +210,10 @@ def _names(existing: Existing, settings: Settings) -> Check:
         advice = "Give another storageAccountName in infra/provision/inference.parameters.json."
         return Check(name, Outcome.FAILURE, f"storageAccountName: {existing.name_problem.rstrip('.')}.", advice)
     lives_in, wanted = existing.app_environment.rpartition("/")[2], str(settings.value("acaEnvironmentName"))
+    if existing.app and existing.app_elsewhere:
+        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} of {existing.app_elsewhere}"
+        advice = "Write another name to acaAppName: the template makes an app beside its environment."
+        return Check(name, Outcome.FAILURE, f"{says}, another resource group, and cannot move here.", advice)
     if existing.app and lives_in.lower() != wanted.lower():
         says = f"{settings.value('acaAppName')} lives in the environment {lives_in} and cannot move to {wanted}."
         advice = f"Write {lives_in} to acaEnvironmentName, or another name to acaAppName."

@@ -12,6 +12,7 @@ from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.quota import Quota, gpu_quota
 from ai_toolkit.provision.checks import Check, Facts, preflight
 from ai_toolkit.provision.gpu_profile import SERVERLESS
+from ai_toolkit.provision.hidden import hide, hide_in_changes, hide_in_refusal
 from ai_toolkit.provision.model_fit import Fit, ModelsHere, fit_on_share
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Basis, Preview
@@ -39,9 +40,11 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
     changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
+    refusal = None if place.new else hide_in_refusal(refused.result(), wanted.secrets)
     basis, problem = Basis.TEMPLATE if place.new else Basis.AZURE, ""
     if isinstance(changes, Refusal):  # what-if only informs: whether Azure takes the deployment, validation says
-        basis, problem, changes = Basis.NOTHING, f"{changes.message} ({changes.code})", []
+        problem = f"{hide(changes.message, wanted.secrets)} ({changes.code})"
+        basis, changes = Basis.NOTHING, []
     facts = Facts(
         signed_in_to=f"subscription {place.subscription}, resource group {place.resource_group}",
         group_exists=not place.new,
@@ -49,12 +52,12 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
         forbidden=found.forbidden if not place.new else None,
         profile_types=profiles.result(),
         quotas=quotas.result(),
-        refusal=None if place.new else refused.result(),
+        refusal=refusal,
         fit=fit.result(),
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, changes), basis, problem),
+        preview=Preview.of(_with_profile(site, plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
     )
 
 
