@@ -17,6 +17,7 @@ SCRIPT = f"""
   echo more >> /mount/given/file && echo wrote file
   chmod 700 /mount/given && echo changed mode
   touch /usr/lib/x && echo wrote system
+  command -v python3
 }} > /mount/told 2>/dev/null
 exec python3 {WEB_APP}
 """
@@ -37,8 +38,9 @@ async def test_a_gpu_replica_has_no_name_and_writes_where_azure_lets_it(clients,
         await share.get_file_client("given/file").upload_file(b"sent")
     told.unlink()
     await deploy("second", gpu=True, script=SCRIPT)
-    user, *wrote = told.read_text().splitlines()
+    user, *wrote, python = told.read_text().splitlines()
 
     assert without_gpu == [str(os.getuid())]
     assert int(user) == unnamed_user()
     assert wrote == ["wrote here", "wrote tmp", "wrote share", "wrote file"]
+    assert python.startswith(str(clients.status.home))  # the shell finds programs in folders closed to others

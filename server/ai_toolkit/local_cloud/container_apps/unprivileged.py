@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 _FIRST_USER: Final = 64198
-_CHOWN, _READ_AND_SEARCH, _SET_GROUP, _SET_USER = 0, 2, 6, 7  # linux/capability.h
-_KEEP_CAPABILITIES, _AMBIENT, _RAISE = 8, 47, 2  # linux/prctl.h
+_CHOWN, _READ_AND_SEARCH, _SET_GROUP, _SET_USER, _SET_BITS = 0, 2, 6, 7, 8  # linux/capability.h
+_KEEP_CAPABILITIES, _SET_SECURE_BITS, _AMBIENT, _RAISE = 8, 28, 47, 2  # linux/prctl.h
+_NO_SETUID_FIXUP: Final = 1 << 2  # linux/securebits.h
 _VERSION_3: Final = 0x20080522
 
 
@@ -29,7 +30,7 @@ def unnamed_user() -> int | None:
         return None
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
-    if any(not effective >> needed & 1 for needed in (_CHOWN, _READ_AND_SEARCH, _SET_GROUP, _SET_USER)):
+    if any(not effective >> needed & 1 for needed in (_CHOWN, _READ_AND_SEARCH, _SET_GROUP, _SET_USER, _SET_BITS)):
         return None
     return next(number for number in range(_FIRST_USER, _FIRST_USER + 1000) if not _has_name(number))
 
@@ -51,6 +52,8 @@ def _become(user: int) -> None:
     """Another user for good, but for the right to read; raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0))
+    # Else access(), by which a shell looks for its programs, answers as if the right to read were not there.
+    _check(libc.prctl(_SET_SECURE_BITS, _NO_SETUID_FIXUP, 0, 0, 0))
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
