@@ -14,6 +14,19 @@ export const serverCommands = {
   startLocalCloud: "aiToolkit.server.startLocalCloud",
   stopLocalCloud: "aiToolkit.server.stopLocalCloud",
   chooseAction: "aiToolkit.server.chooseAction",
+  useInChat: "aiToolkit.server.useInChat",
+} as const;
+
+/** Requests that the editor sends to the server. */
+export const serverRequests = {
+  chatModels: "aiToolkit/chatModels",
+  chat: "aiToolkit/chat",
+  countTokens: "aiToolkit/countTokens",
+} as const;
+
+/** Notifications that the editor sends to the server. */
+export const serverNotifications = {
+  cancelChat: "aiToolkit/cancelChat",
 } as const;
 
 /** Requests that the server sends to the editor. */
@@ -22,6 +35,8 @@ export const editorRequests = {
   input: "aiToolkit/input",
   copy: "aiToolkit/copy",
   accessToken: "aiToolkit/accessToken",
+  secret: "aiToolkit/secret",
+  openChat: "aiToolkit/openChat",
 } as const;
 
 /** Notifications that the server sends to the editor. */
@@ -29,6 +44,8 @@ export const editorNotifications = {
   status: "aiToolkit/status",
   replicaLog: "aiToolkit/replicaLog",
   run: "aiToolkit/run",
+  chatPart: "aiToolkit/chatPart",
+  chatModelsChanged: "aiToolkit/chatModelsChanged",
 } as const;
 
 /** Answers to questions that a command would otherwise ask. */
@@ -128,6 +145,94 @@ export interface ErrorData {
   readonly code: string;
   readonly advice: string;
   readonly actions?: readonly Action[];
+}
+
+/** A model for the editor's chat: `id` tells it apart in this window, `model` is its name in requests. `detail` stands beside the name, and says how far it is from answering. */
+export interface ChatModel {
+  readonly id: string;
+  readonly workspaceFolder: string;
+  readonly model: string;
+  readonly name: string;
+  readonly detail: string;
+  readonly tooltip: string;
+  readonly maxInputTokens: number;
+  readonly maxOutputTokens: number;
+}
+
+/** The models of the folders that are open; nothing was woken in order to tell. */
+export interface ChatModels {
+  readonly models: readonly ChatModel[];
+}
+
+/** A tool that the model calls; `arguments` is a JSON object, written out. */
+export interface ChatToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
+/** What came of a call. */
+export interface ChatToolResult {
+  readonly id: string;
+  readonly text: string;
+}
+
+/** A turn of the conversation: its role is `user`, `assistant` or `system`. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly text: string;
+  readonly toolCalls?: readonly ChatToolCall[];
+  readonly toolResults?: readonly ChatToolResult[];
+}
+
+/** A tool that the model may call; `parameters` is a JSON schema, written out; empty where it takes none. */
+export interface ChatTool {
+  readonly name: string;
+  readonly description: string;
+  readonly parameters: string;
+}
+
+/** A question to a model. What comes of it is told by notifications that name `chat`, before the request ends. `options` is a JSON object, written out: what the asker wants of sampling. */
+export interface ChatParams {
+  readonly chat: string;
+  readonly workspaceFolder: string;
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly ChatTool[];
+  readonly mustCall: boolean;
+  readonly options: string;
+}
+
+/** One thing that came: how far the model's waking is, some text, some of its reasoning, or a tool call. */
+export interface ChatPart {
+  readonly chat: string;
+  readonly waking?: string | null;
+  readonly text?: string | null;
+  readonly reasoning?: string | null;
+  readonly toolCall?: ChatToolCall | null;
+}
+
+/** Nobody waits for the answer any more: the model stops. */
+export interface CancelChat {
+  readonly chat: string;
+}
+
+/** A text whose tokens are wanted; the answer is a number. */
+export interface TokenCountParams {
+  readonly workspaceFolder: string;
+  readonly model: string;
+  readonly text: string;
+}
+
+/** The model that the editor's chat is to be opened with. */
+export interface OpenChatParams {
+  readonly id: string;
+}
+
+/** A secret's name, and the value to keep; without a value the editor answers with the kept one, or null. An empty value lets it be forgotten. */
+export interface SecretParams {
+  readonly name: string;
+  readonly value?: string | null;
 }
 
 /** The person wants the question before this one again. */

@@ -1,6 +1,6 @@
 // The server's questions: each shows one box and gives back what the person did with it.
 import * as vscode from "vscode";
-import type { AccessToken, AccessTokenParams, Back, InputParams, InputResult, PickParams, PickResult } from "./protocol";
+import type { AccessToken, AccessTokenParams, Back, InputParams, InputResult, PickParams, PickResult, SecretParams } from "./protocol";
 
 interface PickRow extends vscode.QuickPickItem {
   readonly id: string;
@@ -80,4 +80,13 @@ export async function accessToken({ scopes, tenant, signIn }: AccessTokenParams)
     signIn ? { createIfNone: true, clearSessionPreference: true } : { silent: true },
   );
   return session ? { token: session.accessToken } : null;
+}
+
+/** What the editor keeps for the person under a name, or null; with a value it keeps that from now on. */
+export async function secret({ name, value }: SecretParams, secrets: vscode.SecretStorage): Promise<string | null> {
+  if (typeof value !== "string") {
+    return (await secrets.get(name)) ?? null;
+  }
+  await (value === "" ? secrets.delete(name) : secrets.store(name, value));
+  return null;
 }

@@ -4,8 +4,9 @@ import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn } from 
 import { act } from "./actions";
 import type { Button, Display } from "./display";
 import { type Environment, interpreterSetting, variables, ServerStartError, SetupCancelled } from "./environment";
-import { type Action, type CopyParams, editorNotifications, editorRequests, type ReplicaLogParams, type StatusParams } from "./protocol";
-import { accessToken, input, pick } from "./questions";
+import { hasChat, openChat } from "./language_models";
+import { type Action, type ChatPart, type CopyParams, editorNotifications, editorRequests, type ReplicaLogParams, type SecretParams, type StatusParams } from "./protocol";
+import { accessToken, input, pick, secret } from "./questions";
 import { mayOpen, RestartBudget, withoutPayload } from "./safeguards";
 
 /** The files that the server reads while they are edited. */
@@ -16,6 +17,11 @@ const editedFiles = [
   "**/inference/settings.toml",
 ];
 
+/** For Python: no module is taken from the folder that is open. */
+const isolatedFromFolder = "-P";
+/** Nor from anywhere else: a person may have set PYTHONPATH. */
+const isolated = "-I";
+
 /** The client's own notifications lack the buttons that help: what it says goes to the output alone. */
 class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
@@ -24,13 +30,31 @@ class QuietClient extends LanguageClient {
 }
 
 export class Server {
+  /** What comes of a question to a model. */
+  readonly chatPart = new vscode.EventEmitter<ChatPart>();
+  /** The list of models, or how far one is from answering, is another now. */
+  readonly chatModelsChanged = new vscode.EventEmitter<void>();
   private readonly restarts = new RestartBudget(3, 180_000);
   private running: Promise<LanguageClient> | undefined;
 
   constructor(
     private readonly environment: Environment,
     private readonly display: Display,
+    private readonly secrets: vscode.SecretStorage,
   ) {}
+
+  /** The running client; starts the server where it is installed and a folder is open. Undefined where it does not start. */
+  async clientIfReady(): Promise<LanguageClient | undefined> {
+    await this.startIfReady();
+    return await this.running?.catch(() => undefined);
+  }
+
+  /** The Python that has the server, with the options that keep it apart; undefined where none is installed yet. */
+  async interpreterIfReady(): Promise<readonly [string, string] | undefined> {
+    const given = givenInterpreter();
+    const ready = given === "" ? await this.environment.ready() : given;
+    return ready === null ? undefined : [ready, given === "" ? isolated : isolatedFromFolder];
+  }
 
   /** Starts the server without being asked, where nothing has to be installed for it. */
   async startIfReady(): Promise<void> {
@@ -60,6 +84,7 @@ export class Server {
     const running = this.running;
     this.running = undefined;
     this.display.clearStatus();
+    this.chatModelsChanged.fire();
     const client = await running?.catch(() => undefined);
     await client?.stop().catch(() => undefined); // It said why in the output; its process is ended all the same.
   }
@@ -98,9 +123,8 @@ export class Server {
   private async start(): Promise<LanguageClient> {
     const given = givenInterpreter();
     if (given !== "") {
-      return await this.connect(given, "-P"); // No module is taken from the folder that is open.
+      return await this.connect(given, isolatedFromFolder);
     }
-    const isolated = "-I"; // Nor from anywhere else: a person may have set PYTHONPATH.
     const ready = await this.environment.ready();
     if (ready !== null) {
       try {
@@ -113,7 +137,7 @@ export class Server {
   }
 
   /** A server that was started with `interpreter` and answers. Throws `ServerStartError`. */
-  private async connect(interpreter: string, isolation: "-I" | "-P"): Promise<LanguageClient> {
+  private async connect(interpreter: string, isolation: typeof isolated | typeof isolatedFromFolder): Promise<LanguageClient> {
     let started = false;
     const { output } = this.display;
     const args = [isolation, "-m", "ai_toolkit.cli.commands", "serve"];
@@ -122,6 +146,7 @@ export class Server {
       documentSelector: editedFiles.map((pattern) => ({ scheme: "file", pattern })),
       initializationOptions: {
         trusted: vscode.workspace.isTrusted,
+        chat: hasChat(),
         settings: vscode.workspace.getConfiguration("aiToolkit"),
       },
       outputChannel: output,
@@ -153,6 +178,10 @@ export class Server {
       await vscode.env.clipboard.writeText(text);
       return null;
     });
+    client.onRequest(editorRequests.secret, (params: SecretParams) => secret(params, this.secrets));
+    client.onRequest(editorRequests.openChat, openChat);
+    client.onNotification(editorNotifications.chatPart, (part: ChatPart) => { this.chatPart.fire(part); });
+    client.onNotification(editorNotifications.chatModelsChanged, () => { this.chatModelsChanged.fire(); });
     client.onNotification(editorNotifications.status, (params: StatusParams) => { this.display.showStatus(params); });
     client.onNotification(editorNotifications.replicaLog, (params: ReplicaLogParams) => { this.display.showReplicaLog(params); });
     client.onNotification(editorNotifications.run, (action: Action) => act(action));

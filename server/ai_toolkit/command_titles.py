@@ -20,4 +20,5 @@ class Title(StrEnum):
     ADD_SECRET = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
     CREATE_PROJECT = "Create inference project"
     START_LOCAL_CLOUD = "Start local cloud"
+    USE_IN_CHAT = "Use in chat"
     STOP_LOCAL_CLOUD = "Stop local cloud"

@@ -3,15 +3,16 @@
 import json
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from tests.support.provisioning import GROUP_URL, Person
 
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
-from ai_toolkit.errors import FileMalformed, ValueImpossible
+from ai_toolkit.errors import FileMalformed, ValueImpossible, WorkspaceError
 from ai_toolkit.provision.allow_my_ip import only_my_address
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, KeyVaultReference, Parameters
 
 JOB = "finetuningjob"
 
@@ -320,3 +321,65 @@ async def test_the_other_documented_path_is_read_and_both_are_warned_about(groun
     assert "is not read" in both.text
     assert both.origin("acaAppName")[1] == "default"
     assert alone.origin("acaAppName") == ("from-the-other", "inference.parameters.json")
+
+
+@pytest.fixture
+def bicepparam(ground, tmp_path, monkeypatch):
+    """A `.bicepparam` file, and a program that says of it what the Bicep CLI would: the parameters it is told."""
+    file = ground.workspace.provision_folder / "inference.bicepparam"
+    file.write_text("using 'inference.bicep'\nparam concurrentRequests = 7\n")
+    told, program = tmp_path / "told.json", tmp_path / "bicep"
+    program.write_text(f"#!/bin/sh\nexec cat '{told}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("AITK_BICEP", str(program))
+
+    def tell(**entries):
+        document = {"parametersJson": json.dumps({"parameters": entries}), "templateJson": None, "templateSpecId": None}
+        told.write_text(json.dumps(document))
+        return file
+
+    return tell
+
+
+async def test_a_bicepparam_file_gives_the_parameters(ground, bicepparam):
+    """It is named as their origin, reaches the app, and the JSON file beside it counts no more."""
+    bicepparam(concurrentRequests={"value": 7})
+    ground.give(concurrentRequests=9)
+    person = Person()
+    await ground.provision(person)
+    async with ground.client(ContainerAppsAPIClient, api_version=APP_API_VERSION) as client:
+        app = await client.container_apps.get(ground.group, ground.config["ACA_APP_NAME"])
+
+    assert app.template.scale.rules[0].http.metadata == {"concurrentRequests": "7"}
+    assert person.origin("concurrentRequests") == ("7", "inference.bicepparam")
+    assert "inference.parameters.json is not read" in person.text
+
+
+async def test_an_address_is_not_written_into_a_bicepparam_file(ground, bicepparam):
+    """Its line is told instead."""
+    file = bicepparam(concurrentRequests={"value": 7})
+    before = file.read_text()
+    with pytest.raises(WorkspaceError) as refusal:
+        await only_my_address(Parameters(file), Person("203.0.113.7"))
+
+    assert refusal.value.advice == "Add the line: param allowedIpRanges = ['203.0.113.7']"
+    assert file.read_text() == before
+
+
+async def test_a_secret_of_a_key_vault_reaches_resource_manager_as_one(ground):
+    """Which reads it itself; the local cloud, which has no vaults, says so."""
+    template = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {"secret": {"type": "securestring"}},
+        "resources": [],
+    }
+    vault = KeyVaultReference({"keyVault": {"id": "/subscriptions/x"}, "secretName": "s"})
+    async with ground.client(ResourceManagementClient) as client:
+        await client.resource_groups.create_or_update(ground.group, {"location": "eastus"})
+    async with ground.manager() as manager:
+        deployments = manager.deployments_of(ground.group)
+        with pytest.raises(HttpResponseError, match="no key vaults: give the parameter 'secret' a value"):
+            await deployments.validate("secret", template, {"secret": vault})
+
+        assert await deployments.validate("secret", template, {"secret": "a value"}) is None

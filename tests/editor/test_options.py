@@ -2,7 +2,7 @@
 
 import pytest
 
-from ai_toolkit.editor.options import trusted, variables
+from ai_toolkit.editor.options import has_chat, trusted, variables
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,11 @@ def test_an_editor_that_does_not_say_so_trusts(options, answer):
 def test_trust_is_withheld_in_restricted_mode():
     """The shell says so in its own words."""
     assert trusted({"trusted": False}) is False
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({"chat": True}, True), ({"chat": "yes"}, False), ({}, False), (None, False)]
+)
+def test_editor_that_says_nothing_of_a_chat_has_none(options, expected):
+    """Older shells, and other editors, get no button that leads nowhere."""
+    assert has_chat(options) is expected

@@ -115,8 +115,11 @@ def test_a_text_is_continued(client):
     assert usages[-1] == whole.usage
     assert whole.usage.completion_tokens == len(whole.choices[0].logprobs.tokens) == 4
     assert client.completions.create(**given | {"prompt": [504, 3575]}).usage.prompt_tokens == 2
-    with pytest.raises(openai.BadRequestError, match="prompt"):
-        client.completions.create(**given | {"prompt": ["a", "b"]})
+    two = client.completions.create(**given | {"prompt": [given["prompt"], "One and one is"]})
+    assert [each.index for each in two.choices] == [0, 1]
+    assert two.choices[0].text == whole.choices[0].text
+    with pytest.raises(openai.BadRequestError, match="fill-in-the-middle"):
+        client.completions.create(**given, suffix=" and more")
 
 
 def test_a_client_that_leaves_frees_its_place(endpoint, client):
@@ -211,17 +214,18 @@ def test_version_says_what_is_loaded_by_hash(endpoint, sample_workspace):
         ({"model": "gpt-5"}, "model"),
         ({"temperature": 9}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -1}, "top_p"),
         ({"messages": []}, "messages"),
-        ({"n": 2}, "n"),
-        ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"tools": []}, "tools"),
+        ({"n": 9}, "n"),
+        ({"logit_bias": {"5": 101}}, "logit_bias"),
+        ({"tool_choice": "required"}, "tool_choice"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"store": True}, "store"),
-        ({"messages": [{"role": "user", "name": "Ada", "content": "Hello"}]}, "messages"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        ({"messages": [{"role": "assistant", "content": None, "audio": {"id": "a"}}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"frequency_penalty": 3}, "frequency_penalty"),
@@ -236,6 +240,63 @@ def test_a_bad_request_is_refused_by_name(client, wrong, param):
     assert refused.value.status_code in {400, 404}
     assert refused.value.body["param"] == param
     assert refused.value.body["message"]
+
+
+ASKS_FOR_NOTHING = {
+    "null": dict.fromkeys(["tools", "tool_choice", "logit_bias", "stop", "n", "functions", "audio", "logprobs", "foo"]),
+    "empty": {"tools": [], "logit_bias": {}, "functions": [], "stop": [], "metadata": {}, "suffix": ""},
+    "default": {"n": 1, "best_of": 1, "store": False, "tool_choice": "none", "response_format": {"type": "text"}}
+    | {"parallel_tool_calls": True, "modalities": ["text"], "frequency_penalty": 0, "logprobs": False, "seed": None},
+    "of no effect": {"user": "ada", "metadata": {"a": "b"}, "service_tier": "auto", "store": True}
+    | {"prompt_cache_key": "k", "safety_identifier": "s", "keep_alive": "5m"},
+    "stream options": {"stream_options": {"include_usage": False, "include_obfuscation": False}},
+    "own answer": {
+        "messages": [
+            *QUESTION,
+            {"role": "assistant", "content": "Tokyo.", "refusal": None, "annotations": [], "audio": None}
+            | {"function_call": None, "tool_calls": None, "reasoning_content": None},
+            {
+                "role": "user",
+                "name": "ada",
+                "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "e"}}],
+            },
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ASKS_FOR_NOTHING)
+def test_what_asks_for_nothing_is_no_reason_to_refuse(endpoint, kind):
+    """Null, empty, default and bookkeeping fields, as clients of many makes send them, change no answer."""
+    asked = {"model": ADAPTER, "messages": QUESTION, "temperature": 0, "max_tokens": 4} | ASKS_FOR_NOTHING[kind]
+    status, _, body = endpoint.ask("POST", "/v1/chat/completions", asked, Authorization=f"Bearer {endpoint.key}")
+
+    assert status == 200, body
+    if kind != "own answer":
+        assert json.loads(body)["choices"][0]["message"]["content"] == "Ahoy, captain"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"stop": {"a": 1}}, "stop: "),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.function: "),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}, {"type": "input_audio"}]}]},
+            "messages[0].content[1]",
+        ),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role: "),
+        ({"messages": [{"role": "user", "content": "x", "mood": "glad"}]}, "messages[0].mood is not supported"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name: "),
+    ],
+)
+def test_a_refusal_says_the_place(endpoint, wrong, told):
+    """Of a value that may have several forms, the one that was meant is judged."""
+    asked = {"messages": QUESTION} | wrong
+    status, _, body = endpoint.ask("POST", "/v1/chat/completions", asked, Authorization=f"Bearer {endpoint.key}")
+
+    assert status == 400
+    assert told in json.loads(body)["error"]["message"]
 
 
 def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
@@ -272,6 +333,7 @@ from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
 fake = SimpleNamespace(served=served, default="a", context_length=64, notices=())
+fake.running = SimpleNamespace(in_words=lambda: "a processor")
 fake.model, fake.sampling_defaults = lambda name: served[0], lambda model: SamplingDefaults()
 app = build_page(fake)(build_api(fake, dict, None, None))
 def walk(routes, prefix):

@@ -88,7 +88,7 @@ def test_an_exception_in_front_of_the_app_is_one_too(app, monkeypatch):
 
 def test_an_exception_while_an_answer_streams_is_its_last_event(app, monkeypatch):
     """The status is gone by then; the stream ends as streams end."""
-    monkeypatch.setattr("aitk_app.web.response_bodies.Form.piece", lambda *_: 1 / 0)
+    monkeypatch.setattr("aitk_app.web.response_forms.Form.events", lambda *_: 1 / 0)
     status, _, body = ask(app, "POST", "/v1/completions", {"model": BASE, "prompt": "x", "stream": True})
     events = [line.removeprefix("data: ") for line in body.decode().splitlines() if line]
 

@@ -108,4 +108,4 @@ def test_without_a_template_only_chat_is_refused():
 
     assert "prompt_template" in made.missing
     with pytest.raises(PromptError, match="prompt_template"):
-        made.tokens([Message("user", "hello")])
+        made.prompt([Message("user", "hello")])

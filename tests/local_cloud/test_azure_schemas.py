@@ -110,8 +110,8 @@ PROVIDERS = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/
 # The documents have more running states of a revision than the description.
 ALSO_SEEN = (
     *("runningState: 'RunningAtMaxScale'", "runningState: 'ScaledToZero'"),
-    # Recorded from Azure: of apps in April 2026, of environments in November 2025.
-    *("delegatedIdentities: unknown", "appInsightsConfiguration: unknown", "openTelemetryConfiguration: unknown"),
+    # Recorded from Azure in November 2025.
+    *("appInsightsConfiguration: unknown", "openTelemetryConfiguration: unknown"),
 )
 JOB = {
     "location": "westus3",

@@ -76,7 +76,11 @@ class EditedApp:
 
     async def patch(self, *, wait=True, **properties):
         """As the portal changes an app: a PATCH; without `wait` it goes on by itself."""
-        body = {"location": "westus3", "properties": properties}
+        await self.patch_resource(wait=wait, properties=properties)
+
+    async def patch_resource(self, *, wait=False, **body):
+        """The same, also of what is beside the properties."""
+        body = {"location": "westus3", **body}
         async with self.client() as client:
             poller = await client.container_apps.begin_update(
                 self.ground.group, self.name, io.BytesIO(json.dumps(body).encode()), polling=wait

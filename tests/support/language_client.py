@@ -42,6 +42,14 @@ class Editor:
     said: asyncio.Queue[types.ShowMessageParams] = field(default_factory=asyncio.Queue)
     found: asyncio.Queue[types.PublishDiagnosticsParams] = field(default_factory=asyncio.Queue)
     """What is said of the open documents."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """The editor's secrets."""
+    parts: list[Any] = field(default_factory=list)
+    """What came of the questions to a model."""
+    part_came: asyncio.Event = field(default_factory=asyncio.Event)
+    models_changed: int = 0
+    chats: list[str] = field(default_factory=list)
+    """The models that the chat was opened with."""
 
     async def command(self, name: str, folder: Path | None, token: str) -> Any:
         """As from the palette where no folder is given."""
@@ -137,6 +145,27 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     @client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
     def published(params: types.PublishDiagnosticsParams) -> None:
         seen.found.put_nowait(params)
+
+    @client.feature("aiToolkit/secret")
+    def secret(params: Any) -> Any:
+        request = _plain(params)
+        if request.get("value") is None:
+            return seen.kept.get(request["name"])
+        seen.kept[request["name"]] = request["value"]
+        return None
+
+    @client.feature("aiToolkit/chatPart")
+    def part(params: Any) -> None:
+        seen.parts.append(_plain(params))
+        seen.part_came.set()
+
+    @client.feature("aiToolkit/chatModelsChanged")
+    def models_changed(_params: Any) -> None:
+        seen.models_changed += 1
+
+    @client.feature("aiToolkit/openChat")
+    def open_chat(params: Any) -> None:
+        seen.chats.append(_plain(params)["id"])
 
     @client.feature("aiToolkit/run")
     def run(params: Any) -> None:

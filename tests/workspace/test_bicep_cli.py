@@ -12,7 +12,7 @@ from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.bicep import compile_bicep
 from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import add_to_workspace, workspace_template
-from ai_toolkit.workspace.workspace import Workspace
+from ai_toolkit.workspace.workspace import KeyVaultReference, Workspace
 
 PROGRAM = """#!{python}
 import json, os, pathlib, sys
@@ -140,13 +140,19 @@ async def test_a_value_that_is_wrong_is_told_with_its_line(workspace, bicepparam
     assert bicepparam.name in str(given.wrong("image", "x"))
 
 
-async def test_a_secret_of_a_key_vault_is_told(workspace, bicepparam, bicep):
-    """`az.getSecret(…)` becomes a reference, which Provision does not read."""
+async def test_a_secret_of_a_key_vault_is_for_resource_manager_to_read(workspace, bicepparam, bicep):
+    """`az.getSecret(…)` becomes a reference, which goes on as one; to what is not secret it cannot be given."""
     vault = {"keyVault": {"id": "/subscriptions/x"}, "secretName": "s"}
     bicep(answer({"parameters": {"image": {"reference": vault}}}))
-    with pytest.raises(ValueImpossible, match=r"inference\.bicepparam, line 4, column 9: image: a secret of a key"):
-        await given_parameters(workspace)
-    assert bicepparam.is_file()
+    given = await given_parameters(workspace)
+    parameter_rules.check(given, {"image": {"type": "securestring"}})
+    with pytest.raises(
+        ValueImpossible, match=r"inference\.bicepparam, line 4, column 9: image: a secret of a key vault"
+    ):
+        parameter_rules.check(given, {"image": {"type": "string"}})
+
+    assert isinstance(given.values["image"], KeyVaultReference)
+    assert given.values == {"image": vault}
 
 
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", '{"parametersJson": "{}"}', '{"parametersJson": null}'])

@@ -122,7 +122,7 @@ class Conversation:
         running, reading = [], []
         try:
             for side, model in enumerate(models):
-                running.append(completions.begin(model, self._prompt(side, choice.system), sampling))
+                running.append(await completions.begin(model, self._prompt(side, choice.system), sampling))
             begun = time.monotonic()
             answers = [Answer(by=each.label) for each in models]
             changed = asyncio.Event()

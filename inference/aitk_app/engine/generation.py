@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aitk_app.engine.sampling import Sampling, TokenLogprob
+    from aitk_app.engine.sampling import Constraint, Sampling, TokenLogprob
 
 FinishReason = Literal["stop", "length"]
 
@@ -40,8 +40,17 @@ class Piece:
 class Generation:
     """One request's answer: iterate it for its pieces; leaving early needs `cancel`."""
 
-    def __init__(self, prompt: list[int], sampling: Sampling, adapter: str | None, *, continues: bool = False) -> None:
+    def __init__(
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        adapter: str | None,
+        *,
+        continues: bool = False,
+        constraint: Constraint | None = None,
+    ) -> None:
         self.prompt = prompt
+        self.constraint = constraint
         self.continues = prompt if continues else ()  # the text that the answer continues, and does not begin anew
         self.sampling = sampling
         self.adapter = adapter

@@ -17,6 +17,7 @@ from aitk_app.engine.cache import Segment
 from aitk_app.engine.lora import set_layer
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.reference import ReferencePath
+from aitk_app.engine.scoring import score
 from aitk_app.engine.self_check import Finding, check_adapter_path, check_base, proven_length
 from aitk_app.engine.voice import Voice, read_voice, voice_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aitk_app.engine.lora import LoadedAdapter
+    from aitk_app.engine.sampling import TokenLogprob
     from aitk_app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -255,6 +257,12 @@ class Models:
     def remove(self, name: str) -> None:
         """No longer serve the adapter `name`; rows that use it go on."""
         self.adapters = {each: loaded for each, loaded in self.adapters.items() if each != name}
+
+    def score(self, name: str | None, tokens: list[int], alternatives: int) -> list[TokenLogprob]:
+        """How probable each token is after those before it, by the model's own forward pass."""
+        adapter = self.adapters.get(name) if name else None
+        model = self.reference.model if adapter is None else adapter.reference
+        return score(model, tokens, self.device, alternatives)
 
     def warm(self) -> None:
         """One token: what libraries prepare at their first use is then done."""

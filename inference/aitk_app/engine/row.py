@@ -27,8 +27,8 @@ class RequestRow(Row):
         self.text = TextStream(
             voice.tokenizer, sampling.stop, generation.continues, skip_special=sampling.skip_special_tokens
         )
-        self.chooser = Chooser(sampling, generation.prompt)
         self.ends = (frozenset() if sampling.ignore_end else voice.end_tokens) | sampling.stop_tokens
+        self.chooser = Chooser(sampling, generation.prompt, self.ends, generation.constraint)
         self._context_length = models.context_length
         self._answer_tokens = 0
         self._logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
@@ -39,18 +39,19 @@ class RequestRow(Row):
         self._answer_tokens += 1
         text = ""
         finish: FinishReason | None = None
-        if token in self.ends:
+        ended = token in self.ends
+        if ended:
             finish = "stop"
         else:
             text = self.text.push(token)
             length = self.length + 1  # once the token is in the cache
-            if self.text.stopped:
+            if self.text.stopped or self.chooser.complete:
                 finish = "stop"
             elif self._answer_tokens >= self.generation.sampling.max_tokens or length >= self._context_length:
                 finish = "length"
         if finish and not self.text.stopped:
             text += self.text.finish()
-        if logprob is not None and finish != "stop":
+        if logprob is not None and not ended and not self.text.stopped:
             self._logprobs.append(logprob)
         logprobs: tuple[TokenLogprob, ...] = ()
         if self._logprobs and not self.text.holding and not self.text.stopped:

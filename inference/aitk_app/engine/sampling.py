@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -27,10 +28,12 @@ class Sampling:
     repetition_penalty: float = 1.0  # of every token of prompt and answer
     frequency_penalty: float = 0.0  # per occurrence in the answer
     presence_penalty: float = 0.0  # once, for a token of the answer
+    logit_bias: tuple[tuple[int, float], ...] = ()  # added to the logits of these tokens
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_tokens: frozenset[int] = frozenset()
     logprobs: int | None = None  # None: none; otherwise with this many alternatives
+    min_tokens: int = 0  # before these the answer does not end by a token of its own
     skip_special_tokens: bool = True  # whether the answer's text leaves special tokens out
     ignore_end: bool = False  # go on after the model's end of text: for measurements
 
@@ -45,8 +48,22 @@ class TokenLogprob:
     """A token with its logarithmic probability, and the most probable ones in its place."""
 
     token: int
-    logprob: float
+    logprob: float | None  # None for the first token of a text, before which there is nothing
     top: tuple[tuple[int, float], ...]
+
+
+class Constraint(Protocol):
+    """What an answer must be: which tokens may come next, as one comes after the other."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing may follow any more."""
+
+    def restrict(self, logits: torch.Tensor) -> None:
+        """Give what may not come next minus infinity, in place; `[vocabulary]`."""
+
+    def take(self, token: int) -> None:
+        """The token came. Raises ValueError for one that may not."""
 
 
 @dataclass
@@ -55,12 +72,34 @@ class Chooser:
 
     sampling: Sampling
     prompt: Sequence[int]
+    ends: frozenset[int] = frozenset()  # the tokens that would end the answer
+    constraint: Constraint | None = None
+    said: int = 0  # tokens of the answer
     source: random.Random = field(init=False)
     answer: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         # A source of its own, so that its answer does not depend on its neighbours.
         self.source = random.Random(self.sampling.seed)  # noqa: S311 - a choice of words, not a secret
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is all that it may be."""
+        return self.constraint is not None and self.constraint.complete
+
+    def adjust(self, logits: torch.Tensor) -> None:
+        """Change `logits` `[vocabulary]` in place as the request wants them."""
+        sampling = self.sampling
+        if sampling.penalised:
+            _penalise(logits, self)
+        if sampling.logit_bias:
+            tokens = torch.tensor([token for token, _ in sampling.logit_bias], device=logits.device)
+            added = torch.tensor([bias for _, bias in sampling.logit_bias], device=logits.device, dtype=logits.dtype)
+            logits[tokens] += added
+        if self.said < sampling.min_tokens and self.ends:
+            logits[torch.tensor(sorted(self.ends), device=logits.device)] = -torch.inf
+        if self.constraint is not None:
+            self.constraint.restrict(logits)
 
 
 Chosen = tuple[int, "TokenLogprob | None"]
@@ -79,13 +118,14 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
         try:
             if chooser.sampling.logprobs is not None:
                 logprobs[row] = logits[row].float().log_softmax(dim=-1)
-            if chooser.sampling.penalised:
-                _penalise(logits[row], chooser)
+            chooser.adjust(logits[row])
             if chooser.sampling.temperature > 0:
                 numbers[row] = chooser.source.random()
         except Exception as error:  # noqa: BLE001 - it ends its own row
             failed[row] = error
-    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    best, places = logits.max(dim=-1)
+    tokens: list[int] = places.tolist()
+    failed = {row: _no_number() for row, value in enumerate(best.tolist()) if not math.isfinite(value)} | failed
     drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0 and row not in failed]
     for row, found in zip(drawn, _each_drawn(logits, drawn, numbers, choosers), strict=True):
         if isinstance(found, Exception):
@@ -101,10 +141,17 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
     return results
 
 
+def _no_number() -> Exception:
+    return FloatingPointError("the model computed no usable number (NaN or infinity)")
+
+
 def _remembered(chooser: Chooser, token: int, logprobs: torch.Tensor | None) -> Chosen:
     """The token with its probability; the row's later tokens know of it."""
+    chooser.said += 1
     if chooser.sampling.penalised:
         chooser.answer[token] += 1
+    if chooser.constraint is not None and token not in chooser.ends:
+        chooser.constraint.take(token)
     return token, None if logprobs is None else _logprob(logprobs, token, chooser.sampling.logprobs or 0)
 
 

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from aitk_app.engine.lora import LoadedAdapter
     from aitk_app.engine.model import Models
-    from aitk_app.engine.sampling import Sampling
+    from aitk_app.engine.sampling import Constraint, Sampling
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,26 @@ class Scheduler:
             self._lanes[Lane.BATCHED] = RunningLane(models.path(Lane.BATCHED), limits, self._watcher.ended)
         self._most = self._lanes.get(Lane.BATCHED, self._lanes[Lane.ALONE])
         self._waiting: deque[Generation] = deque()
-        self._between: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._between: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
     def submit(
-        self, prompt: list[int], sampling: Sampling, adapter: str | None, *, continues: bool = False
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        adapter: str | None,
+        *,
+        continues: bool = False,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """A request, begun as soon as there is room; `continues`: its text goes on where the prompt's ends.
 
         Raises `QueueFullError`.
         """
-        generation = Generation(prompt, sampling, adapter, continues=continues)
+        generation = Generation(prompt, sampling, adapter, continues=continues, constraint=constraint)
         with self._changed:
             self._drop_cancelled()
             room = self._most.max_rows - len(self._rows)
@@ -93,8 +101,8 @@ class Scheduler:
             self._changed.notify()
         return generation
 
-    def between_steps(self, action: Callable[[], None], done: Future[None]) -> None:
-        """Run `action` in the engine's thread when no pass is under way."""
+    def between_steps(self, action: Callable[[], Result], done: Future[Result]) -> None:
+        """Run `action` in the engine's thread when no pass is under way; `done` gets what it returns or raises."""
         with self._changed:
             if self._closing:
                 done.cancel()
@@ -183,11 +191,11 @@ class Scheduler:
         while self._between:
             action, done = self._between.popleft()
             try:
-                action()
+                result = action()
             except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
                 done.set_exception(error)
             else:
-                done.set_result(None)
+                done.set_result(result)
 
     def _drop_cancelled(self) -> None:
         self._waiting = deque(each for each in self._waiting if not each.cancelled)

@@ -7,25 +7,26 @@ import logging
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
 from aitk_app.engine.adapters import file_stamps
 from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
-from aitk_app.engine.text import TokenBytes
 from aitk_app.loading.device import Running
-from aitk_app.web.prompt import Message, PromptError, PromptTemplate
+from aitk_app.web.prompt import Message, PromptError
+from aitk_app.web.speech import Speech
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aitk_app.engine.generation import Generation
     from aitk_app.engine.model import Models
-    from aitk_app.engine.sampling import Sampling
+    from aitk_app.engine.sampling import Constraint, Sampling, TokenLogprob
     from aitk_app.engine.voice import SamplingDefaults, Voice
     from aitk_app.loading.catalog import Catalog
     from aitk_app.settings import Settings
+    from aitk_app.web.prompt import Prompt, PromptOptions
 
 __all__ = ["Completions", "Message", "RequestError", "ServedModel"]
 
@@ -65,8 +66,7 @@ class Completions:
         self._models = models
         self._scheduler = scheduler
         self._prompt_template = settings.prompt_template
-        self._bytes: dict[int, tuple[Any, TokenBytes]] = {}  # by the tokenizer's identity
-        self._templates: dict[int, tuple[Voice, PromptTemplate]] = {}  # by the voice's identity
+        self._speeches: dict[int, Speech] = {}  # by the voice's identity
         found = [self._checked(each) for each in (None, *models.adapters)]
         self.warnings = tuple(dict.fromkeys(each for each in found if each))
         self._changing = asyncio.Lock()
@@ -128,21 +128,74 @@ class Completions:
             param="model",
         )
 
-    def begin(self, model: ServedModel, messages: list[Message], sampling: Sampling) -> Generation:
+    async def begin(
+        self, model: ServedModel, messages: list[Message], sampling: Sampling, options: PromptOptions | None = None
+    ) -> Generation:
         """An answer to a conversation, under way. Raises `RequestError`."""
+        prompt = await self.prompt(model, messages, options)
+        return self.submit(model, prompt.tokens, sampling, "messages")
+
+    async def prompt(self, model: ServedModel, messages: list[Message], options: PromptOptions | None = None) -> Prompt:
+        """A conversation's tokens, made in a thread of their own: others are being answered. Raises `RequestError`."""
+        template = self.speech(model).template
         try:
-            prompt = self._template(self._voice(model)).tokens(messages)
+            return await asyncio.to_thread(template.prompt, messages, options)
         except PromptError as error:
             raise RequestError(400, str(error), param="messages") from error
-        return self._submit(model, prompt, sampling, "messages")
 
-    def continue_text(self, model: ServedModel, text: str | list[int], sampling: Sampling) -> Generation:
-        """A text (or token ids) continued, under way. Raises `RequestError`."""
-        prompt = list(self._voice(model).tokenizer(text).input_ids) if isinstance(text, str) else text
+    async def text_tokens(self, model: ServedModel, text: str | list[int]) -> list[int]:
+        """The tokens of a text that is to be continued; token ids are checked. Raises `RequestError`."""
+        if isinstance(text, str):
+            tokenizer = self._voice(model).tokenizer
+            return list((await asyncio.to_thread(tokenizer, text)).input_ids)
         limit = self._models.config.vocab_size
-        if any(not 0 <= token < limit for token in prompt):
+        if any(not 0 <= token < limit for token in text):
             raise RequestError(400, f"Token ids are 0 to {limit - 1}.", param="prompt")
-        return self._submit(model, prompt, sampling, "prompt", continues=True)
+        return text
+
+    async def text_of(self, model: ServedModel, tokens: list[int]) -> str:
+        """What the tokens write."""
+        return str(await asyncio.to_thread(self._voice(model).tokenizer.decode, tokens))
+
+    async def score(self, model: ServedModel, tokens: list[int], alternatives: int) -> Sequence[TokenLogprob]:
+        """How probable the model finds each token of a text after those before it. Raises `RequestError`."""
+        self._check_length(tokens, "prompt", room_for_answer=0)
+        done: Future[Sequence[TokenLogprob]] = Future()
+        name = model.id if model.parent else None
+        self._scheduler.between_steps(lambda: self._models.score(name, tokens, alternatives), done)
+        return await asyncio.wrap_future(done)
+
+    def submit(  # noqa: PLR0913 - what a request is made of
+        self,
+        model: ServedModel,
+        tokens: list[int],
+        sampling: Sampling,
+        param: str,
+        *,
+        continues: bool = False,
+        constraint: Constraint | None = None,
+    ) -> Generation:
+        """An answer to these tokens, under way; `param` is what they were made of. Raises `RequestError`."""
+        self._check_length(tokens, param, room_for_answer=1)
+        limit = self._models.config.vocab_size
+        if unknown := [token for token, _ in sampling.logit_bias if token >= limit]:
+            raise RequestError(400, f"logit_bias: there is no token {unknown[0]}.", param="logit_bias")
+        try:
+            return self._scheduler.submit(
+                tokens, sampling, model.id if model.parent else None, continues=continues, constraint=constraint
+            )
+        except QueueFullError as error:
+            raise RequestError(429, "Too many requests wait. Try again.", code="rate_limit_exceeded") from error
+
+    def _check_length(self, tokens: list[int], param: str, *, room_for_answer: int) -> None:
+        if not tokens or len(tokens) + room_for_answer > self.context_length:
+            raise RequestError(
+                400,
+                f"{param} has {len(tokens)} tokens; this model's maximum context length is {self.context_length} "
+                "tokens with the answer together, and there must be one token at least.",
+                code="context_length_exceeded",
+                param=param,
+            )
 
     def _voice(self, model: ServedModel) -> Voice:
         return self._models.voice_of(model.id if model.parent else None)
@@ -151,45 +204,31 @@ class Completions:
         """What the model's authors recommend, for requests that say nothing else."""
         return self._voice(model).sampling
 
+    @property
+    def speeches(self) -> dict[str, object]:
+        """By model, how tools are offered to it and its reasoning is known, as `/version` tells it."""
+        return {each.id: self.speech(each).as_json() for each in self.served}
+
+    def speech(self, model: ServedModel) -> Speech:
+        """How this model speaks."""
+        return self._speech(self._voice(model))
+
     def _checked(self, name: str | None) -> str | None:
         """Why this model cannot chat, if so. Raises `PromptError` for a template or tokenizer that cannot be used."""
-        template = self._template(self._models.voice_of(name))
         try:
-            template.check()
+            return self._speech(self._models.voice_of(name)).template.missing
         except PromptError as error:
             raise PromptError(f"{name or 'The base model'}: {error}") from error
-        return template.missing
 
-    def _template(self, voice: Voice) -> PromptTemplate:
-        """How conversations become prompts in this voice. Raises `PromptError`."""
-        known = self._templates.get(id(voice))
-        if known is None or known[0] is not voice:
-            known = self._templates[id(voice)] = (voice, PromptTemplate(voice.tokenizer, self._prompt_template))
-        return known[1]
-
-    def token_bytes(self, model: ServedModel) -> Callable[[int], bytes]:
-        """What each token of this model writes."""
-        voice = self._voice(model)
-        known = self._bytes.get(id(voice.tokenizer))
-        if known is None or known[0] is not voice.tokenizer:
-            known = self._bytes[id(voice.tokenizer)] = (voice.tokenizer, TokenBytes(voice.tokenizer))
-        return known[1].of
-
-    def _submit(
-        self, model: ServedModel, prompt: list[int], sampling: Sampling, param: str, *, continues: bool = False
-    ) -> Generation:
-        if not prompt or len(prompt) >= self.context_length:
-            raise RequestError(
-                400,
-                f"{param} has {len(prompt)} tokens; with the answer they may be {self.context_length} together, "
-                "and there must be one at least.",
-                code="context_length_exceeded",
-                param=param,
-            )
-        try:
-            return self._scheduler.submit(prompt, sampling, model.id if model.parent else None, continues=continues)
-        except QueueFullError as error:
-            raise RequestError(429, "Too many requests wait. Try again.", code="rate_limit_exceeded") from error
+    def _speech(self, voice: Voice) -> Speech:
+        """What this voice needs, made and tried once. Raises `PromptError`."""
+        known = self._speeches.get(id(voice))
+        if known is None or known.voice is not voice:
+            vocabulary = int(self._models.config.vocab_size)
+            known = Speech(voice, self._prompt_template, vocabulary)
+            known.template.check()
+            self._speeches[id(voice)] = known
+        return known
 
     async def load_adapter(self, name: str, path: str) -> dict[str, object]:
         """Serve the adapter at `path` below models/ as `name`; what is under way goes on with what it has.
@@ -205,7 +244,9 @@ class Completions:
                 config = await asyncio.to_thread(read_adapter_config, folder, name)
                 adapter = Adapter(name, folder, str(config.get("base_model_name_or_path") or ""))
                 loaded = await asyncio.to_thread(self._models.prepare, adapter)
-            except ModelError as error:
+                if loaded.voice is not None:
+                    await asyncio.to_thread(self._speech, loaded.voice)
+            except (ModelError, PromptError) as error:
                 raise RequestError(400, str(error), code="adapter_refused", param="lora_path") from error
 
             def install() -> None:

@@ -14,14 +14,18 @@ from starlette.routing import Match
 
 from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
+from aitk_app.web.chat_answers import begin_chat
 from aitk_app.web.openapi_page import openapi_page
+from aitk_app.web.refusals import refusal
 from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
-from aitk_app.web.response_bodies import Form, Limits, error_response, streamed, whole
+from aitk_app.web.response_forms import Form
+from aitk_app.web.sending import Limits, ResponseForm, error_response, streamed, whole
+from aitk_app.web.text_answers import begin_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aitk_app.engine.generation import Generation
+    from aitk_app.web.answer import Answer
     from aitk_app.web.answering import ServedModel
     from aitk_app.web.metrics import Metrics
 
@@ -46,14 +50,7 @@ def build_api(  # noqa: C901 - one short function per route
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        named = [str(part) for part in first["loc"] if part != "body"]
-        # A union's branches have names of their own; the parameter is what stands first.
-        param = named[0] if named else None
-        unknown = first["type"] == "extra_forbidden"
-        message = (
-            f"The parameter {'.'.join(named)} is not supported." if unknown else f"{param or 'body'}: {first['msg']}"
-        )
+        message, param = refusal(error.errors(), error.body)
         return error_response(400, message, param=param)
 
     @app.exception_handler(HTTPException)
@@ -68,13 +65,8 @@ def build_api(  # noqa: C901 - one short function per route
     def described_model(model: ServedModel) -> dict[str, object]:
         return _model_json(model, begun) | {"default_sampling": asdict(completions.sampling_defaults(model))}
 
-    async def answer(
-        generation: Generation, form: Form, asked: ChatRequest | CompletionRequest, request: Request
-    ) -> Response:
-        if not asked.stream:
-            return await whole(generation, form, limits, request)
-        usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        return streamed(generation, form, limits, include_usage=usage)
+    async def answered(answers: list[Answer], form: ResponseForm, request: Request, *, stream: bool) -> Response:
+        return streamed(answers, form, limits) if stream else await whole(answers, form, limits, request)
 
     @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
     async def models() -> dict[str, object]:
@@ -87,18 +79,18 @@ def build_api(  # noqa: C901 - one short function per route
     @app.post("/v1/chat/completions", response_model=None, summary="Answer a conversation")
     async def chat(asked: ChatRequest, request: Request) -> Response:
         served = completions.model(asked.model)
-        messages = [each.plain() for each in asked.messages]
-        generation = completions.begin(
-            served, messages, asked.sampling(completions.max_new_tokens, completions.sampling_defaults(served))
-        )
-        return await answer(generation, Form(served.id, completions.token_bytes(served), chat=True), asked, request)
+        answers = await begin_chat(completions, served, asked)
+        token_bytes = completions.speech(served).token_bytes
+        form = Form(served.id, token_bytes, chat=True, include_usage=asked.wants_usage)
+        return await answered(answers, form, request, stream=asked.stream)
 
     @app.post("/v1/completions", response_model=None, summary="Continue a text")
     async def complete(asked: CompletionRequest, request: Request) -> Response:
         served = completions.model(asked.model)
-        sampling = asked.sampling(completions.sampling_defaults(served))
-        generation = completions.continue_text(served, asked.plain(), sampling)
-        return await answer(generation, Form(served.id, completions.token_bytes(served), chat=False), asked, request)
+        answers = await begin_texts(completions, served, asked)
+        token_bytes = completions.speech(served).token_bytes
+        form = Form(served.id, token_bytes, chat=False, include_usage=asked.wants_usage)
+        return await answered(answers, form, request, stream=asked.stream)
 
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:

@@ -123,7 +123,7 @@ class Service:
         from aitk_app.web.api import build_api  # noqa: PLC0415 - see above
         from aitk_app.web.metrics import Metrics  # noqa: PLC0415 - see above
         from aitk_app.web.prompt import PromptError  # noqa: PLC0415 - see above
-        from aitk_app.web.response_bodies import Limits  # noqa: PLC0415 - see above
+        from aitk_app.web.sending import Limits  # noqa: PLC0415 - see above
 
         models, reading = load_models(catalog, settings, self._readiness)
         self._readiness.report(Stage.WARMING, "The model computes a first token.")
@@ -159,7 +159,7 @@ class Service:
         }
         inner = build_api(
             completions,
-            lambda: {**fixed, "adapters": completions.loaded},
+            lambda: {**fixed, "adapters": completions.loaded, "speech": completions.speeches},
             metrics,
             Limits(whole=settings.unstreamed_seconds),
         )

@@ -21,11 +21,13 @@ from ai_toolkit.azure.failures import innermost, innermost_of, violations_of
 from ai_toolkit.azure.policies import Violation, violations
 from ai_toolkit.errors import CloudUnreachable, DeploymentFailed
 from ai_toolkit.polling import poll
+from ai_toolkit.workspace.workspace import KeyVaultReference
 
 _LOOK_AGAIN: Final = timedelta(seconds=1)
 _NOT_THERE_YET: Final = timedelta(seconds=30)
 _CANCEL_LIMIT: Final = timedelta(minutes=1)
 _ACTIVE: Final = frozenset({"accepted", "running", "created", "creating", "updating", "notspecified", "ready"})
+_WHOLE: Final = "FullResourcePayloads"
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -69,11 +71,17 @@ class PropertyChange:
 
 @dataclass(frozen=True)
 class Change:
-    """What a deployment would do to one resource: `kind` is Create, Modify, NoChange, Ignore and others."""
+    """What a deployment would do to one resource: `kind` is Create, Modify, NoChange, Ignore and others.
+
+    `before` is the resource as it is, `after` what the template says of it, with what only a deployment knows as an
+    expression; each is empty where there is none.
+    """
 
     id: str
     kind: str
     properties: tuple[PropertyChange, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,9 @@ class Deployments:
     ) -> list[Change] | Refusal:
         """The changes that Azure foresees; it may foresee some that will not be."""
         try:
-            poller = await self._operations.begin_what_if(self._group, name, _body(template, parameters))
+            poller = await self._operations.begin_what_if(
+                self._group, name, _body(template, parameters, {"whatIfSettings": {"resultFormat": _WHOLE}})
+            )
             result = await poller.result()
         except HttpResponseError as error:
             return _refusal(error)
@@ -225,11 +235,17 @@ class Deployments:
         return operations
 
 
-def _body(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> io.BytesIO:
+def _body(
+    template: Mapping[str, Any], parameters: Mapping[str, Any], more: Mapping[str, Any] | None = None
+) -> io.BytesIO:
     properties = {
+        **(more or {}),
         "mode": "Incremental",
         "template": dict(template),
-        "parameters": {key: {"value": value} for key, value in parameters.items()},
+        "parameters": {
+            key: {"reference" if isinstance(value, KeyVaultReference) else "value": value}
+            for key, value in parameters.items()
+        },
     }
     return io.BytesIO(json.dumps({"properties": properties}).encode())
 
@@ -242,7 +258,11 @@ def _deployment(found: Any) -> Deployment:  # noqa: ANN401  (DeploymentExtended,
 
 def _change(found: Mapping[str, Any]) -> Change:
     return Change(
-        str(found.get("resourceId") or ""), str(found.get("changeType")), tuple(_flat(found.get("delta") or ()))
+        str(found.get("resourceId") or ""),
+        str(found.get("changeType")),
+        tuple(_flat(found.get("delta") or ())),
+        found.get("before") or {},
+        found.get("after") or {},
     )
 
 

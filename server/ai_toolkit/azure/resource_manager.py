@@ -1,6 +1,6 @@
 """Subscriptions, resource groups and what is in them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -85,9 +85,12 @@ class ResourceManager:
             return None
         return ResourceGroup(str(found.name), str(found.location))
 
-    async def create_resource_group(self, name: str, location: str) -> ResourceGroup:
+    async def create_resource_group(
+        self, name: str, location: str, tags: Mapping[str, str] | None = None
+    ) -> ResourceGroup:
+        """A new group with these tags, and the one that says that it is ours."""
         made = await self._resources.resource_groups.create_or_update(
-            name, {"location": location, "tags": {"ai-toolkit": "inference"}}
+            name, {"location": location, "tags": {**(tags or {}), "ai-toolkit": "inference"}}
         )
         return ResourceGroup(str(made.name), str(made.location))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import KeyCreationTime
 
 from ai_toolkit.azure.connection import STORAGE_API_VERSION, Connection
 from ai_toolkit.errors import ResourceMissing
@@ -16,6 +17,7 @@ from ai_toolkit.errors import ResourceMissing
 class StorageAccount:
     """A storage account; a file share of it can only be mounted where it takes its key (`shared_key`).
 
+    `keys_renewed` tells when its keys were made, once one of them was renewed; empty while they are the first.
     `closed`: nobody gets in but by a private endpoint, of which it has `private_endpoints`. `only_from`: the addresses
     and networks that its rules let in; None where they let in everybody.
     """
@@ -24,6 +26,7 @@ class StorageAccount:
     location: str
     shared_key: bool
     file_endpoint: str
+    keys_renewed: str = ""
     closed: bool = False
     private_endpoints: int = 0
     only_from: tuple[str, ...] | None = None
@@ -74,6 +77,7 @@ class Storage:
             str(found.location),
             found.allow_shared_key_access is not False,
             str(endpoint or "").rstrip("/"),
+            keys_renewed=_renewed(found.key_creation_time),
             closed=_word(found.public_network_access) in {"Disabled", "SecuredByPerimeter"},
             private_endpoints=len(found.private_endpoint_connections or ()),
             only_from=_only_from(found.network_rule_set),
@@ -92,6 +96,13 @@ class Storage:
         except ResourceNotFoundError:
             return False
         return True
+
+
+def _renewed(times: KeyCreationTime | None) -> str:
+    """Both keys' times where they differ: Azure makes the first two at the same moment."""
+    if times is None or times.key1 is None or times.key2 is None or times.key1 == times.key2:
+        return ""
+    return f"{times.key1.isoformat()} {times.key2.isoformat()}"
 
 
 def _only_from(rules: Any) -> tuple[str, ...] | None:  # noqa: ANN401  (NetworkRuleSet, whose fields are optional)

@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.azure.container_app import ContainerApp, Rest
+from ai_toolkit.azure.container_app import UNLISTED, ContainerApp, Rest
 from ai_toolkit.azure.container_apps import KEY_SECRET, ContainerApps
+from ai_toolkit.azure.deployments import PropertyChange
 from ai_toolkit.command_titles import Title
-from ai_toolkit.deploy.parameter_changes import Parameterised, changed_template
+from ai_toolkit.deploy.wanted_template import ChangedTemplate
 from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.what_runs import offer_start, raise_if_unreachable
@@ -28,8 +29,8 @@ class Running:
 
     `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
     runs. `properties` is what a new revision should have that is not wanted of the app yet; empty where nothing lacks.
-    `differs` when the parameters want that, and not only a key. `starts` when an app that somebody stopped, or whose
-    revisions were deactivated, is to be started.
+    `differs` when template or parameters want that, and not only a key: `changed` says what. `starts` when an app that
+    somebody stopped, or whose revisions were deactivated, is to be started.
     """
 
     app: ContainerApp
@@ -40,6 +41,7 @@ class Running:
     loaded: Mapping[str, Any] | None
     properties: Mapping[str, Any]
     differs: bool
+    changed: tuple[PropertyChange, ...] = ()
     starts: bool = False
 
     @property
@@ -54,7 +56,7 @@ class Running:
         return bool(app.serving and app.coming and not app.coming.failed and not app.is_multiple)
 
 
-async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
+async def what_runs(own: OwnApp, wanted: ChangedTemplate | None) -> Running:
     """The app as it is now. A sleeping one is not asked, so that looking wakes nothing.
 
     Raises EndpointForeign, AppAtRest where nothing from here reaches it, TrafficPinned where a new revision would get
@@ -62,11 +64,11 @@ async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     """
     apps, app, url = own.apps, own.app, own.endpoint  # the key is for this host alone
     raise_if_unreachable(app)
-    template = changed_template(wanted, app)
-    properties = {} if template is None else {"template": template}
+    properties = {} if wanted is None else {"template": wanted.template}
     if properties and not app.takes_new_traffic():
         raise TrafficPinned(app.name, (one.name for one in app.serving))
-    running = Running(app, url, None, (), None, None, properties, bool(properties))
+    changed = () if wanted is None else wanted.changed
+    running = Running(app, url, None, (), None, None, properties, bool(properties), changed)
     listed = await asyncio.gather(*(apps.replicas(app.name, one) for one in running.revisions))
     replicas = [replica for some in listed for replica in some]
     names = tuple(replica.name for replica in replicas)
@@ -75,14 +77,15 @@ async def what_runs(own: OwnApp, wanted: Parameterised | None) -> Running:
     if revision is not None and revision.problem and not names and not properties:
         raise RevisionFailed(revision.name, revision.state, revision.problem)
     running = replace(running, key=await own.key(), replicas=names, created=created)
-    if not names:
+    if not names and not any(one.runs for one in app.serving):
         return running
     async with Endpoint.open(url, running.key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return replace(running, loaded=loaded)
+    # Azure's list of replicas may be empty while the app serves.
+    return replace(running, loaded=loaded, replicas=names or (str((loaded or {}).get("replica") or UNLISTED),))
 
 
 async def offer_to_start(running: Running, ui: Ui, *, agreed: bool | None) -> Running:

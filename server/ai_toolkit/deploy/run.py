@@ -27,14 +27,15 @@ from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, wh
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
-from ai_toolkit.deploy.parameter_changes import wanted_by_parameters
 from ai_toolkit.deploy.questions import agree_to, choose_base_models
 from ai_toolkit.deploy.sync import bring_back_previous, synchronise
 from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
 from ai_toolkit.deploy.upload_progress import TransferRate
 from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
+from ai_toolkit.deploy.wanted_template import changed_template, tell
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.endpoint.mount import renew_mount_key_of
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.endpoint.what_runs import start as start_app
@@ -82,7 +83,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         async with open_app(workspace) as own:
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
-            running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+            running = await what_runs(own, await changed_template(workspace, own, ui))
             await _tell_of_two(own.apps, running, ui)
             running = await offer_to_start(running, ui, agreed=options.start)
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
@@ -95,6 +96,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                     plan, manifest = await _synchronise(share, files, origin, options, ui)
                     sent, size = len(plan.uploads), plan.bytes
                     action = cheapest_action(plan, running, options)
+                await renew_mount_key_of(own, share, ui)  # before a replica is stopped that a new one could not replace
             left.append("the files are on the share, and a replica that starts loads them.")
             await _act(own.apps, running, action, manifest, ui)
     ui.announce(f"Inference endpoint: {running.endpoint}")
@@ -106,7 +108,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     await check_settings(workspace.folder)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
-        running = await what_runs(own, await wanted_by_parameters(workspace, own.app))
+        running = await what_runs(own, await changed_template(workspace, own, ui))
         await _tell_of_two(own.apps, running, ui)
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
@@ -181,6 +183,7 @@ async def _act(apps: ContainerApps, running: Running, action: Action, manifest: 
                 action = Action.HAND_OVER
         if action in {Action.NEW_REVISION, Action.HAND_OVER}:
             ui.announce(_why_another_revision(running))
+            tell(running.changed, ui)
             async with new_revision(apps, app, running.properties, ui) as made:
                 await follow_start(apps, endpoint, replace(start, app=app, revisions=(made,)), ui)
             return
@@ -209,7 +212,7 @@ def _why_another_revision(running: Running) -> str:
     before = ", ".join(running.revisions) or "none"
     if not running.properties and app.coming is not None:
         return f"{app.coming.name} is to serve in place of {before}."
-    why = "its parameters changed" if running.differs else "a key is added"
+    why = "its template or parameters changed" if running.differs else "a key is added"
     return f"{app.name} gets a new revision in place of {before}, because {why}."
 
 

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
-from ai_toolkit.command_titles import Title
+from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.editor import protocol
+from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
-from ai_toolkit.errors import FolderNotTrusted, NoFolderOpen, WorkspaceError
+from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Use-cases are imported when a command first needs them: they load the Azure SDKs, and initialize is answered before.
 # ruff: noqa: PLC0415
 
+_INSTEAD: Final = f"{PREFIX}{Title.GO_TO_ENDPOINT} opens the model's own chat page."
+_AI_FEATURES: Final = "The setting chat.disableAIFeatures switches it off; restart the server after a change."
 _Token = types.ProgressToken | None
 _Command = Callable[["Server", Workspace, protocol.Answers, _Token], Awaitable[Any]]
 
@@ -62,7 +65,12 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
         server.status.done(workspace)
     message = f"The model is deployed: {result.endpoint}"
     server.in_background(
-        _offer(server, workspace, message, {Title.GO_TO_ENDPOINT: "openEndpoint", "Show logs": "showLogs"})
+        _offer(
+            server,
+            workspace,
+            message,
+            {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server), "Show logs": "showLogs"},
+        )
     )
     return result
 
@@ -78,6 +86,26 @@ async def _open_endpoint(server: "Server", workspace: Workspace, _given: protoco
     opened = await server.run_command(workspace.uri, token, Title.GO_TO_ENDPOINT, work)
     await server.window_show_document_async(types.ShowDocumentParams(uri=opened.page, external=True))
     server.status.look(workspace)
+
+
+async def _use_in_chat(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    async def work(_ui: "EditorUi") -> None:
+        if not server.has_chat:
+            raise ToolMissing(
+                "This editor's chat takes no models of extensions: VS Code's does from 1.104 on.", _INSTEAD
+            )
+        workspace.target()
+        models = [one for one in (await server.chat.models()).models if one.workspace_folder == workspace.uri]
+        if not models:
+            raise EndpointError("Nothing is deployed yet, so there is no model.", f"Run {PREFIX}{Title.DEPLOY}.")
+        params = protocol.plain(OpenChatParams(models[0].id))
+        try:
+            await server.protocol.send_request_async(protocol.EDITOR_REQUESTS["openChat"], params)
+        except JsonRpcException as error:
+            said = error.message.rstrip(".")
+            raise ToolMissing(f"The editor's chat did not open: {said}.", f"{_AI_FEATURES} {_INSTEAD}") from error
+
+    await server.run_command(workspace.uri, token, Title.USE_IN_CHAT, work)
 
 
 async def _copy_key(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
@@ -144,7 +172,7 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
         all_following: dict[State, dict[str, str]] = {
             State.NOT_PROVISIONED: {Title.PROVISION: "provisionInference"},
             State.PROVISIONED: {Title.DEPLOY: "deployInference"},
-            State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint"},
+            State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server)},
             State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
             State.FAILED: {Title.SHOW_LOGS: "showLogs"},
             State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
@@ -233,6 +261,7 @@ async def _choose_action(server: "Server", workspace: Workspace, given: protocol
 _ACTIONS: Final[dict[Title, _Command]] = {
     Title.DEPLOY: _deploy,
     Title.GO_TO_ENDPOINT: _open_endpoint,
+    Title.USE_IN_CHAT: _use_in_chat,
     Title.COPY_KEY: _copy_key,
     Title.COPY_EXAMPLE: _copy_example,
     Title.SHOW_STATUS: _show_status,
@@ -254,6 +283,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "startLocalCloud": _start_local_cloud,
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
+    "useInChat": _use_in_chat,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
@@ -304,6 +334,11 @@ async def _offer(server: "Server", workspace: Workspace, message: str, following
     if chosen is not None:
         action = protocol.Action(chosen, f"aiToolkit.{following[chosen]}", workspace.uri)
         server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["run"], protocol.plain(action))
+
+
+def _chat_button(server: "Server") -> dict[str, str]:
+    """The button, where the editor has a chat that takes the model."""
+    return {Title.USE_IN_CHAT: "useInChat"} if server.has_chat else {}
 
 
 async def _copy(server: "Server", text: str, said: str) -> None:

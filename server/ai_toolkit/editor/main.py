@@ -9,7 +9,7 @@ from typing import Any, Final
 from lsprotocol import types
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
-from ai_toolkit.editor import commands, documents, options
+from ai_toolkit.editor import chat, commands, documents, options
 from ai_toolkit.editor.server import Server
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,12 @@ def build_server() -> Server:
     server = Server()
     commands.register(server)
     documents.register(server)
+    chat.register(server)
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
         server.status.at_cloud = options.trusted(params.initialization_options)
+        server.has_chat = options.has_chat(params.initialization_options)
         os.environ.update(options.variables(params.initialization_options))
 
     @server.feature(types.INITIALIZED)

@@ -16,6 +16,11 @@ def trusted(options: Any) -> bool:  # noqa: ANN401  (any JSON)
     return not isinstance(options, Mapping) or options.get("trusted") is not False
 
 
+def has_chat(options: Any) -> bool:  # noqa: ANN401  (any JSON)
+    """Whether the editor takes language models of extensions; one that does not say so has none."""
+    return isinstance(options, Mapping) and options.get("chat") is True
+
+
 def variables(options: Any) -> dict[str, str]:  # noqa: ANN401  (any JSON)
     """The environment variables that the settings ask for; an empty setting asks for none."""
     settings = options.get("settings") if isinstance(options, Mapping) else None

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from ai_toolkit.editor.chat_messages import CHAT_MESSAGES
+
 COMMANDS: Final = {
     name: f"aiToolkit.server.{name}"
     for name in (
@@ -30,18 +32,29 @@ COMMANDS: Final = {
         "startLocalCloud",
         "stopLocalCloud",
         "chooseAction",
+        "useInChat",
     )
 }
+SERVER_REQUESTS: Final = {
+    "chatModels": "aiToolkit/chatModels",
+    "chat": "aiToolkit/chat",
+    "countTokens": "aiToolkit/countTokens",
+}
+SERVER_NOTIFICATIONS: Final = {"cancelChat": "aiToolkit/cancelChat"}
 EDITOR_REQUESTS: Final = {
     "pick": "aiToolkit/pick",
     "input": "aiToolkit/input",
     "copy": "aiToolkit/copy",
     "accessToken": "aiToolkit/accessToken",
+    "secret": "aiToolkit/secret",
+    "openChat": "aiToolkit/openChat",
 }
 EDITOR_NOTIFICATIONS: Final = {
     "status": "aiToolkit/status",
     "replicaLog": "aiToolkit/replicaLog",
     "run": "aiToolkit/run",
+    "chatPart": "aiToolkit/chatPart",
+    "chatModelsChanged": "aiToolkit/chatModelsChanged",
 }
 
 
@@ -196,6 +209,7 @@ MESSAGES: Final = (
     ReplicaLogParams,
     Action,
     ErrorData,
+    *CHAT_MESSAGES,
 )
 
 Message = TypeVar("Message")
@@ -256,6 +270,8 @@ def to_typescript() -> str:
     parts = [
         "// Generated from server/ai_toolkit/editor/protocol.py: change that file, not this one.",
         _constant("Commands that the server announces (`workspace/executeCommand`).", "serverCommands", COMMANDS),
+        _constant("Requests that the editor sends to the server.", "serverRequests", SERVER_REQUESTS),
+        _constant("Notifications that the editor sends to the server.", "serverNotifications", SERVER_NOTIFICATIONS),
         _constant("Requests that the server sends to the editor.", "editorRequests", EDITOR_REQUESTS),
         _constant("Notifications that the server sends to the editor.", "editorNotifications", EDITOR_NOTIFICATIONS),
         *(_interface(message) for message in MESSAGES),

@@ -28,6 +28,7 @@ from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS
 from ai_toolkit.command_titles import Title
 from ai_toolkit.editor import protocol
+from ai_toolkit.editor.chat import Chat
 from ai_toolkit.editor.dialogs import EditorUi, path_of
 from ai_toolkit.editor.status_bar import StatusBar
 from ai_toolkit.errors import (
@@ -85,6 +86,9 @@ class Server(LanguageServer):
         super().__init__("ai-toolkit-server", __version__, protocol_cls=_CommandProtocol, converter_factory=_converter)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.status = StatusBar(self._show_status, self.in_background)
+        self.chat = Chat(self)
+        self.has_chat = False
+        """Whether the editor takes language models of extensions."""
         self.following: dict[Workspace, asyncio.Task[None]] = {}
         """Whose logs are being shown."""
 

@@ -18,6 +18,7 @@ _ICONS: Final = {
     State.FAILED: "error",
     State.AT_REST: "circle-slash",
 }
+_UNKNOWN: Final = Status(State.PROVISIONED, "The status is not known.")
 
 
 class StatusBar:
@@ -35,10 +36,21 @@ class StatusBar:
         self._on_share: dict[Workspace, frozenset[str]] = {}
         self.share_seen: Callable[[Workspace], None] = lambda _workspace: None
         """Called when a look saw something else on the share than the one before it."""
+        self._last: dict[Workspace, Status] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a look found another status than the one before it."""
 
     def on_share(self, workspace: Workspace) -> frozenset[str] | None:
         """The files and models that were on the share when it was last seen; None when it never was."""
         return self._on_share.get(workspace)
+
+    async def latest(self, workspace: Workspace) -> Status:
+        """What the look that is on its way finds; else what the last one found, or the first finds."""
+        if workspace not in self._last and workspace not in self._looking:
+            self.look(workspace)
+        while (task := self._looking.get(workspace)) is not None and not task.done():
+            await asyncio.wait([task])
+        return self._last.get(workspace, _UNKNOWN)
 
     def look(self, workspace: Workspace, *, delayed: bool = False) -> None:
         """Looks anew; with `delayed` a moment later, when files may change several at a time."""
@@ -63,6 +75,9 @@ class StatusBar:
         spoken = f"Inference: {state.state}. {state.detail}"
         params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
         self._show(params)
+        if state.state is not State.DEPLOYING and state != self._last.get(workspace):
+            self._last[workspace] = state
+            self.changed()
 
     async def _look(self, workspace: Workspace, *, delayed: bool) -> None:
         if delayed:

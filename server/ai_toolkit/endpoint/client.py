@@ -19,6 +19,8 @@ from ai_toolkit.errors import EndpointRefused
 
 _LOOK_LIMIT: Final = aiohttp.ClientTimeout(total=15)
 _ANSWER_LIMIT: Final = aiohttp.ClientTimeout(total=240)
+_STREAM_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=240)
+"""A streamed answer may take its time, as long as something comes: the platform's ingress waits no longer either."""
 # In the words of the platform's ingress; Azure's own were not asked for.
 _FORBIDDEN_ADDRESS: Final = "RBAC: access denied"
 _NO_APP: Final = "Container App"
@@ -182,6 +184,30 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise EndpointRefused(self.url, 200, "no completion in the answer") from error
 
+    async def events(self, path: str, request: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        """The events of a streamed answer, as JSON. Raises EndpointRefused, also where it breaks off."""
+        try:
+            async with self._session.post(
+                self.url + path, json=request, headers=self._headers, timeout=_STREAM_LIMIT
+            ) as answer:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise EndpointRefused(self.url, answer.status, _reason(_json(await answer.text(errors="replace"))))
+                async for line in _lines(answer.content):
+                    data = line.removeprefix("data:").strip()
+                    if not line.startswith("data:") or not data:
+                        continue
+                    if data == "[DONE]":
+                        return
+                    event = _json(data)
+                    if not isinstance(event, Mapping):
+                        raise EndpointRefused(self.url, answer.status, "an event that is not JSON")
+                    if event.get("error"):
+                        raise EndpointRefused(self.url, answer.status, _reason(event))
+                    yield event
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EndpointRefused(self.url, 0, f"no whole answer ({type(error).__name__})") from error
+        raise EndpointRefused(self.url, 0, "no whole answer: it broke off")
+
     async def load_adapter(self, name: str, path: str) -> Mapping[str, str]:
         """Replaces the adapter of that name by what is now in `path` below models/. Raises EndpointRefused.
 
@@ -207,6 +233,17 @@ class Endpoint:
         if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
             raise EndpointRefused(self.url, status, _reason(body))
         return body
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream; of any length, unlike aiohttp's own."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 def _told(body: Mapping[str, Any]) -> Readiness:

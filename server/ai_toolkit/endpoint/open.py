@@ -33,7 +33,7 @@ async def open_endpoint(workspace: Workspace, ui: Ui) -> Opened:
     Raises AppAtRest where no request is answered, EndpointForeign, EndpointNotReady after a quarter of an hour.
     """
     ui.report("looking for the endpoint", 5)
-    endpoint, key = await _awaited_endpoint(workspace, ui)
+    endpoint, key = await awaited_endpoint(workspace, ui)
     async with Endpoint.open(endpoint, key) as asked:
         ui.report("waking the model, if it sleeps", 10)
         await wake(asked, ui)
@@ -47,12 +47,12 @@ async def ask(workspace: Workspace, message: str, model: str | None, ui: Ui) -> 
     cloud is stopped.
     """
     await raise_if_stopped(workspace.target())
-    async with Endpoint.open(*await _awaited_endpoint(workspace, ui)) as endpoint:
+    async with Endpoint.open(*await awaited_endpoint(workspace, ui)) as endpoint:
         await wake(endpoint, ui)
         return await endpoint.chat(message, model)
 
 
-async def _awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | None]:
+async def awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | None]:
     """The endpoint's URL and its key, of an app that a request reaches and wakes; one that was stopped is started.
 
     Raises AppAtRest, RevisionFailed, Dismissed.

@@ -1,21 +1,18 @@
 """What a deployment would do, shown as a tree and agreed to before it is done."""
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final
 
-from ai_toolkit.azure.deployments import Change, PropertyChange
+from ai_toolkit.azure.deployments import Change
 from ai_toolkit.command_titles import Title
+from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.ui import Choice, Pick, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
 _DETAILS: Final = "details"
-_SECRET: Final = re.compile(r"(key|secret|secrets|password|token|value)\W*\d*\W*$", re.IGNORECASE)
-_SHOWN: Final = 80
 
 
 class Basis(Enum):
@@ -99,7 +96,7 @@ class Preview:
                 lines.append(f"{indent}{one.id[len(above) + 1 :] if above else _short(one.id)}")
                 shown.append(one.id)
                 if details:
-                    lines += [f"{indent}    {_property(each)}" for each in one.properties]
+                    lines += [f"{indent}    {in_words(each)}" for each in one.properties]
         return lines
 
 
@@ -149,18 +146,3 @@ def _summary(preview: Preview) -> str:
 def _short(resource_id: str) -> str:
     """Type and name, without what every id of the group begins with."""
     return resource_id.rpartition("/providers/")[2] or resource_id
-
-
-def _property(change: PropertyChange) -> str:
-    if _SECRET.search(change.path):
-        return f"{change.path}: (not shown)"
-    if change.kind == "Create":
-        return f"+ {change.path}: {_value(change.after)}"
-    if change.kind == "Delete":
-        return f"- {change.path}: {_value(change.before)}"
-    return f"~ {change.path}: {_value(change.before)} -> {_value(change.after)}"
-
-
-def _value(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

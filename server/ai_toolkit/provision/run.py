@@ -1,7 +1,7 @@
 """Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,17 +9,23 @@ from functools import partial
 from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
-from ai_toolkit.errors import Interrupted, ValueImpossible
+from ai_toolkit.endpoint.address import is_own
+from ai_toolkit.endpoint.comparison import in_words
+from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
+from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
-from ai_toolkit.provision.outlook import Outlook, check_and_preview
+from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
+from ai_toolkit.provision.mount_key import renew_mount
+from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
 from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
-from ai_toolkit.provision.send import NOTHING_SENT, follow_to_its_end, send
+from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
 from ai_toolkit.ui import CLOSING, Silent, Ui, confirm
+from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Target, Workspace
 
 
@@ -40,25 +46,28 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
         async with _open_site(ui, answers, wanted) as site:
-            write_target = partial(_write_target, workspace, site.cloud)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
             found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
             while True:
                 plan = await make_plan(site, wanted, found)
+                write_target = partial(_write_target, workspace, site.cloud, plan.existing.domains)
                 _tell(ui, plan.settings.in_words(wanted.template))
+                await renew_mount(site, plan, ui)
                 past = await finished_before(site, wanted.template, plan, found)
-                if past is not None:
-                    ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
+                if past is not None and not await _put_back(site, wanted, plan, answers, ui):
                     return _done(ui, write_target(past), None)
 
                 outlook = await _checked(site, wanted, plan, found, ui)
                 raise_failures(outlook.checks)
-                if await _agreed(ui, site, wanted, plan, outlook.preview):
+                outgoing, preview = await _with_additions(site, wanted.template, plan, outlook.preview, answers, ui)
+                if await _agreed(ui, site, wanted, plan, preview):
                     break
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
-            deployed = await send(site, wanted.template, plan, outlook.preview, ui, write_target)
-            return _done(ui, write_target(deployed), outlook.preview)
+            deployed = await send(site, outgoing, plan, preview, ui, write_target)
+            target = write_target(deployed)
+            await _raise_if_it_crashes(site, target)
+            return _done(ui, target, preview)
 
 
 async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
@@ -76,7 +85,24 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             _tell(ui, plan.settings.in_words(wanted.template))
             outlook = await _checked(site, wanted, plan, found, ui)
             _show(ui, outlook.preview, plan, details=True)
+            tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
             return outlook.preview
+
+
+async def _raise_if_it_crashes(site: Site, target: Target) -> None:
+    """Looks once at the revision: Azure lets a deployment succeed over a container that crashes. Raises RevisionFailed.
+
+    What was provisioned is there then, and named in the config file.
+    """
+    async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+        app = await apps.app(target.app)
+        latest = app.revision(app.latest_revision)
+        if latest is None or not latest.active or not latest.failed:
+            return
+        replicas = await apps.replicas(app.name, latest.name)
+        log = await apps.log_tail(app, replicas[0]) if replicas else []
+        said = next((one.reason for one in replicas if one.reason), "its container ends.")
+        raise RevisionFailed(latest.name, latest.state, latest.problem or said, log)
 
 
 @contextmanager
@@ -144,6 +170,40 @@ async def _checked(site: Site, wanted: Wanted, plan: Plan, found: Found, ui: Ui)
     return outlook
 
 
+async def _put_back(site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui: Ui) -> bool:
+    """Whether what the last deployment made is to be put again, because somebody changed it and a person wants that."""
+    ui.report("looking whether all is as it was left", 4)
+    preview = await foresee_anew(site, plan, wanted.template.content, plan.values)
+    changed = (await compare_app(site, plan, wanted.template, preview)).changed
+    if changed and await offer_to_put_back(ui, changed, agreed=answers.put_back):
+        return True
+    if preview.unknown:
+        ui.announce(preview.heading)
+    if not changed:
+        ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
+    return False
+
+
+async def _with_additions(  # noqa: PLR0913, PLR0917  (what is planned, foreseen and answered, who is asked)
+    site: Site, template: Template, plan: Plan, preview: Preview, answers: Answers, ui: Ui
+) -> tuple[Outgoing, Preview]:
+    """What is sent, with what others added to the app as far as it is kept; and what Azure foresees of that."""
+    compared = await compare_app(site, plan, template, preview)
+    if compared.changed:
+        ui.announce("What changes of the app:")
+        for one in compared.changed:
+            ui.announce(f"    {in_words(one)}")
+    kept = await keep_additions(ui, template, compared.added, remove=answers.remove_additions)
+    if kept.template is template:
+        return Outgoing(template, plan.values), preview
+    values = plan.values
+    if kept.secrets:
+        async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+            known = await apps.secret_values(plan.settings.names["acaAppName"])
+        values = {**values, SECRETS: {name: known[name] for name in kept.secrets}}
+    return Outgoing(kept.template, values), await foresee_anew(site, plan, kept.template.content, values)
+
+
 async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Preview) -> bool:
     """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
     if site.local:
@@ -163,7 +223,8 @@ def _tell(ui: Ui, lines: Iterable[str]) -> None:
         ui.announce(line)
 
 
-def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> Target:
+def _write_target(workspace: Workspace, cloud: Cloud, domains: Collection[str], deployed: Deployment) -> Target:
+    """The target as the deployment tells it, written; a custom domain of the app's that a person wrote stays."""
     outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
     host = outputs["ACA_APP_ENDPOINT"]  # empty for an app without ingress
     target = Target(
@@ -174,7 +235,10 @@ def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> T
         app=outputs["ACA_APP_NAME"],
         endpoint=f"{cloud.endpoint_scheme}://{host}" if host else "",
     )
-    if _written(workspace) != target:
+    before = _written(workspace)
+    if before is not None and before.app == target.app and is_own(before.endpoint, target.endpoint, domains):
+        target = replace(target, endpoint=before.endpoint)
+    if before != target:
         workspace.write_target(target)
     return target
 

@@ -1,15 +1,17 @@
 """Sends a plan as a template deployment and follows it; a cancellation ends in a named state."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from secrets import token_urlsafe
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.endpoint.revisions import room_for_deployment
 from ai_toolkit.errors import DeploymentFailed, Interrupted
+from ai_toolkit.provision.hidden import hide, secrets_in
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.progress import ResourceProgress
@@ -22,19 +24,29 @@ Finished: TypeAlias = Callable[[Deployment], object]
 """Called with a deployment that had already succeeded when it was cancelled."""
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """The template as it is sent, and its parameters' values but for the endpoint's key."""
+
+    template: Template
+    values: Mapping[str, object]
+
+
 async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
-    site: Site, template: Template, plan: Plan, preview: Preview, ui: Ui, finished: Finished
+    site: Site, outgoing: Outgoing, plan: Plan, preview: Preview, ui: Ui, finished: Finished
 ) -> Deployment:
     """The finished deployment. Cancelled, the deployment is cancelled too, and Interrupted says how that ended.
 
     Raises DeploymentFailed, CloudUnreachable.
     """
     place = site.place
-    key = plan.existing.key or secrets.token_urlsafe(32)
-    values = {**plan.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
+    key = plan.existing.key or token_urlsafe(32)
+    template = outgoing.template
+    values = {**outgoing.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
     try:
         if place.new:
-            await site.manager.create_resource_group(place.resource_group, place.location)
+            tags = {str(name): str(value) for name, value in (plan.settings.value("tags") or {}).items()}
+            await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)
@@ -97,6 +109,9 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
     try:
         await site.deployments.send(plan.name, template.content, values)
         return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
+    except DeploymentFailed as error:  # whose words may repeat what was given
+        secrets = secrets_in(values, template.secure)
+        raise DeploymentFailed(plan.name, error.reason_code, hide(error.reason, secrets)) from None
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from ai_toolkit.errors import FileMalformed, WorkspaceError
 from ai_toolkit.workspace.bicep import compile_parameters
 from ai_toolkit.workspace.template import templates_folder
-from ai_toolkit.workspace.workspace import Parameters, Workspace, read_parameters
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters, Workspace, read_parameters
 
 _DECLARED: Final = re.compile(r"^[ \t]*param[ \t]+(\w+)", re.MULTILINE)
 
@@ -30,13 +31,13 @@ async def given_parameters(workspace: Workspace) -> Parameters:
     given = Parameters(path, warnings=_unread(workspace, path), places=_places(text))
     values: dict[str, Any] = {}
     for name, entry in entries.items():
-        if not isinstance(entry, dict) or entry.get("reference") is not None:
-            raise given.wrong(
-                name, "a secret of a key vault is not read by Provision; give it as readEnvironmentVariable('NAME')"
-            )
-        if entry.get("value") is not None:
+        if not isinstance(entry, dict):
+            raise _not_understood(path)
+        if isinstance(entry.get("reference"), dict):
+            values[name] = KeyVaultReference(entry["reference"])
+        elif entry.get("value") is not None:
             values[name] = entry["value"]
-    return Parameters(path, values, given.warnings, given.places)
+    return replace(given, values=values)
 
 
 def _unread(workspace: Workspace, path: Path) -> tuple[str, ...]:

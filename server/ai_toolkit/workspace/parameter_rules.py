@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ai_toolkit.workspace.workspace import Parameters
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 DEFAULT_PREFIXES: Final = {
     "storageAccountName": "aistorage",
@@ -70,14 +70,15 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
+def is_secure(declaration: Mapping[str, Any]) -> bool:
+    """Whether a parameter's value is never shown."""
+    return str(declaration.get("type", "")).lower().startswith("secure")
+
+
 def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible, naming the parameter, for the first value that Azure would refuse."""
+    _check_given(given, declared)
     for name, value in given.values.items():
-        if name not in declared:
-            known = ", ".join(key for key in declared if key not in OURS)
-            raise given.wrong(name, f"the template has no such parameter; it has {known}")
-        if name in OURS:
-            raise given.wrong(name, "Provision decides this itself; remove it from the file")
         _check_type(given, name, value, declared[name])
         rule = NAME_RULES.get(name)
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
@@ -89,6 +90,7 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
         if not _is_ipv4_range(place):
             problem = f'"{place}" is no IPv4 address or range; write it as 203.0.113.7 or 203.0.113.0/24'
             raise given.wrong("allowedIpRanges", problem)
+    _check_tags(given)
     least, most = (
         given.values.get(name, (declared.get(name) or {}).get("defaultValue"))
         for name in ("minimumInstanceCount", "maximumInstanceCount")
@@ -97,12 +99,30 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
         raise given.wrong("minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
 
 
+def _check_given(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
+    for name in given.values:
+        if name not in declared:
+            known = ", ".join(key for key in declared if key not in OURS)
+            raise given.wrong(name, f"the template has no such parameter; it has {known}")
+        if name in OURS:
+            raise given.wrong(name, "Provision decides this itself; remove it from the file")
+
+
 def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible for a parameter that has neither a value nor a default."""
     from_provision = {"location", *DEFAULT_PREFIXES}  # Provision has a value for these
     for name, declaration in declared.items():
+        if declaration.get("nullable"):
+            continue
         if "defaultValue" not in declaration and name not in given.values and name not in from_provision:
             raise given.wrong(name, "the template has no default for it, so it needs a value")
+
+
+def _check_tags(given: Parameters) -> None:
+    tags = given.values.get("tags")
+    for name, value in tags.items() if isinstance(tags, dict) else ():
+        if not isinstance(value, str):
+            raise given.wrong("tags", f"the tag {name} needs a string as its value")
 
 
 def _is_ipv4_range(text: object) -> bool:
@@ -115,6 +135,10 @@ def _is_ipv4_range(text: object) -> bool:
 
 def _check_type(given: Parameters, name: str, value: object, declaration: Mapping[str, Any]) -> None:
     kind = str(declaration.get("type", "")).lower()
+    if isinstance(value, KeyVaultReference):
+        if not kind.startswith("secure"):
+            raise given.wrong(name, "a secret of a key vault can be given to a secure parameter only")
+        return
     expected = _TYPES.get(kind, (object,))
     if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
         raise given.wrong(name, f"a value of type {kind} is expected")
@@ -128,4 +152,5 @@ def _check_type(given: Parameters, name: str, value: object, declaration: Mappin
             raise given.wrong(name, f"{measured} is more than {declaration[high]}{unit}")
     allowed = declaration.get("allowedValues")
     if allowed and value not in allowed:
-        raise given.wrong(name, f"{value} is not one of {', '.join(map(str, allowed))}")
+        shown = "the value" if is_secure(declaration) else value
+        raise given.wrong(name, f"{shown} is not one of {', '.join(map(str, allowed))}")

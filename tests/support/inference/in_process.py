@@ -21,7 +21,7 @@ from aitk_app.web.answering import Completions
 from aitk_app.web.api import build_api
 from aitk_app.web.gate import Gate
 from aitk_app.web.metrics import Metrics
-from aitk_app.web.response_bodies import Limits
+from aitk_app.web.sending import Limits
 
 BASE = "base"
 

@@ -27,7 +27,6 @@ ENVIRONMENT_DEFAULTS: Final[JsonObject] = {
     "peerTrafficConfiguration": {"encryption": OFF},
 }
 APP_DEFAULTS: Final[JsonObject] = {
-    "delegatedIdentities": [],
     "configuration": {
         "secrets": None,
         "ingress": None,

@@ -70,7 +70,7 @@ class StorageAccounts(ResourceType):
             },
         }
         now = datetime.now(UTC).isoformat()
-        keys = existing[LOCAL_KEYS] if existing else [_new_key("key1"), _new_key("key2")]
+        keys = existing[LOCAL_KEYS] if existing else [_new_key("key1", now), _new_key("key2", now)]
         before = properties(existing) if existing else {}
         taken = None if existing else self.find(identifier.name)
         if taken is not None:
@@ -98,11 +98,11 @@ class StorageAccounts(ResourceType):
     def view(self, resource: StoredResource) -> JsonObject:
         """The account without its keys."""
         body = super().view(resource)
-        del body[LOCAL_KEYS]
+        keys = body.pop(LOCAL_KEYS)
         location = body["location"]
         body["properties"] = {
             **body["properties"],
-            "keyCreationTime": {key["keyName"]: key["creationTime"] for key in resource.body[LOCAL_KEYS]},
+            "keyCreationTime": {key["keyName"]: key["creationTime"] for key in keys},
             "privateEndpointConnections": [],
             "primaryEndpoints": {"file": f"{self._files_url()}/{resource.id.name}"},
             "primaryLocation": location,
@@ -151,7 +151,8 @@ class StorageAccounts(ResourceType):
         name = body.get("keyName")
         if name not in {"key1", "key2"}:
             raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
-        keys = [_new_key(name) if key["keyName"] == name else key for key in account.body[LOCAL_KEYS]]
+        now = datetime.now(UTC).isoformat()
+        keys = [_new_key(name, now) if key["keyName"] == name else key for key in account.body[LOCAL_KEYS]]
         self.store.put(account.id, {**account.body, LOCAL_KEYS: keys})
         return {"keys": keys}
 
@@ -292,10 +293,10 @@ def _is_here(rule: str) -> bool:
         return False
 
 
-def _new_key(name: str) -> JsonObject:
+def _new_key(name: str, created: str) -> JsonObject:
     return {
         "keyName": name,
         "value": base64.b64encode(secrets.token_bytes(64)).decode(),
         "permissions": "FULL",
-        "creationTime": datetime.now(UTC).isoformat(),
+        "creationTime": created,
     }

@@ -5,6 +5,7 @@ const { join } = require("node:path");
 const vscode = require("vscode");
 
 const id = "ai-toolkit-remote-inference.ai-toolkit-remote-inference";
+const vendor = id.split(".")[0];
 const spoken = (hover) => hover.contents.map((part) => (typeof part === "string" ? part : part.value)).join(" ");
 const about = () => vscode.extensions.getExtension(id).packageJSON;
 const folder = () => vscode.workspace.workspaceFolders[0].uri;
@@ -21,11 +22,87 @@ async function until(wanted, limit_ms = 30_000) {
   }
 }
 
+/** What a model answers: its text, and the tools that it calls. */
+async function asked(model, question, options = {}) {
+  const turns = Array.isArray(question) ? question : [question];
+  const messages = turns.map((one) => (typeof one === "string" ? vscode.LanguageModelChatMessage.User(one) : one));
+  const answer = await model.sendRequest(messages, options);
+  const parts = [];
+  for await (const part of answer.stream) {
+    parts.push(part);
+  }
+  return {
+    text: parts.flatMap((part) => (part instanceof vscode.LanguageModelTextPart ? [part.value] : [])).join(""),
+    calls: parts.filter((part) => part instanceof vscode.LanguageModelToolCallPart),
+  };
+}
+
 const problems = (uri) => vscode.languages.getDiagnostics(uri).map((one) => one.message);
 
 const tests = {
   "a folder with a project activates the extension by itself": async () => {
     await until(() => vscode.extensions.getExtension(id).isActive);
+  },
+
+  "the endpoint's model is one of the editor's, though nobody is signed in to anything": async () => {
+    const [only] = await until(async () => {
+      const found = await vscode.lm.selectChatModels({ vendor });
+      return found.length > 0 && found;
+    });
+    const { text } = await asked(only, "Hello?");
+    assert.equal(text, "Ahoy! user: Hello?");
+    // The endpoint said by now what it serves.
+    const names = await until(async () => {
+      const found = await vscode.lm.selectChatModels({ vendor });
+      return found.length === 2 && found.map(({ name, family }) => `${name} ${family}`);
+    });
+    assert.deepEqual(names, ["pirate pirate", "base org/base"]);
+  },
+
+  "tools are mapped both ways": async () => {
+    const [model] = await vscode.lm.selectChatModels({ vendor, family: "pirate" });
+    const tools = [{ name: "look", description: "Looks", inputSchema: { type: "object", properties: { at: { type: "string" } } } }];
+    const question = vscode.LanguageModelChatMessage.User("What is there?");
+    const { calls } = await asked(model, question, { tools });
+    assert.deepEqual(calls.map(({ name, input, callId }) => [name, input, callId]), [["look", { at: "sea" }, "call-1"]]);
+    const result = new vscode.LanguageModelToolResultPart("call-1", [new vscode.LanguageModelTextPart("a ship")]);
+    const turns = [question, vscode.LanguageModelChatMessage.Assistant(calls), vscode.LanguageModelChatMessage.User([result])];
+
+    assert.equal((await asked(model, turns, { tools })).text, "Ahoy! tool: a ship");
+  },
+
+  "an answer that nobody wants any more ends": async () => {
+    const [model] = await vscode.lm.selectChatModels({ vendor, family: "pirate" });
+    const leaving = new vscode.CancellationTokenSource();
+    const answer = await model.sendRequest([vscode.LanguageModelChatMessage.User("forever")], {}, leaving.token);
+    await assert.rejects(async () => {
+      for await (const _ of answer.text) {
+        leaving.cancel();
+      }
+      throw new vscode.CancellationError(); // The editor may end the stream without an error.
+    });
+  },
+
+  "tokens are counted": async () => {
+    const [model] = await vscode.lm.selectChatModels({ vendor, family: "pirate" });
+
+    assert.equal(await model.countTokens("Ahoy! ".repeat(100)), 200);
+  },
+
+  "\"Use in chat\" takes the fine-tuned model to the editor's chat": async () => {
+    const [{ id }] = await vscode.lm.selectChatModels({ vendor, family: "pirate" });
+    // What the command does in the end: unlike the command it throws where the model is not found.
+    await vscode.commands.executeCommand("workbench.action.chat.open", { modelSelector: { vendor, id } });
+    await vscode.commands.executeCommand("aiToolkit.useInChat");
+  },
+
+  "the editor knows the server of tools, and an agent calls one of them unasked": async () => {
+    await vscode.commands.executeCommand("workbench.mcp.startServer", "*", { waitForLiveTools: true });
+    const tool = await until(() => vscode.lm.tools.find(({ name }) => name.endsWith("inference_status")));
+    const { content } = await vscode.lm.invokeTool(tool.name, { input: {}, toolInvocationToken: undefined });
+    const told = content.map((part) => String(part.value ?? "")).join("");
+
+    assert.match(told, /"provisioned": ?true/);
   },
 
   "every contributed command is registered, and every registered one contributed": async () => {

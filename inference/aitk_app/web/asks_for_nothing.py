@@ -1,0 +1,83 @@
+"""Which parameters of a request ask for nothing, and are therefore no reason to refuse it.
+
+Programs send every field that their client knows: null, empty, at its default, or of use only to the service that they
+were written for. None of these changes an answer. What would change it and cannot be done is still refused by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+_EMPTY: tuple[object, ...] = (None, "", [], {})
+# Whatever their value is: for bookkeeping, caching and the speed of other services.
+_CHANGE_NO_ANSWER = frozenset(
+    {"metadata", "user", "service_tier", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+    | {"prediction", "priority", "request_id", "rid", "keep_alive", "cache_prompt", "cache_control", "provider"}
+    | {"usage", "session_id", "annotations"}
+)
+# Values that say what happens anyway; more than one service's word for it.
+_DEFAULTS: dict[str, tuple[object, ...]] = {
+    "best_of": (1,),
+    "echo": (False,),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "verbosity": ("medium",),
+    "use_beam_search": (False,),
+    "length_penalty": (1,),
+    "early_stopping": (False,),
+    "include_stop_str_in_output": (False,),
+    "spaces_between_special_tokens": (True,),
+    "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "prompt_logprobs": (0,),
+    "detokenize": (True,),
+    "typical_p": (1,),
+    "tfs_z": (1,),
+    "top_a": (0,),
+    "mirostat": (0,),
+    "dry_multiplier": (0,),
+    "xtc_probability": (0,),
+    "include_reasoning": (True,),
+    "separate_reasoning": (True,),
+    "logprobs": (False,),
+    "background": (False,),
+    "truncation": ("disabled",),
+}
+
+
+def asks_for_nothing(name: str, value: Any) -> bool:  # noqa: ANN401 - of JSON
+    """Whether a parameter that nothing is known of changes no answer at this value."""
+    if name in _CHANGE_NO_ANSWER or any(value == empty and type(value) is type(empty) for empty in _EMPTY):
+        return True
+    return any(value == default and _alike(value, default) for default in _DEFAULTS.get(name, ()))
+
+
+class Body(BaseModel):
+    """A part of a request: what asks for nothing is left out, what is not known is refused by name.
+
+    Ignoring a parameter that was meant to do something would give answers that nobody asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    also_ignored: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_asks_for_nothing(cls, data: Any) -> Any:  # noqa: ANN401 - of JSON
+        if not isinstance(data, dict):
+            return data
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {
+            name: value
+            for name, value in data.items()
+            if not (value is None if name in known else name in cls.also_ignored or asks_for_nothing(name, value))
+        }
+
+
+def _alike(value: object, default: object) -> bool:
+    """`True` equals 1 in Python and not in JSON."""
+    return isinstance(value, bool) == isinstance(default, bool)

@@ -1,0 +1,228 @@
+"""What the workspace's template and parameters ask of a revision, held against what is wanted of the app now.
+
+Resource Manager evaluates the template. What it said is remembered, so that it is asked again only where the template,
+the parameters or the app changed.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+from azure.core.exceptions import HttpResponseError
+
+from ai_toolkit.azure.container_app import ContainerApp
+from ai_toolkit.azure.container_apps import KEY_SECRET
+from ai_toolkit.azure.deployments import Deployments, PropertyChange, Refusal
+from ai_toolkit.command_titles import Title
+from ai_toolkit.endpoint.address import OwnApp
+from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, name_of
+from ai_toolkit.endpoint.desired import wanted_app
+from ai_toolkit.errors import FileMissing, ToolMissing
+from ai_toolkit.ui import Ui
+from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.given_parameters import given_parameters
+from ai_toolkit.workspace.template import Template, workspace_template
+from ai_toolkit.workspace.workspace import Parameters, Workspace, write_atomically
+
+log = logging.getLogger(__name__)
+
+_OUR_TAG: Final = "ai-toolkit"
+_DEPLOYMENT: Final = "ai-toolkit-inference-deploy"
+_REMEMBERED: Final = 20
+_HIDDEN: Final = "not asked for"
+
+
+@dataclass(frozen=True)
+class ChangedTemplate:
+    """The app's `template` as it is wanted, and what of it differs now."""
+
+    template: Mapping[str, Any]
+    changed: tuple[PropertyChange, ...]
+
+
+async def changed_template(workspace: Workspace, own: OwnApp, ui: Ui) -> ChangedTemplate | None:
+    """What is wanted of a revision that the app has not; None where it has that, and where that cannot be asked.
+
+    It cannot of an app that Provision did not make, of a folder with a hand-written config file only, of a changed
+    template without the Bicep CLI, and of a template that makes the app in a module or a loop. Raises FileMalformed,
+    ValueImpossible for files that Azure would refuse.
+    """
+    app = own.app
+    if _OUR_TAG not in app.tags:
+        return None
+    try:
+        template = await workspace_template(workspace)
+        given = (await given_parameters(workspace)).spelled_as(template.parameters)
+    except (FileMissing, ToolMissing):
+        return None
+    parameter_rules.check(given, template.parameters)
+    if str(given.values.get("acaAppName") or app.name).lower() != app.name.lower():
+        return None  # another app is wanted: that is for Provision
+    answers = _Remembered(workspace.folder, template, given, app)
+    if answers.nothing_to_change:
+        return None
+    target = own.target
+    async with own.cloud.resource_manager(target.subscription) as manager:
+        ui.report("asking what the template wants", 1)
+        wanted = await _ask(
+            manager.deployments_of(target.resource_group), template, await _values(own, template, given)
+        )
+    if wanted is None or isinstance(wanted, Refusal):
+        why = f"{wanted.message} ({wanted.code})" if wanted else "it makes the app in a module, a loop, or of several"
+        ui.announce(f"The template is not compared with the app: {why}. {Title.PROVISION} sends it whole.")
+        return None
+    wanted, missing = without_missing_secrets(wanted, app.secrets)
+    if missing := missing - {KEY_SECRET}:  # a key is offered
+        names = ", ".join(sorted(missing))
+        ui.announce(
+            f"The template refers to secrets that the app does not have yet ({names}): {Title.PROVISION} adds them."
+        )
+    for place in unknown_places(wanted):
+        ui.announce(f"{place} is left as it is: only a deployment ({Title.PROVISION}) knows its value.")
+    found = compare_template(app.template, wanted)
+    if found is None:
+        answers.remember()
+    return found
+
+
+async def _ask(
+    deployments: Deployments, template: Template, values: Mapping[str, Any]
+) -> Mapping[str, Any] | Refusal | None:
+    """The app's `template`, evaluated."""
+    try:
+        found = await wanted_app(deployments, _DEPLOYMENT, template.content, values)
+    except HttpResponseError as error:
+        log.warning("what-if: %s", error.message)
+        return Refusal(str(error.status_code), "Azure does not tell what the template wants now")
+    if isinstance(found, Refusal) or found is None:
+        return found
+    wanted = (found.get("properties") or {}).get("template")
+    return wanted if isinstance(wanted, Mapping) else None
+
+
+async def _values(own: OwnApp, template: Template, given: Parameters) -> dict[str, Any]:
+    """The parameters as Provision would send them now: what is given, and what the app and its surroundings are."""
+    app, target = own.app, own.target
+    name = app.environment_id.rpartition("/")[2]
+    environment = await own.apps.environment(name)
+    profiles = dict(environment.workload_profiles) if environment is not None else {}
+    volumes = (one for one in app.template.get("volumes") or () if one.get("storageType") == "AzureFile")
+    live = {
+        "location": app.location,
+        "storageAccountName": target.storage_account,
+        "fileShareName": target.file_share,
+        "acaEnvironmentName": name,
+        "acaEnvironmentStorageName": next((one.get("storageName") for one in volumes), None),
+        "acaAppName": app.name,
+        "workloadProfileName": app.workload_profile,
+        "workloadProfileType": profiles.get(app.workload_profile),
+        "apiKey": _HIDDEN,
+        **{switch: False for switch in parameter_rules.OURS if switch.startswith("create")},
+    }
+    values = {**given.values, **{key: value for key, value in live.items() if value is not None}}
+    return {key: value for key, value in values.items() if key in template.parameters}
+
+
+def compare_template(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> ChangedTemplate | None:
+    """The live template with what is wanted laid over it; None where it has that already.
+
+    What others added stays: it is for Provision to ask about. What is an expression in `wanted` stays as it is.
+    """
+    changed = compare({"template": live}, {"template": wanted}).changed
+    if not changed:
+        return None
+    laid = {key: _laid(live.get(key), value, key) for key, value in wanted.items() if not _is_unsaid(value)}
+    if laid.get("revisionSuffix") and laid["revisionSuffix"] == live.get("revisionSuffix"):
+        del laid["revisionSuffix"]  # each names one revision, so the next gets another
+    return ChangedTemplate(laid, changed)
+
+
+def without_missing_secrets(wanted: Any, secrets: Collection[str]) -> tuple[Any, frozenset[str]]:  # noqa: ANN401
+    """The evaluated template without the items that refer to other secrets than these, and which those are."""
+    missing: set[str] = set()
+
+    def kept(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+        if isinstance(value, Mapping):
+            return {key: kept(item) for key, item in value.items()}
+        if not isinstance(value, list):
+            return value
+        lacking = [one for one in value if isinstance(one, Mapping) and one.get("secretRef", "") not in {"", *secrets}]
+        missing.update(str(one["secretRef"]) for one in lacking)
+        return [kept(one) for one in value if one not in lacking]
+
+    return kept(wanted), frozenset(missing)
+
+
+def _laid(live: Any, wanted: Any, key: str = "") -> Any:  # noqa: ANN401  (any JSON)
+    if is_expression(wanted):
+        return live
+    if isinstance(wanted, Mapping):
+        below = live if isinstance(live, Mapping) else {}
+        said = {key: _laid(below.get(key), value, key) for key, value in wanted.items() if not _is_unsaid(value)}
+        return {key: value for key, value in {**below, **said}.items() if value is not None}
+    if isinstance(wanted, list):
+        there = live if isinstance(live, list) else []
+        if not all(isinstance(one, Mapping) and name_of(one) for one in (*there, *wanted)):
+            return wanted
+        known = {name_of(one): one for one in there}
+        if key == "containers" and not known.keys() & {name_of(one) for one in wanted}:
+            there = []  # the container has another name now
+        mine = [_laid(known.get(name_of(one)), one) for one in wanted if not is_expression(name_of(one))]
+        names = {name_of(one) for one in mine}
+        return [*mine, *(one for one in there if name_of(one) not in names)]
+    return wanted
+
+
+def _is_unsaid(value: object) -> bool:
+    return value is None or is_expression(value)
+
+
+def unknown_places(wanted: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401  (any JSON)
+    """Where the evaluated template still has an expression."""
+    if is_expression(wanted):
+        yield place
+    elif isinstance(wanted, Mapping):
+        for key, value in wanted.items():
+            yield from unknown_places(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(wanted, list):
+        for index, one in enumerate(wanted):
+            name = name_of(one) if isinstance(one, Mapping) else ""
+            yield from unknown_places(one, f"{place}.{name if name and not is_expression(name) else index}")
+
+
+def tell(changed: Iterable[PropertyChange], ui: Ui) -> None:
+    """What a new revision has that the app has not now, property by property."""
+    for one in changed:
+        ui.announce(f"    {in_words(one)}")
+
+
+class _Remembered:
+    """For which templates, parameters and apps there was nothing to change; losing it costs only a question."""
+
+    def __init__(self, folder: Path, template: Template, given: Parameters, app: ContainerApp) -> None:
+        asked = [template.sha256, dict(given.values), app.name, app.latest_revision, dict(app.template)]
+        self._key = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
+        self._path = platformdirs.user_cache_path("ai-toolkit") / "wanted" / f"{name}.json"
+
+    @property
+    def nothing_to_change(self) -> bool:
+        return self._key in self._read()
+
+    def remember(self) -> None:
+        try:
+            write_atomically(self._path, json.dumps([*self._read(), self._key][-_REMEMBERED:]))
+        except OSError as error:
+            log.debug("not remembered: %s", error)
+
+    def _read(self) -> list[str]:
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [str(one) for one in found] if isinstance(found, list) else []
