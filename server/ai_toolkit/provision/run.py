@@ -10,6 +10,7 @@ from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.comparison import in_words
+from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Interrupted, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
@@ -64,6 +65,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
+            Remembered(workspace.folder, wanted.template.sha256, wanted.given.values).is_so()
             return _done(ui, write_target(deployed), preview)
 
 
