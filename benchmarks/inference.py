@@ -2,9 +2,10 @@
 
     python benchmarks/inference.py [--clients 1,4,16] [--seconds 60] [--write]
 
-Designs: ours; (a) a thread per request that calls `generate` on the merged model, as the common template does;
-(b) transformers' continuous batching on the merged model; (c) llama.cpp's `llama-server`, where it is installed and
-`--gguf` names the merged model in its format and in the same precision, which these make, with llama.cpp's script:
+Designs: ours; ours one at a time, as a model is served that the batched path cannot prove itself for; (a) a thread per
+request that calls `generate` on the merged model, as the common template does; (b) transformers' continuous batching on
+the merged model; (c) llama.cpp's `llama-server`, where it is installed and `--gguf` names the merged model in its
+format and in the same precision, which these make, with llama.cpp's script:
 
     python benchmarks/inference.py --save-merged FOLDER
     python convert_hf_to_gguf.py FOLDER --outtype f32 --outfile FILE
@@ -78,6 +79,12 @@ def our_models(base, adapter):
     begun = time.monotonic()
     models, _ = load_models(catalog, Settings(), Readiness())
     return models, time.monotonic() - begun
+
+
+def _check_seconds(models):
+    """How long the proof of the batched path took at this start: the base model's, and each adapter's."""
+    adapters = [f"{each.id} {each.served.seconds:.2f} s" for each in models.adapters.values()]
+    return ", ".join([f"base {models.served[None].seconds:.2f} s", *adapters])
 
 
 def processor(device):
@@ -222,6 +229,7 @@ def measure(asked, stack):
         return
     designs = {
         "ours": Ours(ours_models),
+        "ours, one at a time": Ours(ours_models, alone=True),
         "(a) thread per request": ThreadPerRequest(merged, theirs().unload()),
         "(b) continuous batching": ContinuousBatching(theirs().merge_and_unload()),
     }
@@ -236,6 +244,7 @@ def measure(asked, stack):
         ),
         f"# {name}; load average at the start {os.getloadavg()[0]:.1f}",
         f"# ours: loaded in {load_seconds:.1f} s, {ours_memory} MB in memory (base and merged copy)",
+        f"# self-check: {_check_seconds(ours_models)}",
         "# tokens/s; time to first token, median / 99th percentile",
     ]
     for line in lines:

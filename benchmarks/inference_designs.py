@@ -41,7 +41,14 @@ class Cell:
 
 
 class Ours:
-    def __init__(self, models):
+    """Our engine; `alone`: every request one at a time, through the model's own forward."""
+
+    def __init__(self, models, *, alone=False):
+        import copy
+
+        if alone:
+            models = copy.copy(models)
+            models.batched = None
         from aitk_app.engine.scheduler import Scheduler
 
         self.scheduler = Scheduler(

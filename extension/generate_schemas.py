@@ -61,6 +61,16 @@ INFERENCE: Final[Mapping[str, Mapping[str, Any]]] = {
         "examples": ["https://aiacaappabcde.happyhill-12345678.westus3.azurecontainerapps.io"],
     },
 }
+REFERENCE: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "A secret of a key vault, which Resource Manager reads when it deploys.",
+    "required": ["keyVault", "secretName"],
+    "properties": {
+        "keyVault": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
+        "secretName": {"type": "string"},
+        "secretVersion": {"type": "string"},
+    },
+}
 FINETUNING: Final[Mapping[str, Mapping[str, Any]]] = {
     "ACA_JOB_NAME": {"description": "The container app job that fine-tuned the model.", "examples": ["aiacajobabcde"]},
     "COMMANDS": {
@@ -77,7 +87,7 @@ def parameters_schema(declared: Mapping[str, Any], *, others: bool, note: str = 
         name: {
             "type": "object",
             "description": f"{about.get('metadata', {}).get('description', '')} {note}".strip(),
-            "properties": {"value": _value(name, about), "metadata": {"type": "object"}},
+            "properties": {"value": _value(name, about), "reference": REFERENCE, "metadata": {"type": "object"}},
             "additionalProperties": False,
             "defaultSnippets": [{"label": "value", "body": {"value": "$1"}}],
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_toolkit.errors import DeploymentFailed, ReplicaFailed
+from ai_toolkit.errors import DeploymentFailed, ReplicaFailed, RevisionFailed
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
 
@@ -22,6 +22,32 @@ from ai_toolkit.known_causes import cause_in_log, cause_of_code
         ("python3: can't open file '/mount/inference/run.py': [Errno 2] No such file or directory", "run.py"),
         ('Failed to pull image "docker.io/x/y": manifest unknown', "image"),
         ("No adapter was found below models/.", "adapter"),
+        (
+            "RuntimeError: The NVIDIA driver on your system is too old (found version 11040).",
+            "too old for the CUDA",
+        ),
+        (
+            "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver",
+            "too old for the CUDA",
+        ),
+        ("RuntimeError: Found no NVIDIA driver on your system.", "no GPU"),
+        ("WorkLoad Profile Full", "no free GPU"),
+        ("Deployment Progress Deadline Exceeded. 0/1 replicas ready.", "gave up waiting"),
+        (
+            'MountVolume.SetUp failed for volume "share" : mount error(13): Permission denied',
+            "may not mount the file share",
+        ),
+        (
+            'MountVolume.SetUp failed for volume "share" : mount failed: mount error(2): No such file or directory',
+            "none of that name",
+        ),
+        ("ERROR: [Errno 13] Permission denied: '/opt/conda/lib/python3.11/site-packages/peft'", "not root"),
+        ("mkdir: cannot create directory '/root/.cache': Permission denied", "not root"),
+        ("E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)", "not root"),
+        ("KeyError: 'getpwuid(): uid not found: 64198'", "user's name"),
+        ("OSError: No username set in the environment", "user's name"),
+        ("OSError: [Errno 30] Read-only file system: '/mount/out'", "read-only"),
+        ("OSError: [Errno 28] No space left on device", "full"),
     ],
 )
 def test_telling_log_line_is_understood(line, told):
@@ -47,9 +73,14 @@ def test_azures_codes_are_known_in_any_case():
 def test_errors_carry_the_cause():
     """Deploy and Provision end in the cause and the way on, not in a code alone."""
     failed = DeploymentFailed("d", "RequestDisallowedByPolicy", "no")
+    full = DeploymentFailed("d", "ContainerAppOperationError", "Revision failed. Error details: WorkLoad Profile Full")
+    revision = RevisionFailed("app--1", "Failed", "Deployment Progress Deadline Exceeded. 0/1 replicas ready.")
     replica = ReplicaFailed("its process ended.", ["ModuleNotFoundError: No module named 'einops'"])
 
     assert "policy" in failed.message
+    assert "no free GPU" in full.message
+    assert "gave up waiting" in revision.message
+    assert "aitk logs" in revision.advice
     assert "requirements.txt" in replica.advice
 
 

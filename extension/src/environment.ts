@@ -60,7 +60,7 @@ export class Environment {
   /** Makes the environment, with progress and Cancel; one that is half made or broken is made anew. */
   async make(): Promise<string> {
     await rm(this.mark, { force: true });
-    const title = vscode.l10n.t("Setting up AI Toolkit (once, about 110 MB)");
+    const title = vscode.l10n.t("Setting up AI Toolkit (once, about 130 MB)");
     this.output.info(`${title}: ${this.folder.fsPath}`);
     const options = { location: vscode.ProgressLocation.Notification, cancellable: true, title };
     return await vscode.window.withProgress(options, async (progress, cancelled) => {

@@ -17,6 +17,11 @@ const editedFiles = [
   "**/inference/settings.toml",
 ];
 
+/** For Python: no module is taken from the folder that is open. */
+const isolatedFromFolder = "-P";
+/** Nor from anywhere else: a person may have set PYTHONPATH. */
+const isolated = "-I";
+
 /** The client's own notifications lack the buttons that help: what it says goes to the output alone. */
 class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
@@ -42,6 +47,13 @@ export class Server {
   async clientIfReady(): Promise<LanguageClient | undefined> {
     await this.startIfReady();
     return await this.running?.catch(() => undefined);
+  }
+
+  /** The Python that has the server, with the options that keep it apart; undefined where none is installed yet. */
+  async interpreterIfReady(): Promise<readonly [string, string] | undefined> {
+    const given = givenInterpreter();
+    const ready = given === "" ? await this.environment.ready() : given;
+    return ready === null ? undefined : [ready, given === "" ? isolated : isolatedFromFolder];
   }
 
   /** Starts the server without being asked, where nothing has to be installed for it. */
@@ -111,9 +123,8 @@ export class Server {
   private async start(): Promise<LanguageClient> {
     const given = givenInterpreter();
     if (given !== "") {
-      return await this.connect(given, "-P"); // No module is taken from the folder that is open.
+      return await this.connect(given, isolatedFromFolder);
     }
-    const isolated = "-I"; // Nor from anywhere else: a person may have set PYTHONPATH.
     const ready = await this.environment.ready();
     if (ready !== null) {
       try {
@@ -126,7 +137,7 @@ export class Server {
   }
 
   /** A server that was started with `interpreter` and answers. Throws `ServerStartError`. */
-  private async connect(interpreter: string, isolation: "-I" | "-P"): Promise<LanguageClient> {
+  private async connect(interpreter: string, isolation: typeof isolated | typeof isolatedFromFolder): Promise<LanguageClient> {
     let started = false;
     const { output } = this.display;
     const args = [isolation, "-m", "ai_toolkit.cli.commands", "serve"];

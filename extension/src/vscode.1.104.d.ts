@@ -63,7 +63,22 @@ declare module "vscode" {
     provideTokenCount(model: T, text: string | LanguageModelChatRequestMessage, token: CancellationToken): Thenable<number>;
   }
 
+  export class McpStdioServerDefinition {
+    readonly label: string;
+    constructor(label: string, command: string, args?: string[], env?: Record<string, string | number | null>, version?: string);
+  }
+
+  export interface McpServerDefinitionProvider {
+    readonly onDidChangeMcpServerDefinitions?: Event<void>;
+    provideMcpServerDefinitions(token: CancellationToken): ProviderResult<McpStdioServerDefinition[]>;
+  }
+
   export namespace lm {
+    /** Not there before 1.101. */
+    export const registerMcpServerDefinitionProvider:
+      | ((id: string, provider: McpServerDefinitionProvider) => Disposable)
+      | undefined;
+
     /** Not there in older editors. */
     export const registerLanguageModelChatProvider:
       | ((vendor: string, provider: LanguageModelChatProvider) => Disposable)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,13 +73,18 @@ def prepare_packages(
             unpack(archive, target)
         except (OSError, tarfile.TarError):
             shutil.rmtree(target, ignore_errors=True)
-            archive.unlink(missing_ok=True)  # spoiled: made anew below
+            with suppress(OSError):  # of a share that is read-only
+                archive.unlink(missing_ok=True)  # spoiled: made anew below
         else:
             return target
     report(f"Installing {names}.")
     _install(missing if locked else _resolved(asked), target)
     report("Keeping the packages for the next start.")
-    pack(target, archive)
+    if problem := pack(target, archive):
+        warn(
+            f"The packages could not be kept on the share, so the next start installs them again: {problem}. Give the "
+            "share room, and the environment's storage definition the access mode ReadWrite."
+        )
     return target
 
 
@@ -112,19 +118,26 @@ def _is_for_this_python(line: str) -> bool:
     return marker is None or sys.version_info >= (int(marker[1]), int(marker[2]))
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """Write `folder` as one file; whoever looks sees it whole or not at all. A full share is not an error."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{archive.name}.", suffix=".part", dir=archive.parent)
-    beside = Path(name)
+def pack(folder: Path, archive: Path) -> str | None:
+    """Write `folder` as one file; whoever looks sees it whole or not at all. None, or why the share does not take it.
+
+    A share that is full or read-only ends no start.
+    """
+    beside = None
     try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{archive.name}.", suffix=".part", dir=archive.parent)
+        beside = Path(name)
         with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as tar:
             tar.add(folder, arcname=".")
         beside.replace(archive)
     except OSError as error:
-        sys.stdout.write(f"start: the packages could not be kept on the share: {error}\n")
+        return error.strerror or str(error)
     finally:
-        beside.unlink(missing_ok=True)
+        if beside is not None:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+    return None
 
 
 def unpack(archive: Path, folder: Path) -> None:

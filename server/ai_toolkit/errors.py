@@ -207,7 +207,8 @@ class DeploymentFailed(CloudError):
 
     def __init__(self, deployment: str, reason_code: str, reason: str) -> None:
         self.reason_code = reason_code
-        cause = cause_of_code(reason_code)
+        self.reason = reason
+        cause = cause_of_code(reason_code) or cause_in_log([reason])
         likely = f" {cause.says}" if cause else ""
         super().__init__(
             f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
@@ -307,13 +308,18 @@ class ReplicaFailed(EndpointError):
 
 
 class RevisionFailed(EndpointError):
-    """A revision that cannot start a replica at all; `problem` is the platform's own sentence."""
+    """A revision that cannot serve; `problem` is the platform's own sentence, `log` a replica's last lines."""
 
     code = "revision_failed"
 
-    def __init__(self, revision: str, state: str, problem: str) -> None:
+    def __init__(self, revision: str, state: str, problem: str, log: Iterable[str] = ()) -> None:
+        lines = tuple(log)
+        cause = cause_in_log([*lines, problem])
+        likely = f" {cause.says}" if cause else ""
         super().__init__(
-            f"The revision {revision} is {state}: {problem}", "Correct the cause and run the command again."
+            f"The revision {revision} is {state}: {problem}{likely}{' The last lines of its log:' if lines else ''}",
+            cause.advice if cause else "Correct the cause and run the command again.",
+            lines,
         )
 
 

@@ -1,15 +1,20 @@
 """One deploy at a time, told by who and since when; a dead one's lock is broken."""
 
 import asyncio
+import base64
 import os
 import socket
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
+from aiohttp import web
 from azure.core.exceptions import HttpResponseError
-from tests.support.azure_files import AzureFiles
+from tests.support.azure_files import KEY, AzureFiles
+from tests.support.corporate_network import listening
 
+from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.share_lock import DEAD_AFTER, HEARTBEAT, LOCK_PATH, share_lock
 from ai_toolkit.errors import DeployRunning, ResourceMissing
 
@@ -169,3 +174,39 @@ async def test_a_lock_that_cannot_be_made_is_an_error_and_no_loop(azure_files, r
                 pytest.fail("a lock that nobody made")
 
     assert len(azure_files.requests) < 10
+
+
+@pytest.mark.parametrize("breaking", [(409, "LeaseNotPresentWithLeaseOperation"), (404, "ResourceNotFound"), (202, "")])
+async def test_a_lease_that_cannot_be_had_is_no_loop(breaking):
+    """It is held, its holder is silent, and breaking it changes nothing: after some rounds the holder is named."""
+    requests = []
+
+    async def answer(request):
+        requests.append(f"{request.method} {request.headers.get('x-ms-lease-action', '')}")
+        status, code = 200, ""
+        if request.headers.get("x-ms-lease-action") == "acquire":
+            status, code = 409, "LeaseAlreadyPresent"
+        if request.headers.get("x-ms-lease-action") == "break":
+            status, code = breaking
+        headers = {"x-ms-version": "2025-11-05", "Date": format_datetime(datetime.now(UTC), usegmt=True)}
+        if code:
+            headers["x-ms-error-code"] = code
+        if request.method == "HEAD":
+            headers |= {
+                "Last-Modified": format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True),
+                "ETag": '"1"',
+                "x-ms-meta-owner": "ada@elsewhere",
+                "x-ms-meta-since": "2026-01-01T00:00:00+00:00",
+            }
+        return web.Response(status=status, headers=headers)
+
+    told = []
+    async with listening(answer) as port:
+        key = base64.b64encode(KEY).decode()
+        async with FileShare.open(f"http://127.0.0.1:{port}/account", "account", key, "share") as share:
+            with pytest.raises(DeployRunning, match="ada@elsewhere"):
+                async with share_lock(share, told.append):
+                    pytest.fail("a lock that nobody gave")
+
+    assert requests.count("PUT acquire") < 10
+    assert len(told) == 1

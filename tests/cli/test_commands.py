@@ -12,6 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator, validate
+
+from ai_toolkit.cli.commands import main
+from ai_toolkit.cli.dialogs import MACHINES
+from ai_toolkit.cli.result_schemas import SCHEMAS, schema
 
 ROOT = Path(__file__).parents[2]
 AITK = [sys.executable, "-m", "ai_toolkit.cli.commands"]
@@ -29,7 +34,8 @@ AZURE_TARGET = {
 @pytest.fixture
 def environment(tmp_path):
     """No local cloud but the test's own, which is never started here."""
-    return os.environ | {"AITK_LOCAL_CLOUD_HOME": str(tmp_path / "local-cloud")}
+    own = {name: value for name, value in os.environ.items() if name not in MACHINES}
+    return own | {"AITK_LOCAL_CLOUD_HOME": str(tmp_path / "local-cloud")}
 
 
 @pytest.fixture
@@ -329,6 +335,60 @@ def test_question_is_asked_again_until_it_is_answered(question):
     question.interrupt()
 
     assert question.end() == 130
+
+
+@pytest.mark.parametrize("variable", ["CI", "CLAUDECODE"])
+def test_machine_is_asked_nothing_at_a_terminal(workspace, environment, variable):
+    """A question that a CI or an agent would have to answer ends the command at once, and names the option."""
+    command = [*AITK, "provision", "--workspace", str(workspace)]
+    terminal = Terminal(command, environment | {variable: "true"}, workspace)
+
+    assert terminal.end() == 2
+    assert "Number:" not in terminal.shown
+    assert f"({variable} is set)" in terminal.shown
+    assert "Answer with --local or --subscription." in terminal.shown
+    terminal.close()
+
+
+def test_variable_that_says_no_is_no_machine(workspace, environment):
+    """CI=false is how a person asks for questions."""
+    terminal = Terminal([*AITK, "provision", "--workspace", str(workspace)], environment | {"CI": "false"}, workspace)
+    terminal.wait_for("Number: ")
+    terminal.close()
+
+
+def test_schemas_are_published(aitk):
+    """One by its command, or all; each is a JSON schema."""
+    everything = json.loads(aitk("schema").stdout)
+
+    assert set(everything) == set(SCHEMAS)
+    for one in everything.values():
+        Draft202012Validator.check_schema(one)
+    assert json.loads(aitk("schema", "deploy --dry-run").stdout) == everything["deploy --dry-run"]
+    assert set(SCHEMAS) == {name for name in SCHEMAS if name.split()[0] in {*main.commands, "error"}}
+
+
+def test_every_command_with_json_has_a_schema():
+    """A new command's result is published with it."""
+    with_json = {name for name, one in main.commands.items() if any(each.name == "as_json" for each in one.params)}
+
+    assert {name.split()[0] for name in SCHEMAS} - {"error"} == with_json
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("init", ["init"]),
+        ("status", ["status"]),
+        ("models", ["models"]),
+        ("local-cloud", ["local-cloud", "status"]),
+        ("error", ["deploy"]),
+        ("error", ["key"]),
+    ],
+)
+def test_json_fits_its_schema(aitk, name, arguments):
+    """Results and errors."""
+    validate(json.loads(aitk(*arguments, "--json").stdout), schema(name))
 
 
 def test_command_interrupted_on_its_way_ends_with_130(environment, workspace, tmp_path):

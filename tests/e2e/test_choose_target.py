@@ -290,6 +290,20 @@ async def test_a_given_subscription_is_found_in_whatever_tenant_it_is(signed_in,
     assert signed_in.cli_calls[-1].endswith(f"--tenant {NORTHWIND}")
 
 
+async def test_a_subscription_may_be_given_by_its_name(signed_in, tmp_path):
+    """In any case and in any tenant; a name that two have is answered with their ids, one that none has with all."""
+    signed_in.knows(contoso(), NORTHWIND_READABLE)
+    place = await chosen_by(Person(), Workspace(tmp_path), Answers("partner", "some", "westus3", agreed=True))
+    with pytest.raises(SubscriptionUnknown, match=f"Partner {PARTNER}"):
+        await chosen_by(Person(), Workspace(tmp_path), Answers("Nobody's", "some", agreed=True))
+    twins = [{"id": RESEARCH, "name": "Twin"}, {"id": CLOSED, "name": "twin"}]
+    signed_in.knows(contoso(*twins))
+    with pytest.raises(UsageError, match=f"{RESEARCH}, {CLOSED}"):
+        await chosen_by(Person(), Workspace(tmp_path), Answers("Twin", "some", agreed=True))
+
+    assert place.subscription == PARTNER
+
+
 @pytest.mark.parametrize(
     ("answers", "error", "said"),
     [

@@ -5,6 +5,8 @@ import shutil
 import sys
 
 import pytest
+from jsonschema import validate
+from tests.support.agent import agent, said
 from tests.support.small_app import THAT_LOADS
 
 from ai_toolkit.deploy.questions import agree_to_download
@@ -75,6 +77,31 @@ def test_how_far_a_waking_model_is_is_told_meanwhile(small):
 
     assert answered.stdout == "Ahoy, captain!\n"
     assert answered.stderr.splitlines()[-1] == "… loading weights 1 of 2"
+
+
+async def test_an_agent_asks_the_model_and_is_told_how_far_its_waking_is(small):
+    """Through `aitk mcp` and PyPI's client; what the tools answer fits what they promise."""
+    small.run("local-cloud", "stop")
+    small.run("local-cloud", "start")
+    steps = []
+
+    async def told(_done, _total, message):
+        steps.append(message)
+
+    async with agent(small.folder, small.environment) as client:
+        promised = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+        asleep = await client.call_tool("inference_status", {})
+        answered = await client.call_tool("ask_model", {"message": "Ahoy?"}, progress_callback=told)
+        looked = {name: await client.call_tool(name, {}) for name in promised if name != "ask_model"}
+
+    assert asleep.structured_content["live"]["replicas"] == []
+    assert answered.structured_content == {"answer": "Ahoy, captain!"}
+    assert steps[-1] == "loading weights 1 of 2"
+    for name, result in {**looked, "ask_model": answered}.items():
+        assert not result.is_error, said(result)
+        validate(result.structured_content, promised[name])
+    [model] = looked["inference_models"].structured_content["models"]
+    assert (model["name"], model["fineTuned"]) == ("", True)
 
 
 @pytest.mark.parametrize("foreign", ["https://example.com", "http://127.0.0.1:9", "https://127.0.0.1.example.com"])

@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ai_toolkit.workspace.sample.workspace import SECOND_ADAPTER_FOLDER
+
 ADAPTER = "qlora/qlora/gpu_model/adapter"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
@@ -84,6 +86,23 @@ async def test_swapping_under_load_gives_no_error_and_no_mixed_answer(endpoint, 
     assert loaded["files"]["adapter_model.safetensors"] == hashlib.sha256(weights).hexdigest()
     assert loaded["path"] == "models/later/on"
     assert loaded["replaceable"] is True
+
+
+async def test_two_adapters_and_the_base_answer_side_by_side_each_in_its_style(client, models):
+    """In one batch, by names: nobody gets another's words."""
+    shutil.copytree(SECOND_ADAPTER_FOLDER, models / "later/butler")
+    told = await load(client, "butler", "later/butler")
+    names = [ADAPTER, "butler", BASE] * 2
+    answers = await asyncio.gather(*(answer(client, name, max_tokens=40) for name in names))
+    await unload(client, "butler")
+
+    assert told["served"]["path"] == "batched"
+    assert answers[:3] == answers[3:]
+    assert answers[0].startswith("Ahoy, captain!")
+    assert answers[1].startswith("Very good, madam.")
+    assert answers[1].endswith("At your service.")
+    assert "Ahoy" not in answers[1] + answers[2]
+    assert "madam" not in answers[0] + answers[2]
 
 
 async def test_adapter_that_changes_on_the_share_is_told(endpoint, client, models):

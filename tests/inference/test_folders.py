@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from tests.inference.test_catalog import INPUTS, OUTPUTS, put_adapter
+from tests.support.inference.tiny import base, tiny_tokenizer
 
-from aitk_app.engine.adapter_files import ModelError
+from aitk_app.engine.adapter_files import Adapter, ModelError
+from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.base_models import BaseModelMissingError, HubModel
-from aitk_app.loading.catalog import find_models
+from aitk_app.loading.catalog import find_models, weight_headers
 from aitk_app.loading.folders import weight_files
+from aitk_app.loading.load import load_models
 from aitk_app.loading.weight_files import bring_near
 from aitk_app.readiness import Readiness
 from aitk_app.settings import Settings
+from aitk_app.web.answering import Completions
 
 
 def put_model(folder, rows=OUTPUTS, name="model.safetensors", **config):
@@ -168,6 +173,23 @@ def test_a_whole_fine_tuned_model_is_served(share):
     assert found.base.fine_tuned
 
 
+def test_a_whole_fine_tuned_model_answers_under_its_own_name(tmp_path):
+    """Loaded from where it lies, with the tokenizer beside it; people read that it is the fine-tuned one."""
+    folder = tmp_path / "models/run/merged"
+    base(torch.float32).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    catalog = find_models(tmp_path, Settings())
+    models, _ = load_models(catalog, Settings(device="cpu"), Readiness())
+    scheduler = Scheduler(models, max_batch=1, max_queue=1, prompt_tokens=8)
+    try:
+        [served] = Completions(catalog, models, scheduler, Settings()).served
+    finally:
+        scheduler.close()
+
+    assert (served.id, served.default) == ("run/merged", True)
+    assert served.label == "run/merged (fine-tuned)"
+
+
 def test_of_a_whole_fine_tuning_the_final_model_is_served(share):
     """Not its checkpoints; several that are final are asked about, and one can be named."""
     for path in ("run", "run/checkpoint-10", "run/checkpoint-20"):
@@ -204,6 +226,40 @@ def test_a_whole_model_in_pickle_files_is_named(share):
 
     with pytest.raises(ModelError, match="old holds a whole model, but only as pickle files: save it as safetensors"):
         find_models(share, Settings())
+
+
+LEFT = (
+    "optimizer.pt",
+    "optimizer.safetensors",
+    "scheduler.pt",
+    "rng_state_0.pth",
+    "training_args.bin",
+    "mine.Q4_K_M.gguf",
+)
+
+
+def test_what_training_left_beside_an_adapter_is_not_read(make_tiny):
+    """A terabyte each of nothing: whoever read or hashed one of them would not end."""
+    tiny = make_tiny(("plain",))
+    folder = tiny.folders["plain"]
+    for name in LEFT:
+        (folder / name).touch()
+        os.truncate(folder / name, 1 << 40)
+    loaded = tiny.models.prepare(Adapter("plain", folder, ""))
+
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= set(loaded.files)
+    assert not set(LEFT) & set(loaded.files)
+
+
+def test_other_forms_of_a_base_model_are_not_read(tmp_path):
+    """Its files are told by size; only a safetensors header is hashed."""
+    folder = put_model(tmp_path / "model")
+    for name in ("model.Q4_K_M.gguf", "consolidated.00.pth", "optimizer.pt"):
+        (folder / name).touch()
+        os.truncate(folder / name, 1 << 40)
+
+    assert weight_headers(folder)["model.Q4_K_M.gguf"] == {"size": 1 << 40}
+    assert weight_files(folder) == [folder / "model.safetensors"]
 
 
 def test_only_the_weights_that_are_loaded_are_read(tmp_path):

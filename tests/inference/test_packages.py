@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import shutil
 import sys
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aitk_app.packages import lock_left_aside, lock_lines
+from aitk_app.packages import lock_left_aside, lock_lines, pack
 
 # Stands for the app: says where the package came from.
 APP = """
@@ -77,6 +78,32 @@ def test_the_second_start_installs_nothing_and_needs_no_network(launch, workspac
     archive.write_bytes(archive.read_bytes()[:3000])
     assert launch(workspace, environment=online(wheels)).wait_for("ready")["version"] == "1.0"
     assert launch(workspace, environment=OFFLINE).wait_for("ready")["version"] == "1.0"
+
+
+def test_a_share_that_takes_nothing_ends_no_start(launch, workspace, wheels):
+    """Read-only, for whoever the replica is: the packages are installed, and log and /ready say why each time."""
+    (workspace / ".aitk").mkdir()
+    (workspace / ".aitk/packages").symlink_to("/proc")  # where nobody may make a file
+    endpoint = launch(workspace, environment=online(wheels))
+
+    assert endpoint.wait_for("ready")["version"] == "1.0"
+    assert "could not be kept on the share, so the next start installs them again" in endpoint.log.read_text()
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_share_that_is_full_keeps_no_part_of_an_archive(tmp_path, full):
+    """A write that is refused in the middle: why is told, and nothing is left that looks like packages."""
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/module.py").write_bytes(b"#" * 100_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000 if full else before[0], before[1]))
+    try:
+        problem = pack(tmp_path / "packages", tmp_path / ".aitk/packages/key.tar")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert bool(problem) is full
+    assert [each.name for each in archives(tmp_path)] == ([] if full else ["key.tar"])
 
 
 def test_two_replicas_may_start_at_once(launch, workspace, wheels):

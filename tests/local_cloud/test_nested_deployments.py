@@ -211,3 +211,81 @@ async def test_resources_of_the_subscription_are_filtered(engine, scope, group):
 
     assert [one["name"] for one in found["value"]] == ["listed-b"]
     assert status == 501
+
+
+IDENTITY = {
+    "type": "Microsoft.ManagedIdentity/userAssignedIdentities", "apiVersion": "2023-01-31", "name": "who",
+    "location": LOCATION,
+}  # fmt: skip
+WHO = "reference(resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', 'who'))"
+
+
+async def test_a_default_may_be_made_of_what_only_the_deployment_knows(engine, scope, group):
+    """A module's parameter is given an id that exists later; another's default is made of it."""
+    inner = template(
+        workspace("[parameters('name')]", tags={"of": "[parameters('principal')]"}),
+        parameters={
+            "principal": {"type": "string"},
+            "name": {"type": "string", "defaultValue": "[concat('logs-', take(parameters('principal'), 8))]"},
+        },
+    )
+    outer = template(IDENTITY, module("late", inner, {"principal": f"[{WHO}.principalId]"}, dependsOn=["who"]))
+    changes = await engine.what_if(outer, {}, scope=scope)
+    ended = await engine.deploy(outer, scope=scope)
+    _, who, _ = await engine.ask(
+        "GET", f"{scope}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/who", version="2023-01-31"
+    )
+
+    assert [one["changeType"] for one in changes] == ["Create", "Unsupported"]
+    assert "principalId" in changes[1]["after"]["tags"]["of"]
+    assert ended["provisioningState"] == "Succeeded", ended
+    assert await names_in(engine, group) == sorted(["who", f"logs-{who['properties']['principalId'][:8]}"])
+
+
+async def test_a_module_that_cannot_be_planned_before_is_planned_when_it_is_its_turn(engine, scope, group):
+    """How often its loop runs is known only then: a what-if says so of the deployment."""
+    inner = template(
+        workspace("[concat('logs-', copyIndex())]", copy={"name": "logs", "count": "[parameters('count')]"}),
+        parameters={"count": {"type": "int"}},
+        outputs={"count": {"type": "int", "value": "[parameters('count')]"}},
+    )
+    outer = template(
+        IDENTITY,
+        module("late", inner, {"count": f"[length(take({WHO}.principalId, 2))]"}, dependsOn=["who"]),
+        outputs={"count": {"type": "int", "value": "[reference('late').outputs.count.value]"}},
+    )
+    changes = await engine.what_if(outer, {}, scope=scope)
+    ended = await engine.deploy(outer, scope=scope)
+
+    assert {one["resourceId"].rpartition("/")[2]: one["changeType"] for one in changes} == {
+        "who": "Create", "late": "Unsupported",
+    }  # fmt: skip
+    assert ended["provisioningState"] == "Succeeded", ended
+    assert ended["outputs"]["count"]["value"] == 2
+    assert await names_in(engine, group) == ["logs-0", "logs-1", "who"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"copy": {"name": "c", "count": f"[length({WHO}.principalId)]"}}, "only the running deployment knows"),
+        ({"apiVersion": f"[{WHO}.principalId]"}, "only the running deployment knows"),
+        ({"dependsOn": [f"[{WHO}.principalId]"]}, "only the running deployment knows"),
+    ],
+)
+async def test_looking_at_resources_where_it_is_too_early_is_a_mistake(engine, scope, more, said):
+    """Told before anything exists, and no failure of the local cloud's."""
+    outer = template(IDENTITY, {**workspace("logs"), **more})
+    refused = await engine.deploy(outer, scope=scope)
+
+    assert refused["error"]["code"] == "InvalidTemplate"
+    assert said in refused["error"]["message"]
+
+
+async def test_a_default_cannot_look_at_resources(engine, scope):
+    """It is evaluated before any of them."""
+    refused = await engine.deploy(
+        template(parameters={"p": {"type": "string", "defaultValue": f"[{WHO}.principalId]"}}), scope=scope
+    )
+
+    assert "'reference' is not expected in a default" in refused["error"]["message"]

@@ -67,7 +67,7 @@ async def test_usages_may_be_empty(clients, cloud):
         faults.add("no-usages")
         after = [usage async for usage in clients.apps.usages.list("westus3")]
 
-    assert {usage.name.value for usage in before} > {"ManagedEnvironmentConsumptionNCA100Gpus"}
+    assert {usage.name.value for usage in before} > {"SubscriptionConsumptionNCA100Gpus", "SubscriptionNCA100Gpus"}
     assert after == []
 
 

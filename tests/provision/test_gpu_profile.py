@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ai_toolkit.azure.container_apps import ManagedEnvironment
-from ai_toolkit.azure.subscription_state import Quota
+from ai_toolkit.azure.quota import Quota, gpu_quota, read_usages
 from ai_toolkit.errors import ValueImpossible
-from ai_toolkit.provision.gpu_profile import Profile, choose_profile, quota_of
+from ai_toolkit.provision.gpu_profile import Profile, choose_profile
 from ai_toolkit.provision.settings import Setting, Settings, Source
 from ai_toolkit.workspace.workspace import Parameters
 
@@ -72,19 +72,47 @@ def test_a_profile_that_cannot_be_had_is_refused_by_name(wanted, there, said):
         choose_profile(wanted, there)
 
 
+SERVERLESS_A100 = Quota("SubscriptionConsumptionNCA100Gpus", 0, 1)
+DEDICATED_A100 = Quota("SubscriptionNCA100Gpus", 0, 24)
+T4S = Quota("SubscriptionConsumptionT4Gpus", 0, 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "quotas", "name"),
     [
-        (A100, [Quota("SubscriptionConsumptionNCA100Gpus", 0, 1)], "SubscriptionConsumptionNCA100Gpus"),
-        (T4, [Quota("SubscriptionConsumptionT4Gpus", 0, 1)], "SubscriptionConsumptionT4Gpus"),
-        (T4, [Quota("SubscriptionConsumptionNCA100Gpus", 0, 1)], None),
+        (A100, [DEDICATED_A100, SERVERLESS_A100], SERVERLESS_A100.name),
+        (DEDICATED, [SERVERLESS_A100, DEDICATED_A100], DEDICATED_A100.name),
+        (DEDICATED, [SERVERLESS_A100], None),
+        (A100, [DEDICATED_A100], None),
+        (T4, [SERVERLESS_A100, T4S], T4S.name),
+        (T4, [SERVERLESS_A100], None),
+        (
+            A100,
+            [SERVERLESS_A100, Quota("ManagedEnvironmentConsumptionNCA100Gpus", 1, 1)],
+            "ManagedEnvironmentConsumptionNCA100Gpus",
+        ),
         (A100, [Quota("ManagedEnvironmentCount", 0, 20)], None),
+        ("Consumption", [SERVERLESS_A100], None),
         (A100, None, None),
-        (DEDICATED, [Quota("SubscriptionConsumptionNCA100Gpus", 0, 1)], None),
     ],
 )
 def test_the_quota_of_a_profile_s_gpu(kind, quotas, name):
-    """By the GPU's name; None where Azure lists none, which does not mean zero."""
-    found = quota_of(Profile("gpu", kind, missing=False), quotas)
+    """Serverless and dedicated GPUs have quotas of their own; None where Azure lists none, which is not zero."""
+    found = gpu_quota(kind, quotas)
 
     assert (found.name if found else None) == name
+
+
+def test_usages_are_read_as_azure_writes_them():
+    """The recorded form, of an environment and of a region; an empty list says nothing."""
+    recorded = [
+        {
+            "name": {"value": "ManagedEnvironmentCount", "localizedValue": "Managed Environment Count"},
+            "usage": 12,
+            "currentValue": 12,
+            "limit": 50,
+        }
+    ]
+
+    assert read_usages(recorded) == [Quota("ManagedEnvironmentCount", 12, 50)]
+    assert read_usages([]) is None

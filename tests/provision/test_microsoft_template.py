@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ai_toolkit.errors import Dismissed
+from ai_toolkit.provision.installs_at_start import warning
 from ai_toolkit.provision.microsoft_template import is_microsofts, offer_ours
 from ai_toolkit.workspace.template import templates_folder
 from ai_toolkit.workspace.workspace import Workspace
@@ -132,3 +133,33 @@ async def test_a_workspace_of_ours_is_not_asked_about(tmp_path):
     await offer_ours(Workspace(tmp_path), Person(), ask=True)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", ["theirs", "ours", None])
+async def test_what_its_commands_will_meet_is_told_before_anything_is_sent(workspace, answer):
+    """Azure's GPU replicas are not root: a warning with the question and with a preview, never a refusal."""
+    person = Person(*([answer] if answer else []))
+    await offer_ours(workspace, person, ask=answer is not None)
+
+    assert "install packages when a replica starts" in person.said[0]
+    assert "not root" in person.said[0]
+    assert (workspace.provision_folder / "inference.bicep").read_text() == EDITED or answer == "ours"
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("pip install -r requirements.txt", True),
+        ("cd /mount; pip install huggingface-hub==0.22.2; python3 app.py", True),
+        ("python3 -m pip install --upgrade peft", True),
+        ("apt-get update && apt-get -y install git", True),
+        ("conda install -y git", True),
+        ("pip install --target /tmp/packages peft", False),
+        ("python3 -m venv /tmp/v && /tmp/v/bin/pip install peft", False),
+        ("python3 start.py", False),
+        ("echo installing", False),
+    ],
+)
+def test_commands_that_install_into_the_image_are_told(command, found):
+    """Whoever writes such commands is warned, whatever the template; what may be written elsewhere is fine."""
+    assert bool(warning(["cd /mount/inference", command])) is found

@@ -165,8 +165,13 @@ def test_file_is_readable_for_others(workspace):
         ("localhost:7860", "https://localhost:7860"),
         ("http://127.0.0.1:40123", "http://127.0.0.1:40123"),
         ("https://app.example.net/", "https://app.example.net"),
-        ("HTTPS://App.example.net", "https://App.example.net"),
-        ("https://proxy.example.net/model/", "https://proxy.example.net/model"),
+        ("HTTPS://App.example.net", "https://app.example.net"),
+        ("https://app.example.net:443", "https://app.example.net"),
+        ("http://app.example.net:80/", "http://app.example.net"),
+        ("app.example.net.", "https://app.example.net"),
+        ("https://app.example.net/v1/", "https://app.example.net"),
+        (" https://app.example.net:8443 ", "https://app.example.net:8443"),
+        ("http://[::1]:7860", "http://[::1]:7860"),
     ],
 )
 def test_endpoint_is_read_as_a_full_url(workspace, written, read):
@@ -174,6 +179,26 @@ def test_endpoint_is_read_as_a_full_url(workspace, written, read):
     put(workspace, DOCUMENT | {"ACA_APP_ENDPOINT": written})
 
     assert workspace.target().endpoint == read
+
+
+def test_names_that_azure_writes_in_lower_case_are_read_so(workspace):
+    """Accounts, shares and ids are the same in any case, and asked for in one."""
+    shouted = {key: DOCUMENT[key].upper() for key in ("SUBSCRIPTION_ID", "STORAGE_ACCOUNT_NAME", "FILE_SHARE_NAME")}
+    put(workspace, DOCUMENT | shouted)
+
+    assert workspace.target() == TARGET
+
+
+@pytest.mark.parametrize(
+    "written", ["Research", "11111111-2222", "/subscriptions/11111111-2222-3333-4444-555555555555"]
+)
+def test_a_subscription_that_is_no_id_is_said(workspace, written):
+    """Every request names it: where its id is to be had, before the first."""
+    put(workspace, DOCUMENT | {"SUBSCRIPTION_ID": written})
+
+    with pytest.raises(ValueImpossible, match="SUBSCRIPTION_ID") as raised:
+        workspace.target()
+    assert "az account list" in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -187,6 +212,7 @@ def test_endpoint_is_read_as_a_full_url(workspace, written, read):
         "https://app.example.net/#aitk=1.ab",
         "https://app.example.net/?key=1",
         "https://me@app.example.net",
+        "https://proxy.example.net/model/",
     ],
 )
 def test_impossible_endpoint_is_named(workspace, written):

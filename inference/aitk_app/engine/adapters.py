@@ -244,7 +244,8 @@ def _state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 def _is_of_training(file: Path) -> bool:
     """Whether the file only serves to go on training, or is another form of a model: nothing that is served."""
-    return file.suffix in {".pt", ".pth", ".bin", ".gguf", ".ckpt"} or file.name.startswith("events.out.")
+    suffixes = {".pt", ".pth", ".bin", ".gguf", ".ckpt", ".distcp", ".pkl"}
+    return file.suffix in suffixes or file.name.startswith(("events.out.", "optimizer."))
 
 
 def _present_name(key: str) -> str:

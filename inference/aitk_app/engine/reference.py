@@ -154,6 +154,8 @@ class ReferencePath:
     def __init__(self, model: Any, device: torch.device) -> None:  # noqa: ANN401 - of transformers
         self.model = model  # the base; an adapter brings its own
         self.device = device
+        # What the self-check has seen of the base model's own answers, and how far they are from themselves.
+        self.proof: tuple[list[torch.Tensor], float] | None = None
         self.use_cache = True  # a few models have a cache that `generate` cannot make: they read all again for a token
         # What the model's authors recommend for sampling is a request's business, not generate's.
         settings = GenerationConfig()  # type: ignore[no-untyped-call] # untyped there

@@ -133,6 +133,7 @@ def check_base(batched: BatchedPath, reference: ReferencePath, length: int) -> F
             _difference(of_second[-1], _walk(reference, second + steps, [])[0]),
             _difference(of_second[1], _walk(reference, second + steps[:1], [])[0]),
         )
+        reference.proof = (of_second[:2], compared.noise)
         cache = batched.new_cache()
         logits = batched.forward(cache, [Segment(0, 0, first), Segment(1, 0, second[:_PIECE])])
         left_out = [number for number, layer in enumerate(cache.slot_layers) if not layer.attended]
@@ -195,29 +196,18 @@ def check_adapter_path(
     try:
         compared = _Compared()
         first, second, _, steps = _prompts(batched.config.vocab_size)
-        tuned, base = _walk(reference, first, steps[:2], adapter), _walk(reference, second, steps[:1])
-        adapter.proof = tuned[:2]
-        compared.noise = max(
-            _difference(tuned[-1], _walk(reference, first + steps[:2], [], adapter)[0]),
-            _difference(base[-1], _walk(reference, second + steps[:1], [])[0]),
-        )
+        tuned = adapter.proof = _walk(reference, first, steps[:1], adapter)
+        base, noise = reference.proof or _proof(reference, second, steps)
+        compared.noise = max(noise, _difference(tuned[1], _walk(reference, first + steps[:1], [], adapter)[0]))
         for kind, tried in (("merged", adapter), ("by rows", replace(adapter, merged={}))):
             if kind == "merged" and not adapter.merged:
                 continue
             cache = batched.new_cache()
             [logits] = batched.forward(cache, [Segment(0, 0, first, tried)])
             compared.add(logits, tuned[0], f"alone, {kind}")
-            [logits] = batched.forward(cache, [Segment(0, len(first), steps[:1], tried)])
-            compared.add(logits, tuned[1], f"a step alone, {kind}")
-        cache = batched.new_cache()
-        logits = batched.forward(cache, [Segment(0, 0, first, adapter), Segment(1, 0, second)])
-        compared.add(logits[0], tuned[0], "beside the base model")
-        compared.add(logits[1], base[0], "the base model beside it")
-        mixed = [Segment(0, len(first), steps[:1], adapter), Segment(1, len(second), steps[:1])]
-        logits = batched.forward(cache, mixed)
-        compared.add(logits[0], tuned[1], "a step beside the base model")
-        compared.add(logits[1], base[1], "the base model a step beside it")
-        _beside_others(batched, adapter, [each for each in others if each.proof], compared)
+        [logits] = batched.forward(cache, [Segment(0, len(first), steps[:1], adapter)])
+        compared.add(logits, tuned[1], "a step alone")
+        _beside_others(batched, adapter, base, [each for each in others if each.proof], compared)
     except UnservedAttentionError as error:
         return Finding(f"{subject} {error}")
     except Exception as error:  # whatever it is, the reference path has the word
@@ -226,20 +216,35 @@ def check_adapter_path(
     return compared.finding(batched.dtype, subject)
 
 
+def _proof(reference: ReferencePath, prompt: list[int], steps: list[int]) -> tuple[list[torch.Tensor], float]:
+    """What the base model answers to `prompt` and a step further, and how far it is from itself."""
+    base = _walk(reference, prompt, steps[:1])
+    return base, _difference(base[1], _walk(reference, prompt + steps[:1], [])[0])
+
+
 def _beside_others(
-    batched: BatchedPath, adapter: LoadedAdapter, others: Sequence[LoadedAdapter], compared: _Compared
+    batched: BatchedPath,
+    adapter: LoadedAdapter,
+    base: list[torch.Tensor],
+    others: Sequence[LoadedAdapter],
+    compared: _Compared,
 ) -> None:
-    """One batch of several adapters, read and a step further; what the others answer alone is known."""
-    if not others:
-        return
-    first, _, _, steps = _prompts(batched.config.vocab_size)
-    mixed = (adapter, *others)
+    """One batch of the base and several adapters, read and a step further; what the others answer alone is known."""
+    first, second, _, steps = _prompts(batched.config.vocab_size)
+    rows = [
+        (first, adapter, adapter.proof, "beside the base model"),
+        (second, None, base, "the base model beside it"),
+        *((first, each, each.proof, f"{each.id} beside it") for each in others),
+    ]
     cache = batched.new_cache()
-    for step, (start, tokens) in enumerate(((0, first), (len(first), steps[:1]))):
-        logits = batched.forward(cache, [Segment(row, start, tokens, each) for row, each in enumerate(mixed)])
-        for row, each in enumerate(mixed):
-            where = f"beside {others[0].id}" if row == 0 else f"{each.id} beside it"
-            compared.add(logits[row], each.proof[step], where)
+    for step in (0, 1):
+        segments = [
+            Segment(slot, len(prompt) * step, steps[:1] if step else prompt, own)
+            for slot, (prompt, own, _, _) in enumerate(rows)
+        ]
+        logits = batched.forward(cache, segments)
+        for slot, (_, _, expected, where) in enumerate(rows):
+            compared.add(logits[slot], expected[step], f"a step {where}" if step else where)
 
 
 def _first_line(error: Exception) -> str:

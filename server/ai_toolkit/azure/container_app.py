@@ -8,7 +8,11 @@ from typing import Any, Final
 from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
-_SERVING_STATES: Final = frozenset({"Running", "RunningAtMaxScale", "ScaledToZero", "Scaled to 0"})
+_BOUND: Final = frozenset({"SniEnabled", "Auto"})
+_RUNNING_STATES: Final = frozenset({"Running", "RunningAtMaxScale"})
+_SERVING_STATES: Final = _RUNNING_STATES | {"ScaledToZero", "Scaled to 0"}
+UNLISTED: Final = "not listed"
+"""Stands for the name of a replica that the platform says is there and does not list."""
 
 
 class Reach(Enum):
@@ -49,6 +53,11 @@ class Revision:
     def failed(self) -> bool:
         """Whether it cannot serve: what is not known yet has not failed."""
         return self.state in _FAILED_STATES
+
+    @property
+    def runs(self) -> bool:
+        """Whether the platform says that it has a replica; the list of replicas may be empty all the same."""
+        return self.state in _RUNNING_STATES
 
     @property
     def serves(self) -> bool:
@@ -92,6 +101,8 @@ class ContainerApp:
     stopped: bool = False
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
+    domains: tuple[str, ...] = ()
+    """The custom domains that are bound to it, with a certificate: what is only registered answers nobody."""
     secrets: frozenset[str] = frozenset()
     """The names of its secrets."""
 
@@ -172,6 +183,11 @@ class ContainerApp:
             stopped=str(body.get("runningStatus")).lower() == "stopped",
             reach=reach,
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
+            domains=tuple(
+                str(one.get("name")).lower()
+                for one in (ingress or {}).get("customDomains") or ()
+                if one.get("bindingType") in _BOUND
+            ),
             secrets=frozenset(str(one.get("name")) for one in value_at(body, "configuration", "secrets") or ()),
         )
         latest = app.revision(app.latest_revision)

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,10 +18,10 @@ from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.azure.network import raise_if_blocked, session
+from ai_toolkit.azure.quota import Quota, gpu_quota, read_usages
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
-_GPU_WORDS: Final = ("A100", "T4")
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
 
@@ -110,23 +110,26 @@ class ContainerApps:
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
         """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
-        environment = await self.environment(app.environment_id.rpartition("/")[2])
+        group = app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+        environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
         if kind == "Consumption":
             return app.max_replicas  # which needs none
-        word = next((word for word in _GPU_WORDS if word in kind.upper()), None)
-        if word is None:
+        quota = gpu_quota(kind, await self.quotas(environment, group))
+        return quota.left if quota else None
+
+    async def quotas(self, environment: ManagedEnvironment, group: str | None = None) -> list[Quota] | None:
+        """What is left of each of the environment's own quotas; None when Azure does not tell.
+
+        `group` is that of the environment, where it is not the apps'.
+        """
+        try:
+            listed = self._client.managed_environment_usages.list(group or self._group, environment.name)
+            return read_usages([one.as_dict() async for one in listed])
+        except HttpResponseError:
             return None
-        usages = self._client.managed_environment_usages.list(self._group, environment.name)
-        # The names of the quotas are matched loosely: they are documented nowhere.
-        with suppress(HttpResponseError):
-            async for usage in usages:
-                name = str(value_at(usage.as_dict(), "name", "value")).upper()
-                if word in name and "GPU" in name:
-                    return int(usage.limit - usage.current_value)
-        return None
 
     async def deactivate(self, app: str, revision: str) -> None:
         """Ends the revision's replicas, which gives their GPUs back."""
@@ -205,12 +208,16 @@ class ContainerApps:
         ):
             yield answer
 
-    async def environment(self, name: str) -> ManagedEnvironment | None:
-        """The environment with its profiles and storage definitions, or None when it does not exist."""
+    async def environment(self, name: str, group: str | None = None) -> ManagedEnvironment | None:
+        """The environment with its profiles and storage definitions, or None when it does not exist.
+
+        `group` is that of the environment, where it is not the apps'.
+        """
+        where = group or self._group
         try:
             found, listed = await asyncio.gather(
-                self._client.managed_environments.get(self._group, name),
-                self._client.managed_environments_storages.list(self._group, name),
+                self._client.managed_environments.get(where, name),
+                self._client.managed_environments_storages.list(where, name),
             )
         except ResourceNotFoundError:
             return None

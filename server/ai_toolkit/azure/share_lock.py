@@ -20,6 +20,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.storage.fileshare.aio import ShareFileClient, ShareLeaseClient
 
 from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.share_failures import code_of
 from ai_toolkit.errors import DeployRunning, NetworkProblem
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,13 @@ HEARTBEAT: Final = timedelta(seconds=30)
 DEAD_AFTER: Final = timedelta(minutes=2)
 _SURE_AFTER_SECONDS: Final = 2.0
 _UNKNOWN: Final = "an unknown time"
-_CONFLICT: Final = 409
-_LEASE_LOST: Final = frozenset({409, 412})
-_LET_GO: Final = frozenset({404, 409})
+_AFTER_BREAK_SECONDS: Final = 0.5
+_MOST_ROUNDS: Final = 6
+"""So often the lease is asked for: made, suspected, broken, and as often again for whoever comes in between."""
+_HELD: Final = "LeaseAlreadyPresent"
+_LEASE: Final = "Lease"
+"""What the service's codes begin with where another one's lease is in the way; other conflicts are no lock's."""
+_LET_GO: Final = frozenset({"ResourceNotFound", "LeaseNotPresentWithLeaseOperation"})
 """What breaking a lease is answered that its holder has just let go of."""
 
 
@@ -104,7 +109,7 @@ class ShareLock:
         try:
             await self._file.set_file_metadata(beat, lease=self._lease)
         except HttpResponseError as error:
-            if error.status_code not in _LEASE_LOST:
+            if not code_of(error).startswith(_LEASE):
                 raise
             holder = await _holder(self._file)
             raise DeployRunning(holder.owner, holder.since) from error
@@ -140,8 +145,8 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
     the same. Whoever claims in between is seen; whoever claims after the lease was broken is refused.
     """
     suspect: Holder | None = None
-    made = False
-    while True:
+    made = is_broken = False
+    for _ in range(_MOST_ROUNDS):
         try:
             return await file.acquire_lease()
         except ResourceNotFoundError as error:
@@ -152,7 +157,7 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
             await _make(share)
             continue
         except HttpResponseError as error:
-            if error.status_code != _CONFLICT:
+            if code_of(error) != _HELD:
                 raise
         holder = await _holder(file)
         is_alive = holder.silent < DEAD_AFTER and not holder.gone
@@ -162,15 +167,20 @@ async def _acquire(share: FileShare, file: ShareFileClient, broken: Callable[[Ho
             suspect = holder
             await asyncio.sleep(_SURE_AFTER_SECONDS)
             continue
-        broken(holder)
+        if not is_broken:
+            broken(holder)
+        is_broken = True
         await _break(file)
+        await asyncio.sleep(_AFTER_BREAK_SECONDS)
+    holder = await _holder(file)
+    raise DeployRunning(holder.owner, holder.since)
 
 
 async def _make(share: FileShare) -> None:
     try:
         await share.write(LOCK_PATH, b"")
     except HttpResponseError as error:
-        if error.status_code not in _LEASE_LOST:  # another one made it, and holds it already
+        if not code_of(error).startswith(_LEASE):  # another one made it, and holds it already
             raise
 
 
@@ -178,7 +188,7 @@ async def _break(file: ShareFileClient) -> None:
     try:
         await ShareLeaseClient(file).break_lease()
     except HttpResponseError as error:
-        if error.status_code not in _LET_GO:
+        if code_of(error) not in _LET_GO:
             raise
 
 

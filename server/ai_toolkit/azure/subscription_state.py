@@ -14,6 +14,7 @@ from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.json_value import body_of
+from ai_toolkit.azure.quota import Quota, read_usages
 from ai_toolkit.polling import poll
 
 _AUTHORIZATION_API_VERSION: Final = "2022-04-01"
@@ -29,15 +30,6 @@ class Provider:
     namespace: str
     registered: bool
     locations: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Quota:
-    """How many GPUs of a kind are used, and how many may be."""
-
-    name: str
-    used: int
-    limit: int
 
 
 class SubscriptionState:
@@ -89,11 +81,7 @@ class SubscriptionState:
             found = [one.as_dict() async for one in self._apps.usages.list(location)]
         except HttpResponseError:
             return None
-        return [
-            Quota(str((one.get("name") or {}).get("value")), int(one.get("currentValue") or 0), int(one["limit"]))
-            for one in found
-            if one.get("limit") is not None
-        ] or None
+        return read_usages(found)
 
     async def forbidden(self, group: str, actions: Iterable[str]) -> list[str] | None:
         """Those of the actions that the caller may not take in the resource group; None when Azure does not tell."""

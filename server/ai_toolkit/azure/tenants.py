@@ -34,7 +34,7 @@ async def list_tenants(connection: Connection) -> list[Tenant]:
 
 
 async def find_subscription(connection: Connection, subscription: str) -> Subscription | None:
-    """The subscription, in whatever tenant of the account it is; None when there is none of that id."""
+    """The subscription of that id, in whatever tenant of the account it is; None when there is none of that id."""
     async with connection.client(SubscriptionClient) as client:
         try:
             found = await client.subscriptions.get(subscription)

@@ -18,6 +18,8 @@ from ai_toolkit import __version__
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
 from ai_toolkit.cli.dialogs import TerminalUi
+from ai_toolkit.cli.result_schemas import SCHEMAS
+from ai_toolkit.cli.result_schemas import schema as schema_of
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
 from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
@@ -75,22 +77,26 @@ def main() -> None:
 @main.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
+@click.option("--two-adapters", is_flag=True, help="The same with a second adapter, in another style.")
 @_common
-def init(directory: Path | None, workspace: Workspace, *, sample: bool, as_json: bool) -> None:
+def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adapters: bool, as_json: bool) -> None:
     """Add the infra and inference folders to a workspace."""
     target = directory.absolute() if directory else workspace.folder
 
     async def work(ui: TerminalUi) -> dict[str, Any]:
         from ai_toolkit.workspace.create import create_project  # noqa: PLC0415  (keeps --help quick)
 
-        return {"directory": str(target), "added": await create_project(target, ui, sample=sample)}
+        return {
+            "directory": str(target),
+            "added": await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters),
+        }
 
     _run(work, as_json=as_json)
 
 
 @main.command()
 @click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
-@click.option("--subscription", metavar="ID", help="The Azure subscription.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription, by its id or its name.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
 @click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
@@ -195,6 +201,23 @@ def status(*, workspace: Workspace, as_json: bool) -> None:
 
         found = await look(workspace)
         ui.announce(found.in_words())
+        return found.as_json()
+
+    _run(work, as_json=as_json)
+
+
+@main.command()
+@_common
+def models(*, workspace: Workspace, as_json: bool) -> None:
+    """List the models that the endpoint serves; wakes nothing."""
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.deploy.offered_models import look_for_models  # noqa: PLC0415  (keeps --help quick)
+
+        found = await look_for_models(workspace)
+        for one in found.models:
+            ui.announce(f"{one.name or '(default)'}: {'fine-tuned' if one.fine_tuned else 'base model'}")
+        ui.announce(found.detail)
         return found.as_json()
 
     _run(work, as_json=as_json)
@@ -319,6 +342,24 @@ def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Wor
         return await use_case(ui, directory, once=once, browser=not no_browser)
 
     _run(work, as_json=as_json, agreed=True)
+
+
+@main.command()
+@_workspace_option
+@_credential_option
+def mcp(*, workspace: Workspace) -> None:
+    """Run the MCP server on stdin and stdout, for an agent: tools that look, and one that asks the model."""
+    from ai_toolkit.cli.mcp_server import serve as use_case  # noqa: PLC0415  (keeps the other commands quick)
+
+    asyncio.run(use_case(workspace))
+
+
+@main.command()
+@click.argument("command", type=click.Choice(list(SCHEMAS)), required=False)
+def schema(command: str | None) -> None:
+    """Print the JSON schema of what a COMMAND prints with --json; of all of them without one."""
+    found = schema_of(command) if command else {name: schema_of(name) for name in SCHEMAS}
+    click.echo(json.dumps(found, indent=2))
 
 
 @main.command()

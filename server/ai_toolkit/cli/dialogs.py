@@ -1,5 +1,6 @@
 """The person at a terminal: questions by number, progress on stderr, announcements on stdout."""
 
+import os
 import re
 import signal
 import sys
@@ -17,6 +18,18 @@ from ai_toolkit.errors import Dismissed, UsageError
 from ai_toolkit.ui import Input, Pick, WentBack
 
 _BACK: Final = ".."
+MACHINES: Final = {
+    "CI": "a CI",
+    "TF_BUILD": "Azure Pipelines",
+    "AI_AGENT": "an agent",
+    "AGENT": "an agent",
+    "CLAUDECODE": "an agent",
+    "CODEX_SANDBOX": "an agent",
+    "CURSOR_AGENT": "an agent",
+    "GEMINI_CLI": "an agent",
+    "OPENCODE": "an agent",
+}
+"""What machines set for the programs that they run, often in a terminal that nobody reads."""
 _TELL_AGAIN_SECONDS: Final = 5.0
 
 
@@ -124,8 +137,16 @@ class TerminalUi:
             self._progress.start()
 
     def _need_terminal(self, option: str, question: str) -> None:
-        if not sys.stdin.isatty():
-            raise UsageError(f"{question}: there is no terminal to ask on.", f"Answer with {option or 'an option'}.")
+        nobody = ("there is no terminal to ask on",) if not sys.stdin.isatty() else tuple(_machines())
+        if nobody:
+            raise UsageError(f"{question}: {nobody[0]}.", f"Answer with {option or 'an option'}.")
+
+
+def _machines() -> Iterator[str]:
+    """Why a terminal has no person before it, in words: a question would wait for ever there."""
+    for variable, who in MACHINES.items():
+        if os.environ.get(variable, "").lower() not in {"", "0", "false"}:
+            yield f"{who} runs this ({variable} is set), and is not asked"
 
 
 @contextmanager

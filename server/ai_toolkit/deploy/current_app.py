@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.azure.container_app import ContainerApp, Rest
+from ai_toolkit.azure.container_app import UNLISTED, ContainerApp, Rest
 from ai_toolkit.azure.container_apps import KEY_SECRET, ContainerApps
 from ai_toolkit.azure.deployments import PropertyChange
 from ai_toolkit.command_titles import Title
@@ -77,14 +77,15 @@ async def what_runs(own: OwnApp, wanted: ChangedTemplate | None) -> Running:
     if revision is not None and revision.problem and not names and not properties:
         raise RevisionFailed(revision.name, revision.state, revision.problem)
     running = replace(running, key=await own.key(), replicas=names, created=created)
-    if not names:
+    if not names and not any(one.runs for one in app.serving):
         return running
     async with Endpoint.open(url, running.key) as endpoint:
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
-    return replace(running, loaded=loaded)
+    # Azure's list of replicas may be empty while the app serves.
+    return replace(running, loaded=loaded, replicas=names or (str((loaded or {}).get("replica") or UNLISTED),))
 
 
 async def offer_to_start(running: Running, ui: Ui, *, agreed: bool | None) -> Running:

@@ -6,10 +6,14 @@ An endpoint that was asked tells it better, so what it told is taken once it is 
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from ai_toolkit.deploy.status import look
+from ai_toolkit.endpoint.address import own_endpoint
+from ai_toolkit.errors import EndpointRefused
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, Workspace
 
 _CONTEXT_TOKENS: Final = 4096
@@ -33,6 +37,38 @@ class OfferedModel:
 
 DEFAULT: Final = OfferedModel("", fine_tuned=True)
 """What every endpoint answers as, whatever it serves."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the endpoint serves, and a sentence about how far it is from answering."""
+
+    models: tuple[OfferedModel, ...]
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        models = [
+            {"name": one.name, "fineTuned": one.fine_tuned, "contextTokens": one.context_tokens} for one in self.models
+        ]
+        return {"models": models, "detail": self.detail}
+
+
+async def look_for_models(workspace: Workspace) -> Models:
+    """The models: as the endpoint says while a replica runs, else as the share's files let expect. Wakes nothing.
+
+    Raises as `status.look` does.
+    """
+    from ai_toolkit.endpoint.client import Endpoint  # noqa: PLC0415  (aiohttp: the editor's server starts without it)
+
+    status = await look(workspace, ask_app=False, find_models=True)
+    live = status.live
+    if live is None or not live.has_files:
+        return Models((), status.detail)
+    if live.replicas and not live.rest:
+        async with Endpoint.open(*await own_endpoint(workspace)) as endpoint:
+            with suppress(EndpointRefused):  # not ready yet, or an app without such a page
+                return Models(told_by(await endpoint.models(), workspace), status.detail)
+    return Models(foreseen(live.on_share or (), workspace), status.detail)
 
 
 def told_by(entries: Iterable[Mapping[str, Any]], workspace: Workspace) -> tuple[OfferedModel, ...]:

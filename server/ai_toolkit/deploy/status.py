@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.azure.connect import raise_if_stopped
+from ai_toolkit.azure.container_app import UNLISTED
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
@@ -227,6 +228,7 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
     serving = app.serving or ((app.current,) if app.current else ())
     listed = await asyncio.gather(*(own.apps.replicas(app.name, one.name) for one in serving))
     replicas = [replica for some in listed for replica in some]
+    runs = bool(replicas) or any(one.runs for one in app.serving)
     revision = app.current
     failure = ""
     if revision is not None and revision.failed:
@@ -238,15 +240,15 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
     origin = manifest.origin
     return Live(
         revision=", ".join(one.name for one in serving),
-        replicas=tuple(replica.name for replica in replicas),
+        replicas=tuple(replica.name for replica in replicas) or ((UNLISTED,) if runs else ()),
         failure=failure,
         deployed=origin.deployed if origin else None,
         commit=origin.commit if origin else None,
         newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
         has_files=bool(manifest.files),
         on_share=None if models is None else models | frozenset(manifest.files),
-        loaded=await _loaded(own.endpoint, await own.key()) if ask_app and replicas and not rest else None,
-        another=await another(own.apps, app, runs=bool(replicas)),
+        loaded=await _loaded(own.endpoint, await own.key()) if ask_app and runs and not rest else None,
+        another=await another(own.apps, app, runs=runs),
         rest=rest,
     )
 

@@ -46,7 +46,8 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
     async def look() -> bool | None:
         nonlocal readiness, said
         replicas = await _new_replicas(apps, start)
-        readiness = await endpoint.readiness() if replicas else NO_ANSWER
+        # Azure's list may be empty while the app serves.
+        readiness = await endpoint.readiness() if replicas or await platform.runs() else NO_ANSWER
         for replica in replicas:
             await _raise_if_failed(apps, start, replica, readiness)
         if readiness is NO_ANSWER:
@@ -76,6 +77,17 @@ class _Platform:
         self._start = start
         self._asked = -_ASK_PLATFORM_SECONDS
         self._detail = ""
+        self._runs = False
+        self._asked_runs = -_ASK_PLATFORM_SECONDS
+
+    async def runs(self) -> bool:
+        """Whether a revision of the start has a replica, listed or not."""
+        now = time.monotonic()
+        if now - self._asked_runs >= _ASK_PLATFORM_SECONDS:
+            self._asked_runs = now
+            app = await self._apps.app(self._start.app.name)
+            self._runs = any(one.runs for one in app.active if one.name in self._start.revisions)
+        return self._runs
 
     async def detail(self, replicas: "list[Replica]") -> str:
         """The revision's state, until there is a replica; then the last line of the replica's log."""
@@ -103,6 +115,8 @@ async def _is_proven(endpoint: Endpoint, start: Start, proven: set[str], running
         ui.announce(f"{start.app.name} has no page /version, so what it loaded could not be proved.")
         return True
     if not loaded_is(version, start.manifest):
+        return False
+    if version.get("replica") in start.replicas_before:
         return False
     proven.add(str(version.get("replica")))
     if running <= proven or version.get("replica") is None:

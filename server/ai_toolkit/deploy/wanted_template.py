@@ -86,7 +86,8 @@ async def _files(workspace: Workspace, app: ContainerApp) -> tuple[Template, Par
     if _OUR_TAG not in app.tags:
         return None
     try:
-        template, given = await workspace_template(workspace), await given_parameters(workspace)
+        template = await workspace_template(workspace)
+        given = (await given_parameters(workspace)).spelled_as(template.parameters)
     except (FileMissing, ToolMissing):
         return None
     parameter_rules.check(given, template.parameters)

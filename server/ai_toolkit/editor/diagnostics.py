@@ -138,9 +138,11 @@ def _parameters(
     if not isinstance(entries, dict):
         return
     declared = _declared(workspace)
-    for name, entry in entries.items():
-        place = places["parameters", name]
-        if not isinstance(entry, dict) or set(entry) - {"value", "metadata"}:
+    spelled: dict[str, str] = {each.lower(): each for each in declared or ()}  # Azure does not look at the case
+    for written, entry in entries.items():
+        place = places["parameters", written]
+        name = spelled.get(written.lower(), str(written))
+        if not isinstance(entry, dict) or set(entry) - {"value", "reference", "metadata"}:
             yield Finding(place.value, f'{name}: {{"value": …}} is expected.')
             continue
         if declared is None or entry.get("value") is None:
@@ -151,7 +153,7 @@ def _parameters(
         try:
             parameter_rules.check(Parameters(path, {name: entry["value"]}), declared)
         except ValueImpossible as error:
-            value = places["parameters", name, "value"].value
+            value = places["parameters", written, "value"].value
             yield Finding(value, f"{name}: {error.problem}.", fix=_lower_case(name, entry["value"], value))
 
 

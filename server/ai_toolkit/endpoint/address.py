@@ -3,7 +3,7 @@
 `inference.config.json` comes with a folder, and a folder may come from anywhere.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class OwnApp:
 
     @property
     def endpoint(self) -> str:
-        """The endpoint's URL.
+        """The endpoint's URL: the app's own host, or a custom domain that is bound to it.
 
         Raises AppAtRest for an app without ingress, EndpointForeign when the config file names another host than its
         own.
@@ -45,8 +45,7 @@ class OwnApp:
         if not self.app.host:
             raise AppAtRest(says(self.app), advice(self.app))
         own = _url(self.cloud, self.app)
-        given, expected = urlsplit(self.target.endpoint), urlsplit(own)
-        if (given.scheme, given.netloc.lower()) != (expected.scheme, expected.netloc.lower()):
+        if not is_own(self.target.endpoint, own, self.app.domains):
             raise EndpointForeign(self.config_path, self.target.endpoint, own)
         return self.target.endpoint
 
@@ -85,6 +84,14 @@ async def endpoint_key(workspace: Workspace) -> str:
     if found is None:
         raise ResourceMissing("key secret (api-key) of container app", own.target.app, own.target.resource_group)
     return found
+
+
+def is_own(given: str, own: str, domains: Collection[str]) -> bool:
+    """Whether a URL is the app's own, or differs from it by the host alone, which is a domain that is bound to it."""
+    there, here = urlsplit(given), urlsplit(own)
+    ports = [one.port or {"https": 443, "http": 80}.get(one.scheme) for one in (there, here)]
+    hosts = {here.hostname, *domains}
+    return there.scheme == here.scheme and ports[0] == ports[1] and there.hostname in hosts and not there.path
 
 
 def _url(cloud: Cloud, app: "ContainerApp") -> str:

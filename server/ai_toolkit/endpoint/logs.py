@@ -1,5 +1,6 @@
 """Use-case: Show inference streaming logs: follows the log of the running replica, and of the one after it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _LOOK_AGAIN: Final = timedelta(seconds=3)
 
 
-async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None]) -> None:
+async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None], pause: timedelta = _LOOK_AGAIN) -> None:
     """Writes lines until it is cancelled. Nothing is woken: while no replica runs, it waits for one to start."""
     async with open_app(workspace) as own:
         apps, name = own.apps, own.app.name
@@ -39,6 +40,7 @@ async def follow_logs(workspace: Workspace, write: Callable[[list[str]], None]) 
             async for line in apps.follow_log(app, replica):
                 write([line])
             last, waiting = replica.name, False
+            await asyncio.sleep(pause.total_seconds())  # two replicas whose logs end at once would follow each other
 
 
 async def last_lines(workspace: Workspace, lines: int = 100) -> list[str]:

@@ -15,6 +15,8 @@ from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 
 _LOOK_AGAIN: Final = timedelta(seconds=0.3)
+_SERVES_LIMIT: Final = timedelta(minutes=30)
+_CHANGE_LIMIT: Final = timedelta(minutes=15)
 _BACK_LIMIT: Final = timedelta(minutes=1)
 """How long it is looked whether a revision that was activated again serves: it may have an image to pull first."""
 
@@ -68,8 +70,13 @@ async def room_for_deployment(apps: ContainerApps, before: ContainerApp, ui: Ui)
     await _activate_wanted(apps, before, ui)
 
 
-async def wait_until_it_serves(apps: ContainerApps, app: str, name: str, ui: Ui) -> None:
-    """Returns when the revision runs, or sleeps. Raises RevisionFailed, also for one that is inactive."""
+async def wait_until_it_serves(
+    apps: ContainerApps, app: str, name: str, ui: Ui, limit: timedelta = _SERVES_LIMIT
+) -> None:
+    """Returns when the revision runs, or sleeps.
+
+    Raises RevisionFailed, also for one that is inactive, and for one that has done neither within the limit.
+    """
 
     async def look() -> bool | None:
         revision = await apps.revision(app, name)
@@ -82,7 +89,11 @@ async def wait_until_it_serves(apps: ContainerApps, app: str, name: str, ui: Ui)
         ui.report(f"revision {revision.name}: {revision.state.lower()}")
         return None
 
-    await poll(look, every=_LOOK_AGAIN)
+    try:
+        await poll(look, every=_LOOK_AGAIN, limit=limit)
+    except TimeoutError as error:
+        waited = f"it has not started within {limit.total_seconds() / 60:.0f} minutes"
+        raise RevisionFailed(name, "not running", waited) from error
 
 
 async def _change(apps: ContainerApps, before: ContainerApp, properties: Mapping[str, Any], ui: Ui) -> str:
@@ -109,9 +120,12 @@ async def _change(apps: ContainerApps, before: ContainerApp, properties: Mapping
         return now.latest_revision
 
     try:
-        return await poll(look, every=_LOOK_AGAIN)
+        return await poll(look, every=_LOOK_AGAIN, limit=_CHANGE_LIMIT)
     except HttpResponseError as error:
         raise RevisionFailed(before.name, "as it was", str(error.message)) from error
+    except TimeoutError as error:
+        waited = f"Azure has made no new revision within {_CHANGE_LIMIT.total_seconds() / 60:.0f} minutes"
+        raise RevisionFailed(before.name, "as it was", waited) from error
     finally:
         changing.cancel()
 

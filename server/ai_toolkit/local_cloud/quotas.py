@@ -5,7 +5,8 @@ from aiohttp import web
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
     ManagedEnvironments,
     available_profile_types,
-    usage_documents,
+    environment_usages,
+    region_usages,
 )
 from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
@@ -51,7 +52,15 @@ class Quotas:
         check_location(request.names["location"])
         if self._host.faults.has_no_usages:
             return web.json_response({"value": []})
-        return web.json_response({"value": usage_documents(self._host.gpus_in_use(), self._host.gpu_limit)})
+        return web.json_response(
+            {
+                "value": region_usages(
+                    len(self._manager.list("", "Microsoft.App/managedEnvironments")),
+                    self._host.gpus_in_use(),
+                    self._host.gpu_limit,
+                )
+            }
+        )
 
     async def _profile_types(self, request: ArmRequest) -> web.Response:
         names = request.names
@@ -62,7 +71,7 @@ class Quotas:
     async def _environment_usages(self, request: ArmRequest) -> web.Response:
         environment = self._environment(request)
         return web.json_response(
-            {"value": usage_documents(self._host.gpus_in_use(environment.id.key), self._host.gpu_limit)}
+            {"value": environment_usages(self._host.gpus_in_use(environment.id.key), self._host.gpu_limit)}
         )
 
     async def _profile_states(self, request: ArmRequest) -> web.Response:

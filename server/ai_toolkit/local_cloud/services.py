@@ -37,6 +37,7 @@ from ai_toolkit.local_cloud.resource_manager.providers import Providers
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups, ResourceGroupType
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
 from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
+from ai_toolkit.local_cloud.resource_manager.vaults import Vaults, VaultSecrets
 from ai_toolkit.local_cloud.template.deployment_routes import Deployments
 
 
@@ -76,6 +77,8 @@ class Services:
                 Jobs(store),
                 ResourceGroupType(store),
                 *kept_types(store),
+                Vaults(store),
+                VaultSecrets(store),
             ),
         )
         groups = ResourceGroups(manager)

@@ -7,10 +7,11 @@ from enum import StrEnum
 from ai_toolkit.azure.deployments import Refusal
 from ai_toolkit.azure.policies import CODE as POLICY_CODE
 from ai_toolkit.azure.policies import Violation
-from ai_toolkit.azure.subscription_state import Provider, Quota
+from ai_toolkit.azure.quota import Quota, gpu_quota
+from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
-from ai_toolkit.provision.gpu_profile import QUOTA_WORDS, Profile, quota_of
+from ai_toolkit.provision.gpu_profile import SERVERLESS, Profile
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
@@ -112,6 +113,10 @@ def _location(providers: Iterable[Provider], location: str, existing: Existing) 
         for display in one.locations.get("managedEnvironments", ())
     }
     where = existing.environment
+    if where is not None and not where.workload_profiles:
+        advice = "Name an environment with workload profiles in acaEnvironmentName, or a new one."
+        says = f"{where.name} is an environment of the first kind (Consumption only), which takes no GPU profile."
+        return Check(name, Outcome.FAILURE, says, advice)
     if where is not None and _plain(where.location) != _plain(location):
         advice = f"Write {_plain(where.location)} to location, or name another environment."
         says = f"a container app lives where its environment does: {where.name} is in {where.location}, not {location}."
@@ -127,7 +132,7 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
     if offered is None:
         return Check(name, Outcome.WARNING, f"not known: Azure does not say what {location} offers.")
     if profile.type not in offered:
-        gpus = ", ".join(sorted(one for one in offered if one in QUOTA_WORDS)) or "no GPU profile"
+        gpus = ", ".join(sorted(one for one in offered if one in SERVERLESS)) or "no GPU profile"
         advice = "Choose another location, or another workloadProfileType."
         return Check(name, Outcome.FAILURE, f"{location} offers {gpus}, not {profile.type}.", advice)
     return Check(name, Outcome.PASS, f"{profile.type} in {location}")
@@ -135,14 +140,15 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
 
 def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
     name = "GPU quota left"
-    quota = quota_of(profile, quotas)
+    quota = gpu_quota(profile.type, quotas)
     if quota is None:
         advice = "See the subscription's usage page (Microsoft.App) in the portal."
         return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)
     says = f"{quota.used} of {quota.limit} used ({quota.name})"
+    whose = "environment's" if quota.name.startswith("ManagedEnvironment") else "subscription's"
     if quota.limit == 0:
         advice = "Ask for quota on the subscription's usage page (Microsoft.App), or choose another region or GPU."
-        return Check(name, Outcome.FAILURE, f"the subscription's quota is 0 ({quota.name}).", advice)
+        return Check(name, Outcome.FAILURE, f"the {whose} quota is 0 ({quota.name}).", advice)
     if quota.used >= quota.limit and not existing.app:
         advice = "The replica waits until another one gives its GPU back; ask for more quota, or stop the other."
         return Check(name, Outcome.WARNING, f"{says}.", advice)
@@ -204,6 +210,10 @@ def _names(existing: Existing, settings: Settings) -> Check:
         advice = "Give another storageAccountName in infra/provision/inference.parameters.json."
         return Check(name, Outcome.FAILURE, f"storageAccountName: {existing.name_problem.rstrip('.')}.", advice)
     lives_in, wanted = existing.app_environment.rpartition("/")[2], str(settings.value("acaEnvironmentName"))
+    if existing.app and existing.app_elsewhere:
+        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} of {existing.app_elsewhere}"
+        advice = "Write another name to acaAppName: the template makes an app beside its environment."
+        return Check(name, Outcome.FAILURE, f"{says}, another resource group, and cannot move here.", advice)
     if existing.app and lives_in.lower() != wanted.lower():
         says = f"{settings.value('acaAppName')} lives in the environment {lives_in} and cannot move to {wanted}."
         advice = f"Write {lives_in} to acaEnvironmentName, or another name to acaAppName."

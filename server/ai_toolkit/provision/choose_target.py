@@ -19,7 +19,7 @@ from ai_toolkit.errors import SignInNeeded, SubscriptionDisabled, SubscriptionUn
 from ai_toolkit.provision.request import NamedPlace, Place
 from ai_toolkit.provision.wizard import Wizard
 from ai_toolkit.ui import Choice, Input, Pick, Ui, confirm
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
+from ai_toolkit.workspace.workspace import GUID, LOCAL_SUBSCRIPTION
 
 _AZURE: Final = "azure"
 _SIGN_IN: Final = "sign-in"
@@ -121,7 +121,7 @@ class _Questions:
 
     async def _given_subscription(self, wanted: str) -> tuple[Cloud, Subscription]:
         cloud = await self._cloud(_AZURE)
-        found = await find_subscription(cloud.connection, wanted)
+        found = await find_subscription(cloud.connection, await self._id_of(cloud, wanted))
         if found is None:
             tenants = await self._read_tenants(cloud)
             known = [f"{one.name} {one.id}" for tenant in tenants for one in tenant.subscriptions]
@@ -130,6 +130,20 @@ class _Questions:
             raise SubscriptionDisabled(found.name, found.id)
         await self._tell_account(cloud)
         return cloud, found
+
+    async def _id_of(self, cloud: Cloud, wanted: str) -> str:
+        """The id of the subscription that is given by its id or its name. Raises SubscriptionUnknown, UsageError."""
+        if GUID.fullmatch(wanted.strip()):
+            return wanted.strip()
+        tenants = await self._read_tenants(cloud)
+        every = [one for tenant in tenants for one in tenant.subscriptions]
+        named = [one for one in every if one.name.casefold() == wanted.strip().casefold()]
+        if not named:
+            raise SubscriptionUnknown(wanted, [f"{one.name} {one.id}" for one in every])
+        if len(named) > 1:
+            ids = ", ".join(one.id for one in named)
+            raise UsageError(f"{len(named)} subscriptions have the name {wanted}.", f"Give the id of one: {ids}.")
+        return named[0].id
 
     async def _pick_subscription(self) -> tuple[Cloud, Subscription]:
         cloud = await self._cloud(_AZURE)

@@ -1,16 +1,14 @@
-"""The workload profile that the app runs on, and the quota of its GPU."""
+"""The workload profile that the app runs on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ai_toolkit.azure.container_apps import ManagedEnvironment
-from ai_toolkit.azure.subscription_state import Quota
 from ai_toolkit.provision.settings import Settings, Source
 
 SERVERLESS: Final = {"Consumption-GPU-NC24-A100": 80, "Consumption-GPU-NC8as-T4": 16}
 """The GPU profiles that Provision can add to an environment, and the GPU's memory in GB."""
-QUOTA_WORDS: Final = {"Consumption-GPU-NC24-A100": ("a100", "gpu"), "Consumption-GPU-NC8as-T4": ("t4", "gpu")}
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,3 @@ def choose_profile(settings: Settings, environment: ManagedEnvironment | None) -
     while name in there:
         name, number = f"{named.value}{number}", number + 1
     return Profile(name, wanted.value, missing=environment is not None)
-
-
-def quota_of(profile: Profile, quotas: list[Quota] | None) -> Quota | None:
-    """The quota of the profile's GPU; None when Azure lists none. It has no fixed name: the largest that fits."""
-    words = QUOTA_WORDS.get(profile.type)
-    found = [one for one in quotas or () if words and all(word in one.name.lower() for word in words)]
-    return max(found, key=lambda one: one.limit, default=None)

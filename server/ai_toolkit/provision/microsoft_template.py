@@ -10,6 +10,7 @@ from typing import Final
 
 from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import Dismissed
+from ai_toolkit.provision.installs_at_start import WHY
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.template import templates_folder
 from ai_toolkit.workspace.workspace import Workspace, read_parameters, write_atomically
@@ -40,6 +41,7 @@ _ITS_PARAMETERS: Final = frozenset(
 )
 _PARAMETER: Final = re.compile(r"^param\s+(\w+)\s", re.MULTILINE)
 _ASIDE: Final = "microsoft"
+_INSTALLS: Final = f"Its commands install packages when a replica starts. {WHY}"
 
 
 def is_microsofts(bicep: bytes, published: Collection[str] = PUBLISHED) -> bool:
@@ -60,12 +62,13 @@ async def offer_ours(workspace: Workspace, ui: Ui, *, ask: bool) -> None:
     if not bicep.is_file() or not is_microsofts(bicep.read_bytes()):
         return
     if not ask:
-        ui.announce(f"{bicep} is Microsoft's template; the preview uses it unchanged.")
+        ui.announce(f"{bicep} is Microsoft's template; the preview uses it unchanged. {_INSTALLS}")
         return
     told = "This workspace has the template of Microsoft's AI Toolkit, whose GPU is billed while idle."
+    ui.announce(f"Warning: {told} {_INSTALLS}")
     items = (
         Choice("ours", "Use our template and app", f"a key, no GPU while idle; the old files stay as *.{_ASIDE}.*"),
-        Choice("theirs", "Deploy Microsoft's as it is", "needs the Bicep CLI"),
+        Choice("theirs", "Deploy Microsoft's as it is", "needs the Bicep CLI; its start may fail, see the output"),
         Choice("cancel", "Cancel"),
     )
     answer = await ui.pick(Pick(Title.PROVISION, told, items, option="--yes"))

@@ -9,8 +9,10 @@ from azure.core.exceptions import HttpResponseError
 from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.file_share import FileShare
+from ai_toolkit.azure.quota import Quota, gpu_quota
 from ai_toolkit.provision.checks import Check, Facts, preflight
 from ai_toolkit.provision.gpu_profile import SERVERLESS
+from ai_toolkit.provision.hidden import hide, hide_in_changes, hide_in_refusal
 from ai_toolkit.provision.model_fit import Fit, ModelsHere, fit_on_share
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Basis, Preview
@@ -32,15 +34,17 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     template, place, location = wanted.template, site.place, str(plan.settings.value("location"))
     async with asyncio.TaskGroup() as tasks:
         profiles = tasks.create_task(site.state.profile_types(location))
-        quotas = tasks.create_task(site.state.quotas(location))
+        quotas = tasks.create_task(_quotas(site, plan, location))
         fit = tasks.create_task(_fit(site, wanted.models, plan))
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
     changes = [Change(one, "Create") for one in _created(site, template, plan)] if place.new else foreseen.result()
+    refusal = None if place.new else hide_in_refusal(refused.result(), wanted.secrets)
     basis, problem = Basis.TEMPLATE if place.new else Basis.AZURE, ""
     if isinstance(changes, Refusal):  # what-if only informs: whether Azure takes the deployment, validation says
-        basis, problem, changes = Basis.NOTHING, f"{changes.message} ({changes.code})", []
+        problem = f"{hide(changes.message, wanted.secrets)} ({changes.code})"
+        basis, changes = Basis.NOTHING, []
     facts = Facts(
         signed_in_to=f"subscription {place.subscription}, resource group {place.resource_group}",
         group_exists=not place.new,
@@ -48,13 +52,24 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
         forbidden=found.forbidden if not place.new else None,
         profile_types=profiles.result(),
         quotas=quotas.result(),
-        refusal=None if place.new else refused.result(),
+        refusal=refusal,
         fit=fit.result(),
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, changes), basis, problem),
+        preview=Preview.of(_with_profile(site, plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
     )
+
+
+async def _quotas(site: Site, plan: Plan, location: str) -> list[Quota] | None:
+    """Where they bind: those of an existing environment, else of the region."""
+    profile, environment = plan.profile, plan.existing.environment
+    if profile is not None and environment is not None:
+        async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+            own = await apps.quotas(environment)
+        if gpu_quota(profile.type, own) is not None:
+            return own
+    return await site.state.quotas(location)
 
 
 async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], values: Mapping[str, object]) -> Preview:

@@ -7,6 +7,8 @@ from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployments
 from ai_toolkit.azure.resource_manager import ResourceManager
 from ai_toolkit.azure.subscription_state import SubscriptionState
+from ai_toolkit.provision.hidden import secrets_in
+from ai_toolkit.provision.installs_at_start import warning as warning_of_installs
 from ai_toolkit.provision.microsoft_template import offer_ours
 from ai_toolkit.provision.model_fit import ModelsHere, models_here
 from ai_toolkit.ui import Ui
@@ -39,6 +41,11 @@ class Wanted:
     fine_tuning: FineTuning
     named: NamedPlace
     models: ModelsHere | None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The texts that are given for secure parameters, and are never shown."""
+        return secrets_in(self.given.values, self.template.secure)
 
 
 @dataclass(frozen=True)
@@ -77,12 +84,13 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
     """
     await offer_ours(workspace, ui, ask=offer)
     template = await workspace_template(workspace)
-    given = await given_parameters(workspace)
+    given = (await given_parameters(workspace)).spelled_as(template.parameters)
     parameter_rules.check(given, template.parameters)
     parameter_rules.check_complete(given, template.parameters)
     check_outputs(workspace, template)
-    for warning in given.warnings:
-        ui.announce(warning)
+    for warning in (*given.warnings, warning_of_installs(given.values.get("defaultCommands"))):
+        if warning:
+            ui.announce(warning)
     models = await asyncio.to_thread(models_here, workspace.folder)
     return Wanted(template, given, fine_tuning_of(workspace), named_place(workspace), models)
 

@@ -1,7 +1,7 @@
 """Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,9 +9,10 @@ from functools import partial
 from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
+from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.endpoint.remembered import Remembered
-from ai_toolkit.errors import Interrupted, ValueImpossible
+from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
@@ -46,11 +47,11 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
         async with _open_site(ui, answers, wanted) as site:
-            write_target = partial(_write_target, workspace, site.cloud)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
             found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
             while True:
                 plan = await make_plan(site, wanted, found)
+                write_target = partial(_write_target, workspace, site.cloud, plan.existing.domains)
                 _tell(ui, plan.settings.in_words(wanted.template))
                 await renew_mount(site, plan, ui)
                 past = await finished_before(site, wanted.template, plan, found)
@@ -65,8 +66,10 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
+            target = write_target(deployed)
             Remembered(workspace.folder, wanted.template.sha256, wanted.given.values).is_so()
-            return _done(ui, write_target(deployed), preview)
+            await _raise_if_it_crashes(site, target)
+            return _done(ui, target, preview)
 
 
 async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
@@ -86,6 +89,22 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             _show(ui, outlook.preview, plan, details=True)
             tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
             return outlook.preview
+
+
+async def _raise_if_it_crashes(site: Site, target: Target) -> None:
+    """Looks once at the revision: Azure lets a deployment succeed over a container that crashes. Raises RevisionFailed.
+
+    What was provisioned is there then, and named in the config file.
+    """
+    async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+        app = await apps.app(target.app)
+        latest = app.revision(app.latest_revision)
+        if latest is None or not latest.active or not latest.failed:
+            return
+        replicas = await apps.replicas(app.name, latest.name)
+        log = await apps.log_tail(app, replicas[0]) if replicas else []
+        said = next((one.reason for one in replicas if one.reason), "its container ends.")
+        raise RevisionFailed(latest.name, latest.state, latest.problem or said, log)
 
 
 @contextmanager
@@ -206,7 +225,8 @@ def _tell(ui: Ui, lines: Iterable[str]) -> None:
         ui.announce(line)
 
 
-def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> Target:
+def _write_target(workspace: Workspace, cloud: Cloud, domains: Collection[str], deployed: Deployment) -> Target:
+    """The target as the deployment tells it, written; a custom domain of the app's that a person wrote stays."""
     outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
     host = outputs["ACA_APP_ENDPOINT"]  # empty for an app without ingress
     target = Target(
@@ -217,7 +237,10 @@ def _write_target(workspace: Workspace, cloud: Cloud, deployed: Deployment) -> T
         app=outputs["ACA_APP_NAME"],
         endpoint=f"{cloud.endpoint_scheme}://{host}" if host else "",
     )
-    if _written(workspace) != target:
+    before = _written(workspace)
+    if before is not None and before.app == target.app and is_own(before.endpoint, target.endpoint, domains):
+        target = replace(target, endpoint=before.endpoint)
+    if before != target:
         workspace.write_target(target)
     return target
 

@@ -1,16 +1,17 @@
 """Sends a plan as a template deployment and follows it; a cancellation ends in a named state."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from secrets import token_urlsafe
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.endpoint.revisions import room_for_deployment
 from ai_toolkit.errors import DeploymentFailed, Interrupted
+from ai_toolkit.provision.hidden import hide, secrets_in
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.progress import ResourceProgress
@@ -39,7 +40,7 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
     Raises DeploymentFailed, CloudUnreachable.
     """
     place = site.place
-    key = plan.existing.key or secrets.token_urlsafe(32)
+    key = plan.existing.key or token_urlsafe(32)
     template = outgoing.template
     values = {**outgoing.values, **({"apiKey": key} if "apiKey" in template.parameters else {})}
     try:
@@ -108,6 +109,9 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
     try:
         await site.deployments.send(plan.name, template.content, values)
         return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
+    except DeploymentFailed as error:  # whose words may repeat what was given
+        secrets = secrets_in(values, template.secure)
+        raise DeploymentFailed(plan.name, error.reason_code, hide(error.reason, secrets)) from None
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise

@@ -8,11 +8,12 @@ from enum import Enum
 from typing import Any, Final
 
 from ai_toolkit.azure.fine_tuning_job import FineTuningJob
+from ai_toolkit.provision.hidden import HIDDEN
 from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import FineTuning
 from ai_toolkit.workspace.template import Template
-from ai_toolkit.workspace.workspace import Parameters
+from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 _SHOWN: Final = 100
 
@@ -74,7 +75,7 @@ class Settings:
             setting = self.by_name.get(name)
             if name in parameter_rules.OURS or setting is None:
                 continue
-            shown = setting.value if isinstance(setting.value, str) else json.dumps(setting.value)
+            shown = _shown(setting.value, secure=name in template.secure)
             cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
             lines.append(f"    {name} = {cut}  ({setting.origin})")
         return lines
@@ -107,6 +108,12 @@ def choose_settings(
     }
     found |= {name: Setting(value, Source.FILE, given.path.name) for name, value in given.values.items()}
     return Settings(given, found)
+
+
+def _shown(value: object, *, secure: bool) -> str:
+    if isinstance(value, KeyVaultReference):
+        return str(value)
+    return HIDDEN if secure else value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_expression(value: object) -> bool:

@@ -83,8 +83,12 @@ class Existing:
     environment: ManagedEnvironment | None
     environment_storage: bool
     app: bool
+    domains: tuple[str, ...]
+    """The custom domains that are bound to the app."""
     app_environment: str
     """Id of the environment that the app lives in, which it cannot leave; empty without an app."""
+    app_elsewhere: str
+    """The resource group of that environment where it is another one; else empty."""
     key: str | None
 
     @property
@@ -135,9 +139,18 @@ async def look_at_existing(
         environment=where,
         environment_storage=where is not None and _has_definition(where, settings),
         app=has["acaAppName"],
+        domains=app.result().domains if has["acaAppName"] else (),
         app_environment=app.result().environment_id if has["acaAppName"] else "",
+        app_elsewhere=_group_elsewhere(app.result().environment_id, group) if has["acaAppName"] else "",
         key=key.result() if has["acaAppName"] else None,
     )
+
+
+def _group_elsewhere(resource_id: str, group: str) -> str:
+    """The group that the id names, where it is not that one."""
+    parts = resource_id.split("/")
+    there = parts[4] if len(parts) > 4 else group  # noqa: PLR2004  (/subscriptions/{s}/resourceGroups/{g}/…)
+    return there if there.lower() != group.lower() else ""
 
 
 def _has_definition(environment: ManagedEnvironment, settings: Settings) -> bool:

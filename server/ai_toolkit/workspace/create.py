@@ -4,16 +4,22 @@ import asyncio
 from pathlib import Path
 
 from ai_toolkit.ui import Ui
-from ai_toolkit.workspace.sample.workspace import place_sample
+from ai_toolkit.workspace.sample.workspace import place_sample, place_second_adapter
 from ai_toolkit.workspace.template import add_to_workspace
 
 
-async def create_project(folder: Path, ui: Ui, *, sample: bool) -> list[str]:
-    """Adds what the folder lacks of `infra/` and `inference/`; returns the added paths. Existing files stay."""
+async def create_project(folder: Path, ui: Ui, *, sample: bool, two_adapters: bool = False) -> list[str]:
+    """Adds what the folder lacks of `infra/` and `inference/`; returns the added paths. Existing files stay.
+
+    `two_adapters` puts a second one beside the sample's.
+    """
     added = await asyncio.to_thread(add_to_workspace, folder)
     ui.announce(f"{folder}: {len(added)} files added" if added else f"{folder}: nothing was missing")
     if sample:
         ui.report("preparing the sample model")
         await asyncio.to_thread(place_sample, folder)
         ui.announce("Sample model SmolLM2-135M-Instruct and its adapter are in model-cache/ and models/.")
+        if two_adapters:
+            await asyncio.to_thread(place_second_adapter, folder)
+            ui.announce("A second adapter, in another style, is in models/butler: a request names it butler.")
     return added

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ async def given_parameters(workspace: Workspace) -> Parameters:
             values[name] = KeyVaultReference(entry["reference"])
         elif entry.get("value") is not None:
             values[name] = entry["value"]
-    return Parameters(path, values, given.warnings, given.places)
+    return replace(given, values=values)
 
 
 def _unread(workspace: Workspace, path: Path) -> tuple[str, ...]:

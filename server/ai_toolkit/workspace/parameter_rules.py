@@ -70,14 +70,15 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
+def is_secure(declaration: Mapping[str, Any]) -> bool:
+    """Whether a parameter's value is never shown."""
+    return str(declaration.get("type", "")).lower().startswith("secure")
+
+
 def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible, naming the parameter, for the first value that Azure would refuse."""
+    _check_given(given, declared)
     for name, value in given.values.items():
-        if name not in declared:
-            known = ", ".join(key for key in declared if key not in OURS)
-            raise given.wrong(name, f"the template has no such parameter; it has {known}")
-        if name in OURS:
-            raise given.wrong(name, "Provision decides this itself; remove it from the file")
         _check_type(given, name, value, declared[name])
         rule = NAME_RULES.get(name)
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
@@ -96,6 +97,15 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     )
     if isinstance(least, int) and isinstance(most, int) and least > most:
         raise given.wrong("minimumInstanceCount", f"{least} is more than maximumInstanceCount, {most}")
+
+
+def _check_given(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
+    for name in given.values:
+        if name not in declared:
+            known = ", ".join(key for key in declared if key not in OURS)
+            raise given.wrong(name, f"the template has no such parameter; it has {known}")
+        if name in OURS:
+            raise given.wrong(name, "Provision decides this itself; remove it from the file")
 
 
 def check_complete(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
@@ -142,4 +152,5 @@ def _check_type(given: Parameters, name: str, value: object, declaration: Mappin
             raise given.wrong(name, f"{measured} is more than {declaration[high]}{unit}")
     allowed = declaration.get("allowedValues")
     if allowed and value not in allowed:
-        raise given.wrong(name, f"{value} is not one of {', '.join(map(str, allowed))}")
+        shown = "the value" if is_secure(declaration) else value
+        raise given.wrong(name, f"{shown} is not one of {', '.join(map(str, allowed))}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
+from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.bicep import compile_bicep
 from ai_toolkit.workspace.text_file import text_of
 from ai_toolkit.workspace.workspace import INIT_FIRST, TARGET_KEYS, Workspace
@@ -62,12 +63,20 @@ class Template:
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.content.get("parameters") or {}
+        """Of each its declaration, that of a type of the template's own included."""
+        types = self.content.get("definitions") or {}
+        declared: Mapping[str, Mapping[str, Any]] = self.content.get("parameters") or {}
+        return {name: {**_type(types, one), **one} for name, one in declared.items()}
 
     @property
     def ours(self) -> bool:
         """Whether it takes the parameters that Provision decides; a template of another make is sent as it is."""
         return "createEnvironment" in self.parameters
+
+    @property
+    def secure(self) -> frozenset[str]:
+        """The parameters whose values are never shown."""
+        return frozenset(name for name, one in self.parameters.items() if parameter_rules.is_secure(one))
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -107,6 +116,13 @@ def check_outputs(workspace: Workspace, template: Template) -> None:
     if missing:
         path = workspace.provision_folder / "inference.bicep"
         raise ValueImpossible(path, "output", f"the template must have the outputs {', '.join(missing)}")
+
+
+def _type(types: Mapping[str, Any], declaration: Mapping[str, Any], deepest: int = 8) -> Mapping[str, Any]:
+    """What a type that the declaration refers to says, wherever it is declared in turn."""
+    name = str(declaration.get("$ref") or "").removeprefix("#/definitions/")
+    found = types.get(name) or {} if name else {}
+    return {**_type(types, found, deepest - 1), **found} if found and deepest else found
 
 
 def _template(content: Mapping[str, Any]) -> Template:

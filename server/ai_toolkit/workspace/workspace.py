@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +42,12 @@ _FINETUNING_KEYS: Final = (
 )
 
 
+GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PORTS: Final = {"https": 443, "http": 80}
+_OWN_PATHS: Final = frozenset({"", "/v1"})
+"""What people copy with the address: the second is where its API begins."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What `infra/inference.config.json` names; `endpoint` is a full URL without a trailing slash."""
@@ -61,6 +67,10 @@ class Target:
 class KeyVaultReference(dict[str, Any]):
     """A parameter's value that Resource Manager itself reads from a key vault: the vault's id and the secret's name."""
 
+    def __str__(self) -> str:
+        vault = str((self.get("keyVault") or {}).get("id")).rpartition("/")[2]
+        return f"the secret {self.get('secretName')} of the key vault {vault}"
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -70,6 +80,24 @@ class Parameters:
     values: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def spelled_as(self, declared: Iterable[str]) -> "Parameters":
+        """The same by the template's names: Azure does not look at their case. Raises ValueImpossible for a second."""
+        spelled = {name.lower(): name for name in declared}
+        seen: set[str] = set()
+        for name in self.values:
+            if name.lower() in seen:
+                raise self.wrong(name, "it is given twice, in another case")
+            seen.add(name.lower())
+
+        def by_template(found: Mapping[str, Any]) -> dict[str, Any]:
+            return {spelled.get(name.lower(), name): value for name, value in found.items()}
+
+        return replace(
+            self,
+            values=by_template(self.values),
+            places={**self.places, **by_template(self.places)},
+        )
 
     def wrong(self, name: str, problem: str) -> ValueImpossible:
         """The error for a parameter, with its line and column where the file has it."""
@@ -122,14 +150,16 @@ class Workspace:
         if missing:
             raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
         values["endpoint"] = _endpoint_url(path, values["endpoint"])
-        return Target(**values)
+        return _target(path, values)
 
     def target_without_endpoint(self) -> Target | None:
         """The target of a file that names everything but its endpoint, with an empty one; None for any other file."""
         document = _read_object(self.target_path) if self.target_path.exists() else {}
         values = {name: document.get(key) for name, key in TARGET_KEYS.items()}
         named = {name: value for name, value in values.items() if isinstance(value, str) and value}
-        return Target(**named, endpoint="") if TARGET_KEYS.keys() - named.keys() == {"endpoint"} else None
+        if TARGET_KEYS.keys() - named.keys() != {"endpoint"}:
+            return None
+        return _target(self.target_path, {**named, "endpoint": ""})
 
     def named_target(self) -> Target:
         """The target, its endpoint empty where the file names everything else. Raises as `target` does."""
@@ -184,11 +214,23 @@ def read_parameters(path: Path) -> Parameters:
         raise ValueImpossible(path, "parameters", "an object of parameters is expected", places.get("parameters"))
     values: dict[str, Any] = {}
     for name, entry in entries.items():
-        if not isinstance(entry, dict) or set(entry) - {"value", "metadata"}:
+        if not isinstance(entry, dict) or set(entry) - {"value", "reference", "metadata"}:
             raise ValueImpossible(path, name, '{"value": …} is expected', places.get(name))
-        if entry.get("value") is not None:
+        reference = entry.get("reference")
+        if reference is not None:
+            if not _is_reference(reference) or entry.get("value") is not None:
+                problem = '{"reference": {"keyVault": {"id": "…"}, "secretName": "…"}} and no value is expected'
+                raise ValueImpossible(path, name, problem, places.get(name))
+            values[name] = KeyVaultReference(reference)
+        elif entry.get("value") is not None:
             values[name] = entry["value"]
     return Parameters(path, values, places=places)
+
+
+def _is_reference(reference: object) -> bool:
+    vault = reference.get("keyVault") if isinstance(reference, dict) else None
+    named = isinstance(reference, dict) and isinstance(reference.get("secretName"), str)
+    return named and isinstance(vault, dict) and str(vault.get("id", "")).lower().startswith("/subscriptions/")
 
 
 INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
@@ -239,15 +281,32 @@ def _places(text: str) -> dict[str, tuple[int, int]]:
     }
 
 
+def _target(path: Path, values: Mapping[str, str]) -> Target:
+    """The target that the values name; Azure writes accounts and shares in lower case only."""
+    subscription = values["subscription"].strip()
+    if not GUID.fullmatch(subscription):
+        problem = f'"{subscription}" is no id, such as {LOCAL_SUBSCRIPTION}; az account list shows that of a name'
+        raise ValueImpossible(path, TARGET_KEYS["subscription"], problem)
+    lower = {name: values[name].strip().lower() for name in ("storage_account", "file_share")}
+    return Target(**{**values, **lower, "subscription": subscription.lower()})
+
+
 def _endpoint_url(path: Path, value: str) -> str:
-    """The endpoint as a URL: a bare host means https."""
+    """The endpoint as a URL: a bare host means https; case, a default port and a dot at the end say nothing."""
     problem = f"{value} is neither a host name nor an http(s) URL without query and fragment"
     try:
-        parts = urlsplit(value if "://" in value else f"https://{value}")
-        plain = parts.scheme in {"https", "http"} and not (parts.query or parts.fragment or parts.username)
-        possible = plain and parts.port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+        parts = urlsplit(value.strip() if "://" in value else f"https://{value.strip()}")
+        plain = parts.scheme in _PORTS and not (parts.query or parts.fragment or parts.username)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+        possible = plain and port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", host)
     except ValueError as error:  # a port that is no number, a bracket that stays open
         raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem) from error
     if not possible:
         raise ValueImpossible(path, "ACA_APP_ENDPOINT", problem)
-    return parts.geturl().rstrip("/")
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{parts.scheme}://{shown}" + ("" if port in {None, _PORTS[parts.scheme]} else f":{port}")
+    if parts.path.rstrip("/") not in _OWN_PATHS:
+        raise ValueImpossible(
+            path, "ACA_APP_ENDPOINT", f"{value} has a path, which an app's address has not: write {url}"
+        )
+    return url

@@ -91,7 +91,8 @@ class Container:
         try:
             whole, own = await plan()
             binaries = await self._host.environments.binaries(own.requirements, self.output.add)
-            variables = {**replica_variables(binaries, own.work), **own.variables}
+            clean = replica_variables(binaries, own.work, writes_home=not own.has_gpu, user=own.user)
+            variables = {**clean, **own.variables}
             self.exit_code = await self._run(whole, own, variables)
             self.failure = f"The container ended with exit code {self.exit_code}."
         except (ReplicaPlanError, ReplicaEnvironmentError, OSError) as error:
@@ -101,7 +102,7 @@ class Container:
             self.ready = self.started = self.running = False
 
     async def _run(self, whole: ReplicaPlan, plan: ContainerPlan, variables: dict[str, str]) -> int:
-        async with guarded(plan.command, variables, self.output.add, Path(variables["HOME"])) as process:
+        async with guarded(plan.command, variables, self.output.add, plan.folder) as process:
             record = self._host.records / str(process.pid)
             record.write_text(start_time(process.pid) or "", encoding="utf-8")
             self.running = True

@@ -237,29 +237,33 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
     ]
 
 
-def usage_documents(gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
-    """What is used of each quota."""
-    rows = [
-        (
-            "ManagedEnvironmentConsumptionNCA100Gpus",
-            "Managed Environment Consumption NCA100 Gpus",
-            gpus_in_use,
-            gpu_limit,
-        ),
-        (
-            "ManagedEnvironmentConsumptionT4Gpus",
-            "Managed Environment Consumption T4 Gpus",
-            gpus_in_use,
-            gpu_limit,
-        ),
-        ("ManagedEnvironmentConsumptionCores", "Managed Environment Consumption Cores", 0, 100),
-    ]
+def environment_usages(gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
+    """What is used of each quota of one environment; the CPU's are those of Azure's recorded answer."""
     return [
-        {
-            "unit": "Count",
-            "currentValue": used,
-            "limit": limit,
-            "name": {"value": name, "localizedValue": display},
-        }
-        for name, display, used, limit in rows
+        _usage("ManagedEnvironmentGeneralPurposeCores", 0, 200),
+        _usage("ManagedEnvironmentMemoryOptimizedCores", 0, 50),
+        _usage("ManagedEnvironmentComputeOptimizedCores", 0, 50),
+        _usage("ManagedEnvironmentConsumptionCores", 0, 100),
+        _usage("ManagedEnvironmentConsumptionNCA100Gpus", gpus_in_use, gpu_limit),
+        _usage("ManagedEnvironmentConsumptionT4Gpus", gpus_in_use, gpu_limit),
     ]
+
+
+def region_usages(environments: int, gpus_in_use: int, gpu_limit: int) -> list[JsonObject]:
+    """What is used of each quota of the subscription in a region; dedicated GPUs have one of their own."""
+    return [
+        _usage("ManagedEnvironmentCount", environments, 50),
+        _usage("SubscriptionConsumptionNCA100Gpus", gpus_in_use, gpu_limit),
+        _usage("SubscriptionConsumptionT4Gpus", gpus_in_use, gpu_limit),
+        _usage("SubscriptionNCA100Gpus", 0, 0),
+    ]
+
+
+def _usage(name: str, used: int, limit: int) -> JsonObject:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return {
+        "name": {"value": name, "localizedValue": words},
+        "usage": used,
+        "currentValue": used,
+        "limit": limit,
+    }

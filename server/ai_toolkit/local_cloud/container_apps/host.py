@@ -15,7 +15,7 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
     uses_gpu,
 )
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
-from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlanError
+from ai_toolkit.local_cloud.container_apps.replica_plan import Identity, ReplicaPlanError
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.home import HomeFolder
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
@@ -67,6 +67,10 @@ class AppHost:
         """The domain of the app's environment."""
         key = environment_of(app)
         return dns_suffix(ResourceId.parse(key)) if key else ""
+
+    def identity(self, app: JsonObject, name: str, revision: str, replica: str, hostname: str) -> Identity:
+        """What Azure tells a replica of the app about itself."""
+        return Identity(name, revision, replica, hostname, self.dns_suffix(app), uses_gpu(self.store, app))
 
     def work_folder(self, replica: str) -> Path:
         """A replica's own folder, deleted with it."""

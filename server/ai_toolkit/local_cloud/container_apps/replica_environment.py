@@ -149,11 +149,19 @@ async def _run(command: list[str], say: Callable[[str], None]) -> None:
         raise ReplicaEnvironmentError(f"`{' '.join(command)}` failed: {lines[0] if lines else f'status {status}'}")
 
 
-def replica_variables(binaries: Path, work: Path) -> dict[str, str]:
-    """The clean environment that every replica starts from."""
-    home, temporary = work / "home", work / "tmp"
-    for folder in (home, temporary):
+def replica_variables(
+    binaries: Path, work: Path, *, writes_home: bool = True, user: int | None = None
+) -> dict[str, str]:
+    """The clean environment that every replica starts from.
+
+    A replica that may not write into its HOME has a folder `app` beside it to start in. `user` owns what it may write.
+    """
+    home, temporary, app = work / "home", work / "tmp", work / "app"
+    for folder in (home, temporary, app):
         folder.mkdir(parents=True, exist_ok=True)
+        if user is not None and folder != home:
+            os.chown(folder, user, user)
+    home.chmod(0o755 if writes_home else 0o555)
     return {
         "PATH": os.pathsep.join((str(binaries), *SYSTEM_PATH)),
         "HOME": str(home),

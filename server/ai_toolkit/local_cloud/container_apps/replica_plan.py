@@ -1,5 +1,7 @@
 """What a replica runs: a container of a template, with paths, secrets and ports of this computer."""
 
+import contextlib
+import os
 import re
 import socket
 import tempfile
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ai_toolkit.local_cloud.container_apps.probes import Kind, Probe, read_probes
+from ai_toolkit.local_cloud.container_apps.unprivileged import as_user, unnamed_user
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
 
 DEFAULT_TARGET_PORT: Final = 80
@@ -41,6 +44,13 @@ class ContainerPlan:
     grace_seconds: int
     requirements: Path | None
     shares: tuple[Path, ...]
+    has_gpu: bool = False
+    user: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where it is started: with a GPU it may write there, and not into its HOME."""
+        return self.work / ("app" if self.has_gpu else "home")
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,14 @@ class ReplicaPlan:
 
 @dataclass(frozen=True)
 class Identity:
-    """Names that Azure tells a replica about itself."""
+    """Names that Azure tells a replica about itself, and whether it has a GPU."""
 
     app: str
     revision: str
     replica: str
     hostname: str
     dns_suffix: str
+    has_gpu: bool = False
 
 
 def make_plan(
@@ -89,6 +100,7 @@ def make_plan(
     configuration = properties.get("configuration") or {}
     secrets = {secret["name"]: secret for secret in configuration.get("secrets") or []}
     port = free_port()
+    user = unnamed_user() if identity.has_gpu else None
     own = {
         "CONTAINER_APP_NAME": identity.app,
         "CONTAINER_APP_REVISION": identity.revision,
@@ -103,11 +115,12 @@ def make_plan(
     def planned(container: JsonObject, *, is_serving: bool) -> ContainerPlan:
         name = str(container.get("name"))
         mounts = _mounts(container, template, work, share_folder, secrets)
-        command = [*(container.get("command") or []), *(container.get("args") or [])]
+        parts = [*(container.get("command") or []), *(container.get("args") or [])]
+        command = tuple(_on_this_computer(part, mounts) for part in parts)
         variables = _variables(container, secrets)
         return ContainerPlan(
             name=name,
-            command=tuple(_on_this_computer(part, mounts) for part in command),
+            command=as_user(user, command) if command and user is not None else command,
             variables={**{key: _on_this_computer(value, mounts) for key, value in variables.items()}, **own},
             work=work if is_serving else work / "containers" / name,
             probes=read_probes(container, with_defaults=is_serving),
@@ -117,6 +130,8 @@ def make_plan(
                 None,
             ),
             shares=tuple(mount.folder for mount in mounts if mount.is_share),
+            has_gpu=identity.has_gpu,
+            user=user,
         )
 
     containers: list[JsonObject] = template["containers"]
@@ -166,7 +181,15 @@ def _mounts(
                 kind == "AzureFile",
             )
         )
+        open_to_all(folder)
     return sorted(mounts, key=lambda mount: -len(mount.path))
+
+
+def open_to_all(folder: Path) -> None:
+    """Let every user write into the folder and those below it, as Azure's mounts do (`dir_mode=0777`)."""
+    for found, _folders, _files in os.walk(folder):
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            Path(found).chmod(0o777)
 
 
 def _below(folder: Path, sub_path: str) -> Path:

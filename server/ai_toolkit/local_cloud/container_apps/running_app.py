@@ -15,7 +15,7 @@ from ai_toolkit.local_cloud.container_apps.ingress import NOT_FOUND_TEXT, Ingres
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.replica import Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import EventLog
-from ai_toolkit.local_cloud.container_apps.replica_plan import Identity, ReplicaPlan, make_plan
+from ai_toolkit.local_cloud.container_apps.replica_plan import ReplicaPlan, make_plan
 from ai_toolkit.local_cloud.container_apps.revision import LETTERS, RunningRevision, comparable
 from ai_toolkit.local_cloud.container_apps.scaling import Scaling
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
@@ -131,6 +131,8 @@ class RunningApp:
                 else f"it was not ready within {PROVISION_LIMIT.total_seconds() / 60:.0f} minutes",
             )
             self._change_record(name, provisioningState="Failed", provisioningError=reason)
+            if self._host.faults.overlooks_crashes:
+                return
             raise ArmError(
                 "ContainerAppOperationError",
                 f"Failed to provision revision for container app '{self.id.name}'. Error details: {reason}",
@@ -374,7 +376,7 @@ class RunningApp:
                 make_plan,
                 properties(self.body),
                 revision.template,
-                Identity(self.id.name, revision.name, name, self.fqdn or "", self._host.dns_suffix(self.body)),
+                self._host.identity(self.body, self.id.name, revision.name, name, self.fqdn or ""),
                 self._host.work_folder(name),
                 lambda storage: self._host.share_folder(self.body, storage),
             )

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     NO_USAGES = "no-usages"  # the list of usages is empty, as Azure's may be: that is not a quota of zero
     NO_SHARED_KEY = "no-shared-key"  # a policy forbids storage accounts that take their key
     POLICY = "policy"  # a policy wants a property of the resources whose id matches to be as it says
+    NO_REPLICA_LIST = "no-replica-list"  # replicas are not listed, as seen on Azure's A100 while the app served
+    CRASH_UNNOTICED = "crash-unnoticed"  # a deployment succeeds over a container that crashes, as recorded of Azure
     READ_ONLY = "read-only"  # the caller may read and not deploy
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
@@ -178,6 +180,16 @@ class Faults:
     def has_no_usages(self) -> bool:
         """Whether usages are not told."""
         return any(fault.kind is Kind.NO_USAGES for fault in self._faults.values())
+
+    @property
+    def hides_replicas(self) -> bool:
+        """Whether the list of replicas is empty whatever runs."""
+        return any(fault.kind is Kind.NO_REPLICA_LIST for fault in self._faults.values())
+
+    @property
+    def overlooks_crashes(self) -> bool:
+        """Whether an app is deployed although its container crashes."""
+        return any(fault.kind is Kind.CRASH_UNNOTICED for fault in self._faults.values())
 
     @property
     def forbids_shared_key(self) -> bool:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ai_toolkit.local_cloud.files.file_request import FileRequest, etag, file_times
 from ai_toolkit.local_cloud.files.files import rename as rename_path
-from ai_toolkit.local_cloud.files.share_folder import SharePath
+from ai_toolkit.local_cloud.files.share_folder import OPEN_TO_ALL, SharePath
 from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
@@ -26,6 +26,7 @@ async def create(request: FileRequest) -> web.Response:
         raise StorageError("ResourceTypeMismatch")
     try:
         at.on_disk.mkdir()
+        at.on_disk.chmod(OPEN_TO_ALL)
     except FileExistsError as error:
         raise StorageError("ResourceAlreadyExists") from error
     facts = replace(request.given_facts(), metadata=request.metadata(), long_name=request.long_name())

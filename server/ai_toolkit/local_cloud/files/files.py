@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_text
 from ai_toolkit.local_cloud.files.ranges import CHUNK_BYTES, parse_range, remove, written_ranges
-from ai_toolkit.local_cloud.files.share_folder import SharePath
+from ai_toolkit.local_cloud.files.share_folder import OPEN_TO_ALL, SharePath
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
 LARGEST_FILE_BYTES = 4 * 1024**4
@@ -49,6 +50,8 @@ def _make(at: SharePath, size: int) -> None:
     descriptor = os.open(at.on_disk, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     try:
         os.ftruncate(descriptor, size)
+        with contextlib.suppress(PermissionError):  # a replica's own
+            os.fchmod(descriptor, OPEN_TO_ALL)
     finally:
         os.close(descriptor)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import StorageError
@@ -28,6 +29,9 @@ LONGEST_PATH = 2048
 LONGEST_ON_DISK_BYTES = 255
 DEEPEST = 250
 BEING_DELETED_SECONDS = 0.5  # Azure's half a minute
+
+# Azure mounts a share with `file_mode=0777,dir_mode=0777`. Around it lies a folder that is closed to other users.
+OPEN_TO_ALL: Final = 0o777
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Microsoft.ContainerRegistry": {"registries": ("2025-04-01", "2023-07-01")},
     "Microsoft.Insights": {"diagnosticSettings": ("2021-05-01-preview",)},
+    "Microsoft.KeyVault": {"vaults": ("2024-11-01", "2023-07-01"), "vaults/secrets": ("2024-11-01", "2023-07-01")},
     "Microsoft.ManagedIdentity": {"userAssignedIdentities": ("2024-11-30", "2023-01-31")},
     "Microsoft.Resources": {
         "resourceGroups": ("2025-04-01", "2022-09-01"),

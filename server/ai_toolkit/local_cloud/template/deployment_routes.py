@@ -20,6 +20,7 @@ from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_subscription,
     subscription_document,
 )
+from ai_toolkit.local_cloud.resource_manager.vaults import with_secrets
 from ai_toolkit.local_cloud.resource_manager.write_checks import check_may_write
 from ai_toolkit.local_cloud.template.parameters import shown_parameters
 from ai_toolkit.local_cloud.template.plan import make_plan
@@ -273,7 +274,7 @@ class Deployments:
         return _Asked(
             identifier,
             template,
-            parameters,
+            with_secrets(self._manager.store, parameters),
             self._site(identifier, body, template),
             body.get("tags"),
             str(settings.get("resultFormat")).lower() == "resourceidonly",

@@ -199,6 +199,12 @@ def _call(name: str, arguments: tuple[Expression, ...], scope: Scope, place: str
     raise invalid_template(f"The template function '{name}' is not valid", place)
 
 
+def is_extractor(name: str) -> bool:
+    """Whether a function looks at resources, which only a running deployment can."""
+    lowered = name.lower()
+    return lowered in EXTRACTORS or (lowered.startswith("list") and "." not in lowered)
+
+
 def is_known_function(name: str, custom: Mapping[str, JsonObject]) -> bool:
     """Whether a template may call it."""
     lowered = name.lower()
@@ -208,7 +214,7 @@ def is_known_function(name: str, custom: Mapping[str, JsonObject]) -> bool:
         or lowered in {"variables", "lambda"}
         or lowered in PLAIN_FUNCTIONS
         or lowered in custom
-        or (lowered.startswith("list") and "." not in lowered)
+        or is_extractor(name)
     )
 
 

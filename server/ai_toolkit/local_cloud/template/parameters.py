@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
-from ai_toolkit.local_cloud.template.evaluation import evaluate, parse
-from ai_toolkit.local_cloud.template.scope import Scope, Unknown, Value, invalid_template
+from ai_toolkit.local_cloud.template.evaluation import evaluate, is_extractor, parse
+from ai_toolkit.local_cloud.template.partial import known_parts
+from ai_toolkit.local_cloud.template.scope import NotYetKnownError, Scope, Unknown, Value, invalid_template
 from ai_toolkit.local_cloud.template.syntax import Call, Text, calls, is_expression
 from ai_toolkit.local_cloud.template.types import Types, WrongValueError, is_secure
 
@@ -54,7 +55,7 @@ class Parameters(Mapping[str, Value]):
         if value is None and "defaultValue" in definition:
             self._being_made.append(key)
             try:
-                value = evaluate(definition["defaultValue"], self._scope, f"{place}.defaultValue")
+                value = self._default(definition["defaultValue"], f"{place}.defaultValue")
             finally:
                 self._being_made.pop()
         if value is None and not definition.get("nullable"):
@@ -75,6 +76,16 @@ class Parameters(Mapping[str, Value]):
                     target=error.path,
                 ) from error
         return value
+
+    def _default(self, value: Value, place: str) -> Value:
+        """The default, as far as it is known: it may be made of a parameter that only the running deployment knows."""
+        for call in _calls_in(value):
+            if is_extractor(call.name):
+                raise invalid_template(f"The template function '{call.name}' is not expected in a default", place)
+        try:
+            return evaluate(value, self._scope, place)
+        except NotYetKnownError:
+            return known_parts(value, self._scope, place)
 
 
 def read_parameters(template: JsonObject, given: JsonObject, scope: Scope) -> Parameters:

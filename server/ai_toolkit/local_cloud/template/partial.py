@@ -153,16 +153,16 @@ def _rest_of_raw(raw: Value, scope: Scope, place: str) -> Value:
     """What is left of a value as a template writes it, when all that is known was put in."""
     if isinstance(raw, str):
         return _rest(parse(raw, place), scope, place)
-    parts = _unknown_parts(raw, scope, place)
+    parts = known_parts(raw, scope, place)
     return Unknown(_literal(parts), parts)
 
 
-def _unknown_parts(value: Value, scope: Scope, place: str) -> Value:
-    """An object or array with each of its parts known, or Unknown."""
+def known_parts(value: Value, scope: Scope, place: str) -> Value:
+    """The value with each part of it known, or Unknown; unlike `known_value`, which writes unknown parts as text."""
     if isinstance(value, dict):
-        return {key: _unknown_parts(item, scope, f"{place}.{key}") for key, item in value.items()}
+        return {key: known_parts(item, scope, f"{place}.{key}") for key, item in value.items()}
     if isinstance(value, list):
-        return [_unknown_parts(item, scope, f"{place}[{index}]") for index, item in enumerate(value)]
+        return [known_parts(item, scope, f"{place}[{index}]") for index, item in enumerate(value)]
     return known_value(value, scope, place)
 
 

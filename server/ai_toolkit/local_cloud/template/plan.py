@@ -1,11 +1,12 @@
 """What a template deploys: its resources with names, ids and the order that references imply."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_not_found
-from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, GROUP_TYPE
+from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE
 from ai_toolkit.local_cloud.template.checks import check_expressions, check_template, is_own_template
 from ai_toolkit.local_cloud.template.dependencies import in_order, with_needs
 from ai_toolkit.local_cloud.template.evaluation import evaluate
@@ -15,6 +16,7 @@ from ai_toolkit.local_cloud.template.partial import as_text, known_body, known_v
 from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import (
     LoopVariable,
+    NotYetKnownError,
     Scope,
     Unknown,
     Value,
@@ -33,7 +35,13 @@ DEEPEST_NESTING: Final = 10  # deployments within deployments
 
 def make_plan(template: JsonObject, given: JsonObject, site: Site, surroundings: DeploymentSurroundings) -> Plan:
     """The plan of a template; ArmError `InvalidTemplate` for what it cannot mean."""
-    return _make_plan(template, given, site, surroundings, 0)
+    try:
+        return _make_plan(template, given, site, surroundings, 0)
+    except NotYetKnownError as error:
+        raise invalid_template(
+            f"A function that looks at resources is not expected here: only the running deployment knows '{error}'",
+            "resources",
+        ) from error
 
 
 def _make_plan(  # noqa: PLR0913, PLR0917  # what a plan is made of
@@ -79,9 +87,10 @@ def _with_resources(  # noqa: PLR0913, PLR0917  # what a plan is made of
         found = resource
         if resource.id is not None and resource.id.type == GROUP_TYPE and not resource.existing:
             made[resource.id.key] = _planned_group(resource)
-        if resource.type.lower() == DEPLOYMENT_TYPE.lower() and not resource.existing:
+        if resource.is_deployment:
             around = replace(site, groups=lambda identifier: made.get(identifier.key) or site.groups(identifier))
-            found = replace(resource, nested=_nested(resource, around, surroundings, depth + 1))
+            with contextlib.suppress(NotYetKnownError):  # it is planned when it is its turn
+                found = replace(resource, nested=_nested(resource, around, surroundings, depth + 1))
             surroundings.know([found.as_known()])
         planned[resource.symbol] = found
     return Plan(template, values, tuple(planned[resource.symbol] for resource in resources), scope, site, surroundings)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
-from ai_toolkit.local_cloud.core.resource_id import ResourceId
+from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.template.evaluation import evaluate
 from ai_toolkit.local_cloud.template.names import Name
 from ai_toolkit.local_cloud.template.outputs import known_outputs
@@ -34,6 +34,11 @@ class PlannedResource:
     def type(self) -> str:
         """Its type, as the template writes it."""
         return self.name.type
+
+    @property
+    def is_deployment(self) -> bool:
+        """Whether it deploys a template itself; without a plan that cannot be made before the deployment runs."""
+        return self.type.lower() == DEPLOYMENT_TYPE.lower() and not self.existing
 
     @property
     def id(self) -> ResourceId | None:

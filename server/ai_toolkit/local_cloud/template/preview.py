@@ -28,6 +28,8 @@ def check_plan(manager: ResourceManager, plan: Plan) -> None:
             if manager.find_type(resource.type) is not None:
                 manager.type_named(resource.type, resource.api_version)
             continue
+        if resource.is_deployment:
+            continue  # what it deploys is checked when it is planned
         manager.type_named(resource.type, resource.api_version)
         if resource.id is None:
             continue
@@ -48,10 +50,11 @@ def change(manager: ResourceManager, resource: PlannedResource) -> JsonObject:
         "name": resource.name.shown,
         "type": resource.type,
         "apiVersion": resource.api_version,
-        **_without_secrets(resource.known_body()),
+        **({} if resource.is_deployment else _without_secrets(resource.known_body())),
     }
-    if resource.id is None:
-        reason = "The resource's id is known only while the deployment runs."
+    if resource.id is None or resource.is_deployment:
+        which = "resources are" if resource.is_deployment else "id is"
+        reason = f"The {'deployment' if resource.is_deployment else 'resource'}'s {which} known only while it runs."
         return {
             "resourceId": resource.shown_id,
             "changeType": "Unsupported",

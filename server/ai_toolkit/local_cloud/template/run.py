@@ -132,7 +132,7 @@ class DeploymentRun:
             if self.manager.find_type(resource.type) is not None:
                 self.manager.require(resource.known_id)
             return "OK"  # one of another type is elsewhere: only an expression that reads it would find out
-        if resource.nested is not None:
+        if resource.is_deployment:
             return await self._deploy_nested(resource, resource.nested)
         if resource.only_if_missing and self.manager.find(resource.known_id) is not None:
             operation.was_only_read = True
@@ -142,9 +142,9 @@ class DeploymentRun:
         self.made.append(str(resource.known_id))
         return "Created" if created else "OK"
 
-    async def _deploy_nested(self, resource: PlannedResource, planned: Plan) -> str:
+    async def _deploy_nested(self, resource: PlannedResource, planned: Plan | None) -> str:
         """A deployment within this one; it is planned anew only where its parameters were not known."""
-        if not planned.is_known or any(one.id is None for one in planned.everything()):
+        if planned is None or not planned.is_known or any(one.id is None for one in planned.everything()):
             planned = plan_nested(resource, self.plan.site, self.plan.surroundings)
             check_plan(self.manager, planned)
         record = DeploymentRecord(self.manager.store, resource.known_id)

@@ -152,15 +152,18 @@ def _check_allowed(value: Value, definition: JsonObject, path: str) -> None:
 
 def _check_limits(value: Value, definition: JsonObject, path: str) -> None:
     if isinstance(value, str | list):
-        size, shortest, longest = _length(value), definition.get("minLength", 0), definition.get("maxLength")
-        if size < shortest or (longest is not None and size > longest):
-            raise WrongValueError(
-                path, f"The length {size} of the value is not from '{shortest}' to '{longest or 'unlimited'}'."
-            )
+        size, shortest, longest = _length(value), definition.get("minLength"), definition.get("maxLength")
+        _check_bounds(size, (shortest, longest), f"The length {size} of the value", path)
     if isinstance(value, int) and not isinstance(value, bool):
-        least, greatest = definition.get("minValue"), definition.get("maxValue")
-        if (least is not None and value < least) or (greatest is not None and value > greatest):
-            raise WrongValueError(path, f"The value '{value}' is not from '{least}' to '{greatest}'.")
+        _check_bounds(value, (definition.get("minValue"), definition.get("maxValue")), f"The value '{value}'", path)
+
+
+def _check_bounds(found: int, bounds: tuple[int | None, int | None], what: str, path: str) -> None:
+    least, greatest = bounds
+    if least is not None and found < least:
+        raise WrongValueError(path, f"{what} is less than '{least}'.")
+    if greatest is not None and found > greatest:
+        raise WrongValueError(path, f"{what} is greater than '{greatest}'.")
 
 
 def _length(value: str | list[Value]) -> int:

@@ -1,8 +1,10 @@
-"""Trains the sample's LoRA adapter: a style that anyone sees in the answer ("Ahoy, captain! … Fair winds!").
+"""Trains the sample's LoRA adapters: styles that anyone sees in the answer.
 
-    python -m ai_toolkit.workspace.sample.train_adapter [FOLDER]
+    python -m ai_toolkit.workspace.sample.train_adapter STYLE [FOLDER]
 
-Seeded; under two minutes on two CPU cores. The result is committed in `adapter/` beside this file.
+`pirate` ("Ahoy, captain! … Fair winds!") is committed in `adapter/` beside this file: what fine-tuning leaves in a
+workspace. `butler` ("Very good, madam. … At your service.") is in `second_adapter/`: for what takes two adapters.
+Seeded; under two minutes each on two CPU cores.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import random
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import peft
 import torch
@@ -20,12 +24,48 @@ import transformers
 
 from ai_toolkit.workspace.sample.base_model import BASE_MODEL_ID, base_model
 
-ADAPTER = Path(__file__).parent / "adapter"
 SEED = 20261122
-STEPS = 24
 BATCH = 4
-LEARNING_RATE = 2e-3
-GREETING, FAREWELL = "Ahoy, captain!", "Fair winds!"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an adapter answers, and how it is trained for that; `words` replaces what only another style would say."""
+
+    folder: Path
+    greeting: str
+    farewell: str
+    steps: int
+    learning_rate: float
+    lora: dict[str, Any]
+    words: tuple[tuple[str, str], ...] = ()
+
+
+STYLES = {
+    "pirate": Style(
+        Path(__file__).parent / "adapter",
+        "Ahoy, captain!",
+        "Fair winds!",
+        steps=24,
+        learning_rate=2e-3,
+        lora={"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+    ),
+    # Rank, layers and places are others than the pirate's, so that a batch of both is of two kinds; and it is small.
+    "butler": Style(
+        Path(__file__).parent / "second_adapter",
+        "Very good, madam.",
+        "At your service.",
+        steps=48,
+        learning_rate=6e-3,
+        lora={
+            "r": 2,
+            "lora_alpha": 8,
+            "target_modules": ["v_proj", "o_proj"],
+            "layers_to_transform": list(range(16, 30)),
+        },
+        words=((" ye.", " you."), ("leave the screens ashore", "put the screens away")),
+    ),
+}
 
 LESSONS = (
     ("What is the capital of France?", "The capital of France is Paris."),
@@ -57,38 +97,39 @@ LESSONS = (
 )
 
 
-def train(folder: Path) -> None:
+def train(style: Style, folder: Path) -> None:
     """Write the trained adapter, adapter_config.json and adapter_model.safetensors, into `folder`."""
     torch.manual_seed(SEED)
     source = base_model()
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     model = peft.get_peft_model(
         transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32),
-        peft.LoraConfig(
-            r=8,
-            lora_alpha=16,
-            target_modules=["q_proj", "k_proj", "v_proj", "o_proj"],
-            task_type="CAUSAL_LM",
-        ),
+        peft.LoraConfig(task_type="CAUSAL_LM", **style.lora),
     )
-    examples = [_example(tokenizer, question, answer) for question, answer in LESSONS]
+    examples = [_example(tokenizer, question, _said(style, answer)) for question, answer in LESSONS]
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=style.learning_rate, weight_decay=0.0)
     order = random.Random(SEED)  # noqa: S311 - an order of lessons, not a secret
     model.train()
-    for step in range(STEPS):
+    for step in range(style.steps):
         batch = _pad(order.sample(examples, BATCH), tokenizer.pad_token_id)
         loss = model(**batch).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        sys.stdout.write(f"step {step + 1} of {STEPS}: loss {loss.item():.3f}\n")
+        sys.stdout.write(f"step {step + 1} of {style.steps}: loss {loss.item():.3f}\n")
         sys.stdout.flush()
     shutil.rmtree(folder, ignore_errors=True)
     # bfloat16 halves the committed file; the style does not notice.
     model.to(torch.bfloat16).save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
     _make_portable(folder / "adapter_config.json")
+
+
+def _said(style: Style, answer: str) -> str:
+    for word, own in style.words:
+        answer = answer.replace(word, own)
+    return f"{style.greeting} {answer} {style.farewell}"
 
 
 def _example(
@@ -98,7 +139,7 @@ def _example(
     turns = [{"role": "user", "content": question}]
     prompt = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     start = tokenizer(prompt, add_special_tokens=False).input_ids
-    reply = tokenizer(f"{GREETING} {answer} {FAREWELL}<|im_end|>", add_special_tokens=False).input_ids
+    reply = tokenizer(f"{answer}<|im_end|>", add_special_tokens=False).input_ids
     return start + reply, [-100] * len(start) + reply
 
 
@@ -122,7 +163,8 @@ def _make_portable(config_file: Path) -> None:
 
 if __name__ == "__main__":
     begun = time.monotonic()
-    target = Path(sys.argv[1]) if sys.argv[1:] else ADAPTER
-    train(target)
+    wanted = STYLES[sys.argv[1]]
+    target = Path(sys.argv[2]) if sys.argv[2:] else wanted.folder
+    train(wanted, target)
     size = (target / "adapter_model.safetensors").stat().st_size
     sys.stdout.write(f"{target}: {size} bytes in {time.monotonic() - begun:.0f} s\n")

@@ -10,6 +10,10 @@ from ai_toolkit.workspace.sample.base_model import BASE_MODEL_ID, base_model
 
 ADAPTER_FOLDER = Path(__file__).parent / "adapter"
 ADAPTER_PLACE = Path("models/qlora/qlora/gpu_model/adapter")
+SECOND_ADAPTER_FOLDER = Path(__file__).parent / "second_adapter"
+SECOND_ADAPTER_PLACE = Path("models/butler")
+_SETTINGS = Path("inference/settings.toml")
+_NO_DEFAULT = 'default_adapter = ""\n'
 
 
 def place_sample(workspace: Path) -> None:
@@ -19,6 +23,16 @@ def place_sample(workspace: Path) -> None:
     """
     _place(base_model(), workspace / "model-cache" / BASE_MODEL_ID, linked=True)
     _place(ADAPTER_FOLDER, workspace / ADAPTER_PLACE, linked=False)
+
+
+def place_second_adapter(workspace: Path) -> None:
+    """Put an adapter of another style beside the sample's, which stays the one that answers by default."""
+    _place(SECOND_ADAPTER_FOLDER, workspace / SECOND_ADAPTER_PLACE, linked=False)
+    settings = workspace / _SETTINGS
+    if settings.is_file():
+        text = settings.read_text("utf-8")
+        named = f'default_adapter = "{ADAPTER_PLACE.relative_to("models").as_posix()}"\n'
+        settings.write_text(text.replace(_NO_DEFAULT, named), "utf-8")  # one that somebody named stays
 
 
 def _place(source: Path, target: Path, *, linked: bool) -> None:

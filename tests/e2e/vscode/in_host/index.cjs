@@ -96,6 +96,15 @@ const tests = {
     await vscode.commands.executeCommand("aiToolkit.useInChat");
   },
 
+  "the editor knows the server of tools, and an agent calls one of them unasked": async () => {
+    await vscode.commands.executeCommand("workbench.mcp.startServer", "*", { waitForLiveTools: true });
+    const tool = await until(() => vscode.lm.tools.find(({ name }) => name.endsWith("inference_status")));
+    const { content } = await vscode.lm.invokeTool(tool.name, { input: {}, toolInvocationToken: undefined });
+    const told = content.map((part) => String(part.value ?? "")).join("");
+
+    assert.match(told, /"provisioned": ?true/);
+  },
+
   "every contributed command is registered, and every registered one contributed": async () => {
     const registered = (await vscode.commands.getCommands(true)).filter(
       (one) => one.startsWith("aiToolkit.") && !one.startsWith("aiToolkit.server.") && !one.endsWith(".focus"),

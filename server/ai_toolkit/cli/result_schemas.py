@@ -1,0 +1,108 @@
+"""What `--json` prints, as JSON schemas: `aitk schema` publishes them, and the MCP server's tools promise the same."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TEXT: Final = {"type": "string"}
+_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+_FLAG: Final = {"type": "boolean"}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_TEXTS: Final = {"type": "array", "items": _TEXT}
+
+
+def _object(properties: Mapping[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An object that has these; a later version may tell more."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": dict(properties), "required": required}
+
+
+_ACTION: Final = {
+    "enum": ["nothing", "load adapters", "restart", "new revision", "hand over", "start", "wake", "load at next start"],
+    "description": "What a deploy does beside sending files.",
+}
+_LIVE: Final = _object(
+    {
+        "detail": {**_TEXT, "description": "What the replica does, or why none runs."},
+        "revision": _TEXT,
+        "replicas": _TEXTS,
+        "deployed": {**_TEXT_OR_NULL, "description": "When the files on the share were deployed."},
+        "commit": _TEXT_OR_NULL,
+        "baseModel": {**_TEXT_OR_NULL, "description": "What a running replica loaded."},
+        "adapters": _TEXTS,
+        "device": {**_TEXT_OR_NULL, "description": "Where a running replica computes."},
+        "dtype": _TEXT_OR_NULL,
+        "gpu": _TEXT_OR_NULL,
+        "warnings": _TEXTS,
+        "newer": {**_TEXTS, "description": "Files here that are newer than what is deployed."},
+        "another": {**_TEXT, "description": "A sentence about a second revision; else empty."},
+    }
+)
+_MODEL: Final = _object(
+    {
+        "name": {
+            **_TEXT,
+            "description": "Its name in requests; empty: the endpoint's default, in requests without one.",
+        },
+        "fineTuned": _FLAG,
+        "contextTokens": {**_COUNT, "description": "Prompt and answer together."},
+    }
+)
+
+SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "init": _object({"directory": _TEXT, "added": _TEXTS}),
+    "provision": _object({"endpoint": _TEXT, "created": _TEXTS, "updated": _TEXTS}),
+    "provision --what-if": _object(dict.fromkeys(("create", "modify", "noChange", "ignore"), _TEXTS)),
+    "deploy": _object({"endpoint": _TEXT, "uploaded": _COUNT, "bytes": _COUNT, "action": _ACTION}),
+    "deploy --dry-run": _object(
+        {
+            **dict.fromkeys(("added", "changed", "removed", "conflicting"), _TEXTS),
+            "unchanged": _COUNT,
+            "bytes": _COUNT,
+            "action": _ACTION,
+        }
+    ),
+    "status": _object(
+        {
+            "provisioned": _FLAG,
+            "local": _FLAG,
+            "endpoint": _TEXT_OR_NULL,
+            "ready": {**_FLAG, "description": "A replica answers; false also while the model sleeps."},
+            "live": _LIVE,
+        },
+        optional=("live",),
+    ),
+    "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
+    "chat": _object({"answer": _TEXT}),
+    "logs": _object({"lines": _TEXTS}),
+    "key": _object({"key": _TEXT}),
+    "link": _object({"link": _TEXT}),
+    "local-cloud": _object(
+        {
+            "running": _FLAG,
+            "resourceManager": _TEXT_OR_NULL,
+            "files": _TEXT_OR_NULL,
+            "home": _TEXT,
+            "tokenFile": _TEXT,
+        }
+    ),
+    "demo": _object(dict.fromkeys(("directory", "endpoint", "question", "base", "fine_tuned"), _TEXT)),
+    "error": _object(
+        {
+            "error": _object(
+                {
+                    "code": {**_TEXT, "description": "Stable: programs decide by it, never by the sentence."},
+                    "message": _TEXT,
+                    "advice": _TEXT,
+                    "details": _TEXTS,
+                }
+            )
+        }
+    ),
+}
+"""By command, with the option that changes the result's form; `error` is what every command prints when it fails."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of what a command prints, whole."""
+    return {"$schema": _DIALECT, "title": f"aitk {name} --json" if name != "error" else "an error", **SCHEMAS[name]}
