@@ -263,11 +263,11 @@ def test_a_wrong_body_is_refused_with_its_place(body, target):
 def test_what_is_not_emulated_is_refused_by_name():
     """501 naming the property, unless something else is wrong, too."""
     with pytest.raises(ArmError) as refusal:
-        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}))
+        check_body(ContainerApps.body, app(configuration={"service": {"type": "redis"}}))
     with pytest.raises(ArmError) as wrong:
-        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}, colour="red"))
+        check_body(ContainerApps.body, app(configuration={"service": {"type": "redis"}}, colour="red"))
 
-    assert (refusal.value.status, refusal.value.target) == (501, "properties.configuration.dapr")
+    assert (refusal.value.status, refusal.value.target) == (501, "properties.configuration.service")
     assert (wrong.value.status, wrong.value.target) == (400, "properties.colour")
 
 
