@@ -26,6 +26,7 @@ AiToolkitError
 ├── EndpointError             the running model
 │   ├── ReplicaFailed
 │   ├── RevisionFailed
+│   ├── StartStalled
 │   ├── EndpointNotReady
 │   ├── EndpointForeign
 │   ├── AppAtRest
@@ -321,6 +322,10 @@ class RevisionFailed(EndpointError):
             cause.advice if cause else "Correct the cause and run the command again.",
             lines,
         )
+
+
+class StartStalled(EndpointError):
+    code = "start_stalled"
 
 
 class EndpointNotReady(EndpointError):

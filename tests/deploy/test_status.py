@@ -56,6 +56,7 @@ def test_what_the_model_runs_on_is_told(gpu, said):
         ({"loaded": None, "replicas": (), "failure": "the image cannot be had"}, "the image cannot be had"),
         ({"loaded": Loaded(False, "no adapter was found")}, "no adapter was found"),
         ({"loaded": None}, "a replica runs"),
+        ({"loaded": None, "starting": "starting: pulling the image for 40 s"}, "pulling the image for 40 s"),
     ],
 )
 def test_what_does_not_serve_is_told_as_what_it_is(changes, said):

@@ -1,11 +1,13 @@
-"""What Azure's answers leave out: a container that crashes under a success, and replicas that are not listed."""
+"""What Azure does without a word: crashes under a success, replicas that are not listed, starts that do not go on."""
 
 import pytest
-from tests.support.edited_app import with_small_app
+from tests.support.edited_app import Nobody, with_small_app
 from tests.support.provisioning import Person
 
-from ai_toolkit.deploy.action import Action
-from ai_toolkit.errors import RevisionFailed
+from ai_toolkit.deploy.action import Action, Options
+from ai_toolkit.deploy.run import deploy
+from ai_toolkit.deploy.status import State
+from ai_toolkit.errors import RevisionFailed, StartStalled
 from ai_toolkit.local_cloud.container_apps.container import CRASH_WORDS
 
 
@@ -44,3 +46,23 @@ async def test_an_app_whose_replicas_are_not_listed_is_asked_all_the_same(ground
     assert done.action is Action.RESTART
     assert after.ready
     assert after.live.loaded.detail == "second"
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_start_for_which_azure_has_no_gpu_is_told_and_can_be_ended(ground, stops):
+    """In the platform's own words, with the way to be billed nothing; where nobody can be asked it ends in an error."""
+    app = with_small_app(ground)
+    await ground.provision()
+    await app.post("deactivate", (await app.active())[0])
+    person = Person("stop") if stops else Nobody()
+    with ground.faults() as faults:
+        faults.add("start-stalls", code="AssigningReplica", message="WorkLoad Profile Full", count=None)
+        with pytest.raises(StartStalled, match="no free GPU") as stalled:
+            await deploy(ground.workspace, person, Options(start=True))
+        status = await app.status()
+
+    assert "WorkLoad Profile Full" in stalled.value.message
+    assert any("looking for a free GPU for" in told for told in person.reports)
+    assert ("nothing is billed" in stalled.value.message) is stops
+    assert (status.state is State.AT_REST) is stops
+    assert ("WorkLoad Profile Full" in status.in_words()) is not stops

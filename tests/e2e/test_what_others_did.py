@@ -9,7 +9,8 @@ from tests.support.edited_app import Nobody, with_small_app
 from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.connection import STORAGE_API_VERSION
-from ai_toolkit.deploy.action import Action
+from ai_toolkit.deploy.action import Action, Options
+from ai_toolkit.deploy.run import preview
 from ai_toolkit.endpoint.add_secret import add_secret
 from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.run import provision
@@ -147,6 +148,7 @@ async def test_what_others_added_is_listed_and_kept_or_removed(edited):
         properties={
             "configuration": {
                 "registries": [{"server": "mine.azurecr.io", "identity": "system"}],
+                "dapr": {"enabled": True, "appId": "mine"},
                 "ingress": {
                     **ingress,
                     "customDomains": [domain],
@@ -168,12 +170,13 @@ async def test_what_others_added_is_listed_and_kept_or_removed(edited):
     [question] = person.asked
     for named in (
         "identity", "tag owner", "registry mine.azurecr.io", "custom domain chat.example.com", "CORS policy",
-        "IP restriction office", "container helper", "environment variable MINE of inference",
+        "IP restriction office", "Dapr settings", "container helper", "environment variable MINE of inference",
     ):  # fmt: skip
         assert named in question.placeholder
     configuration = kept["properties"]["configuration"]
     assert kept["identity"]["type"] == "SystemAssigned"
     assert kept["tags"]["owner"] == "ml-team"
+    assert configuration["dapr"]["appId"] == "mine"
     assert configuration["registries"][0]["server"] == "mine.azurecr.io"
     assert configuration["ingress"]["customDomains"][0]["name"] == "chat.example.com"
     assert configuration["ingress"]["corsPolicy"]["allowedOrigins"] == ["https://example.com"]
@@ -196,6 +199,37 @@ def edits_template(edited, edit):
     edit(content)
     path.write_text(json.dumps(content))
     return path, before
+
+
+async def test_deploy_asks_about_what_somebody_changed_and_remembers_the_answer(edited):
+    """Nobody asked, or leave: it stays, and is not asked about again; put back is a new revision."""
+    edited.ground.give(cooldownSeconds=3600)
+    await edited.deploy()
+    await edited.deploy()
+    await edited.patch(wait=False, template={"scale": {"cooldownPeriod": 901}})
+
+    async def edited_scale():
+        return (await edited.read())["properties"]["template"]["scale"]["cooldownPeriod"]
+
+    async with asyncio.timeout(60):
+        while await edited_scale() != 901:  # noqa: ASYNC110  (the cloud is another process)
+            await asyncio.sleep(0.05)
+    foreseen = Person()
+    await preview(edited.workspace, foreseen, Options())
+    asked, left = await edited.deploy("leave")
+    silent, _done = await edited.deploy()
+    stays = await edited_scale()
+    told, put_back = await edited.deploy(put_back=True)
+
+    said = "~ template.scale.cooldownPeriod: 901 -> 3600"
+    assert said in foreseen.text
+    assert said in asked.text
+    assert left.action in {Action.HAND_OVER, Action.NOTHING}
+    assert "Somebody changed" not in silent.text
+    assert stays == 901
+    assert said in told.text
+    assert put_back.action is Action.NEW_REVISION
+    assert await edited_scale() == 3600
 
 
 async def test_what_is_written_into_the_template_survives_deploy_and_provision(edited):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.error
 import urllib.request
@@ -124,3 +125,17 @@ def test_an_impossible_alternative_is_a_number(app):
 
     assert status == 200
     assert "Infinity" not in body.decode()
+
+
+def test_a_body_in_an_encoding_is_refused_with_415(app):
+    """The code is named, and what is read instead."""
+    request = urllib.request.Request(
+        f"{app.url}/v1/chat/completions",
+        gzip.compress(json.dumps(BODIES["/v1/chat/completions"]).encode()),
+        {"Authorization": f"Bearer {app.key}", "Content-Type": "application/json", "Content-Encoding": "gzip"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=30)
+    with refusal.value as error:
+        assert (error.code, error.headers["Accept-Encoding"]) == (415, "identity")
+        assert json.loads(error.read())["error"]["code"] == "unsupported_encoding"

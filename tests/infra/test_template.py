@@ -96,13 +96,30 @@ SWITCH = {
     "createEnvironment ? logAnalytics!.listKeys().primarySharedKey : ''": "logAnalytics.listKeys().primarySharedKey",
     "@onlyIfNotExists()\nresource environmentStorage ": "resource environmentStorage ",
 }
+LOOP = """[
+{0}  for (range, index) in allowedIpRanges: {{
+{0}    name: 'allowed-${{index}}'
+{0}    action: 'Allow'
+{0}    ipAddressRange: range
+{0}  }}
+{0}]"""
+# The parameter `tags`, and the allowed ranges as a variable: the draft has them in place.
+IN_PLACE = {
+    "@description('Tags of the resources that are made, and of a resource group that Provision makes: names with their "
+    "values.')\nparam tags object = {}\n\n": "",
+    "var allTags = union(tags, {\n  'ai-toolkit': 'inference'\n})\n": "var tags = {\n  'ai-toolkit': 'inference'\n}\n",
+    "tags: allTags": "tags: tags",
+    "// A variable, not a loop in place: Provision can join to it what somebody added in the portal.\n"
+    "var allowedOnly = " + LOOP.format("") + "\n\n": "",
+    "ipSecurityRestrictions: allowedOnly": f"ipSecurityRestrictions: {LOOP.format(' ' * 8)}",
+}
 
 
 @needs_engine
 def test_ours_is_the_draft_without_findings_and_a_switch():
     """Line for line: so the formatter and the linter have nothing to say of what both share."""
     undone = BICEP.read_text()
-    for ours, draft in SWITCH.items():
+    for ours, draft in {**SWITCH, **IN_PLACE}.items():
         assert ours in undone
         undone = undone.replace(ours, draft)
 
@@ -122,10 +139,26 @@ def test_the_compiled_form_is_the_compiler_s_but_for_the_switch():
     conditions = [resources[name].pop("condition") for name in ("logAnalytics", "environment")]
     of_storage = resources["environmentStorage"].pop("@options")
     switch = ours["parameters"].pop("createEnvironment")
+    tags, variables = ours["parameters"].pop("tags"), ours["variables"]
+    [allowed] = variables.pop("copy")
+    joined = variables.pop("allTags")
+    ours["variables"] = {"tags": {"ai-toolkit": "inference"}, **variables}
+    for resource in resources.values():
+        if "tags" in resource:
+            assert resource["tags"] == "[variables('allTags')]"
+            resource["tags"] = "[variables('tags')]"
+    ingress = resources["app"]["properties"]["configuration"]["ingress"]
+    assert ingress.pop("ipSecurityRestrictions") == "[variables('allowedOnly')]"
+    in_place = json.loads(json.dumps([allowed]).replace("allowedOnly", "ipSecurityRestrictions"))
+    resources["app"]["properties"]["configuration"]["ingress"] = {"copy": in_place, **ingress}
     for one in (ours, draft):
         del one["metadata"]
 
     assert conditions == ["[parameters('createEnvironment')]"] * 2
+    assert (joined, tags["defaultValue"]) == (
+        "[union(parameters('tags'), createObject('ai-toolkit', 'inference'))]",
+        {},
+    )
     assert (of_storage, switch["defaultValue"]) == ({"onlyIfNotExists": []}, True)
     assert json.dumps(ours) == json.dumps(draft)
 

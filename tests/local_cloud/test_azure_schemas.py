@@ -108,7 +108,11 @@ def test_the_tables_say_what_is_published(resource_type):
 
 PROVIDERS = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{}/providers"
 # The documents have more running states of a revision than the description.
-ALSO_SEEN = ("runningState: 'RunningAtMaxScale'", "runningState: 'ScaledToZero'")
+ALSO_SEEN = (
+    *("runningState: 'RunningAtMaxScale'", "runningState: 'ScaledToZero'"),
+    # Recorded from Azure in November 2025.
+    *("appInsightsConfiguration: unknown", "openTelemetryConfiguration: unknown"),
+)
 JOB = {
     "location": "westus3",
     "properties": {
@@ -259,11 +263,11 @@ def test_a_wrong_body_is_refused_with_its_place(body, target):
 def test_what_is_not_emulated_is_refused_by_name():
     """501 naming the property, unless something else is wrong, too."""
     with pytest.raises(ArmError) as refusal:
-        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}))
+        check_body(ContainerApps.body, app(configuration={"service": {"type": "redis"}}))
     with pytest.raises(ArmError) as wrong:
-        check_body(ContainerApps.body, app(configuration={"dapr": {"enabled": True}}, colour="red"))
+        check_body(ContainerApps.body, app(configuration={"service": {"type": "redis"}}, colour="red"))
 
-    assert (refusal.value.status, refusal.value.target) == (501, "properties.configuration.dapr")
+    assert (refusal.value.status, refusal.value.target) == (501, "properties.configuration.service")
     assert (wrong.value.status, wrong.value.target) == (400, "properties.colour")
 
 

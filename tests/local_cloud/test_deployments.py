@@ -276,7 +276,7 @@ async def test_a_managed_environments_put_replaces(clients, group):
 
     assert not found.get("tags")
     assert "workloadProfiles" not in found["properties"]
-    assert "appLogsConfiguration" not in found["properties"]
+    assert found["properties"]["appLogsConfiguration"] == {"destination": None, "logAnalyticsConfiguration": None}
 
 
 async def test_a_patch_of_a_managed_environment_keeps_the_rest(clients, group):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gzip
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -163,6 +164,43 @@ async def test_a_silent_answer_ends_at_the_idle_limit():
 
     assert status == 504
     assert text == "........"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_an_encoded_body_passes_byte_for_byte_with_its_headers(encoding):
+    """To the app and back, read by nobody on the way."""
+    sent = gzip.compress(b"body " * 1000)
+
+    async def echo(request):
+        seen = {name: request.headers.get(name, "") for name in ("Content-Encoding", "Content-Length")}
+        headers = {f"X-Seen-{name}": value for name, value in seen.items()}
+        return web.Response(body=await request.read(), headers={"Content-Encoding": encoding, **headers})
+
+    app = web.Application()
+    app.router.add_post("/", echo)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    @contextlib.asynccontextmanager
+    async def lease(_affinity):
+        yield SimpleNamespace(url=f"http://127.0.0.1:{runner.addresses[0][1]}", affinity="a")
+
+    ingress = Ingress(lease, misbehaving(Faults(), Port.INGRESS))
+    port = await ingress.open(None, "app")
+    try:
+        async with (
+            aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=20)) as session,
+            session.post(f"http://127.0.0.1:{port}/", data=sent, headers={"Content-Encoding": encoding}) as answer,
+        ):
+            received, headers = await answer.read(), answer.headers
+    finally:
+        await ingress.close()
+        await runner.cleanup()
+
+    assert received == sent
+    assert headers["Content-Encoding"] == headers["X-Seen-Content-Encoding"] == encoding
+    assert headers["X-Seen-Content-Length"] == str(len(sent))
 
 
 class Clock:

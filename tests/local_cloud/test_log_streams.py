@@ -90,11 +90,13 @@ async def test_the_event_stream_tells_what_the_platform_did(talking, clients):
     past = [json.loads(line) for line in await lines(session, events, tailLines="300")]
     revision = (await clients.apps.container_apps.get(app.group, app.app)).latest_revision_name
     async with session.get(events, params={"follow": "true", "tailLines": "0"}) as stream:
+        opened = [json.loads(await stream.content.readline())["Reason"] for _ in range(2)]
         await clients.apps.container_apps_revisions.restart_revision(app.group, app.app, revision)
         async with asyncio.timeout(10):
             first = json.loads(await stream.content.readline())
 
-    assert {"RevisionCreation", "AssigningReplica", "ContainerStarted", "RevisionReady"} <= {
+    assert opened == ["StartingGettingEvents", "ConnectedToEventsServer"]  # as recorded of Azure
+    assert {"RevisionCreation", "AssigningReplica", "ContainerCreated", "ContainerStarted", "RevisionReady"} <= {
         one["Reason"] for one in past
     }
     assert (first["Reason"], first["RevisionName"]) == ("RevisionRestarting", revision)

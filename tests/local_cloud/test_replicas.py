@@ -152,7 +152,7 @@ async def test_a_new_revision_waits_for_the_gpu_of_the_old_one(deploy, clients, 
 
     assert (waiting.running_state, waiting.provisioning_state, containers) == ("Processing", "Provisioning", [])
     assert (status, '"COLOUR"' in about) == (200, False)
-    assert {(one.current_value, one.limit) for one in usages if "A100" in one.name.value} == {(1, 1)}
+    assert {(one.current_value, one.limit) for one in usages if "ConsumptionNCA100" in one.name.value} == {(1, 1)}
     assert '"COLOUR": "red"' in after
 
 

@@ -57,12 +57,23 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> t
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The base model {catalog.base.id} could not be loaded: {error}") from error
     model.eval()
+    _leave_weights_as_they_are(model)
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
     models = Models(model, loaded_tokenizer, settings)
     for number, adapter in enumerate(catalog.adapters):
         readiness.report(Stage.ADAPTER, f"Loading the adapter {adapter.id}.", progress=(number, len(catalog.adapters)))
         models.install(models.prepare(adapter), only=len(catalog.adapters) == 1)
     return models, reading
+
+
+def _leave_weights_as_they_are(model: Any) -> None:  # noqa: ANN401 - of transformers
+    """Keep four-bit layers from repacking their weights at first use, which other modules share.
+
+    Source: bitsandbytes 0.50, nn/modules.py, Linear4bit.forward, on processors with AVX512-BF16.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:

@@ -73,6 +73,12 @@ class Gate:
 
     async def _pass_on(self, inner: App, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """To the app proper, but no body larger than a long conversation."""
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"identity", ""}:
+            message = f"The body is encoded as {encoding!r}. Send it as it is, without a Content-Encoding."
+            body = openai_error(message, kind="invalid_request_error", code="unsupported_encoding")
+            await _send(send, Answer(415, body, headers={"accept-encoding": "identity", "connection": "close"}))
+            return
         length, received = headers.get("content-length", "0"), 0
         if length.isdecimal() and int(length) > _BODY_LIMIT_BYTES:
             message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."

@@ -8,6 +8,7 @@ from typing import Any, Final
 from ai_toolkit.azure.json_value import value_at
 
 _FAILED_STATES: Final = frozenset({"Failed", "Degraded"})
+_STARTING_STATES: Final = frozenset({"Processing", "Activating"})
 _BOUND: Final = frozenset({"SniEnabled", "Auto"})
 _RUNNING_STATES: Final = frozenset({"Running", "RunningAtMaxScale"})
 _SERVING_STATES: Final = _RUNNING_STATES | {"ScaledToZero", "Scaled to 0"}
@@ -60,6 +61,11 @@ class Revision:
         return self.state in _RUNNING_STATES
 
     @property
+    def starts(self) -> bool:
+        """Whether its first replica is on its way."""
+        return self.state in _STARTING_STATES
+
+    @property
     def serves(self) -> bool:
         """Whether it runs, or sleeps and would wake."""
         return self.state in _SERVING_STATES
@@ -101,6 +107,7 @@ class ContainerApp:
     stopped: bool = False
     reach: Reach = Reach.ANYWHERE
     is_multiple: bool = False
+    event_stream: str = ""
     domains: tuple[str, ...] = ()
     """The custom domains that are bound to it, with a certificate: what is only registered answers nobody."""
     secrets: frozenset[str] = frozenset()
@@ -182,6 +189,7 @@ class ContainerApp:
             template=body.get("template") or {},
             stopped=str(body.get("runningStatus")).lower() == "stopped",
             reach=reach,
+            event_stream=str(body.get("eventStreamEndpoint") or ""),
             is_multiple=str(value_at(body, "configuration", "activeRevisionsMode")).lower() == "multiple",
             domains=tuple(
                 str(one.get("name")).lower()

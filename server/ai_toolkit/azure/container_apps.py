@@ -22,6 +22,7 @@ from ai_toolkit.azure.quota import Quota, gpu_quota, read_usages
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
+_EVENTS: Final = 100  # as many as a start has, with those of the revision before
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20)
 
@@ -180,6 +181,22 @@ class ContainerApps:
             return []
         return text.splitlines()[-lines:]
 
+    async def events(self, app: ContainerApp) -> list[str]:
+        """The last lines of the app's event stream, each JSON; empty when they cannot be had. Raises NetworkProblem."""
+        if not app.event_stream:
+            return []
+        try:
+            async with self._stream(app, app.event_stream, f"follow=false&output=json&tailLines={_EVENTS}") as answer:
+                text = await answer.text(errors="replace") if answer.ok else ""
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise_if_blocked(error, app.event_stream)
+            return []
+        return text.splitlines()
+
+    async def stop(self, app: str) -> None:
+        """Ends the app's replicas, which are not billed then, until it is started; returns when Azure has done it."""
+        await (await self._client.container_apps.begin_stop(self._group, app)).result()
+
     async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
         """The last lines of the replica's log and every new one, until the replica ends.
 
@@ -198,12 +215,20 @@ class ContainerApps:
     async def _log(
         self, app: ContainerApp, replica: Replica, lines: int, *, follow: bool
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        query = f"follow={str(follow).lower()}&tailLines={lines}&output=text"
+        timeout = _FOLLOW_TIMEOUT if follow else _LOG_TIMEOUT
+        async with self._stream(app, replica.log_stream, query, timeout) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _stream(
+        self, app: ContainerApp, endpoint: str, query: str, limit: aiohttp.ClientTimeout = _LOG_TIMEOUT
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         token = await self._client.container_apps.get_auth_token(self._group, app.name)
         bearer = value_at(token.as_dict(), "properties", "token") or ""
-        separator = "&" if urlsplit(replica.log_stream).query else "?"
-        url = f"{replica.log_stream}{separator}follow={str(follow).lower()}&tailLines={lines}&output=text"
+        url = f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{query}"
         async with (
-            session(url, timeout=_FOLLOW_TIMEOUT if follow else _LOG_TIMEOUT) as asked,
+            session(url, timeout=limit) as asked,
             asked.get(url, headers={"Authorization": f"Bearer {bearer}"}) as answer,
         ):
             yield answer

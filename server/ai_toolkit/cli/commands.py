@@ -159,6 +159,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @click.option(
     "--start/--no-start", default=None, help="Start an app that somebody stopped or deactivated, or leave it."
 )
+@click.option("--put-back/--no-put-back", default=None, help="Put back what somebody changed of the app, or leave it.")
 @_common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -171,6 +172,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     base_models: str | None,
     key: str | None,
     start: bool | None,
+    put_back: bool | None,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
@@ -183,7 +185,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models, key, start)
+        options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     _run(work, as_json=as_json, agreed=yes)

@@ -29,7 +29,7 @@ class Options:
     """How to deploy; None asks.
 
     `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`. `start` is
-    for an app that is stopped, or whose revisions were deactivated.
+    for an app that is stopped, or whose revisions were deactivated, `put_back` for one that somebody changed.
     """
 
     previous: bool = False
@@ -39,6 +39,7 @@ class Options:
     base_models: str | None = None
     key: str | None = None
     start: bool | None = None
+    put_back: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         async with open_app(workspace) as own:
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
-            running = await what_runs(own, await changed_template(workspace, own, ui))
+            wanted = await changed_template(workspace, own, ui, put_back=options.put_back)
+            running = await what_runs(own, wanted)
             await _tell_of_two(own.apps, running, ui)
             running = await offer_to_start(running, ui, agreed=options.start)
             running = await offer_key(own.apps, running, workspace.folder, ui, options.key)
@@ -108,7 +109,9 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     await check_settings(workspace.folder)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
-        running = await what_runs(own, await changed_template(workspace, own, ui))
+        wanted = await changed_template(workspace, own, ui, put_back=options.put_back, only_looks=True)
+        running = await what_runs(own, wanted)
+        tell(running.changed, ui)
         await _tell_of_two(own.apps, running, ui)
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)

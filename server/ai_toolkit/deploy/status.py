@@ -16,6 +16,8 @@ from ai_toolkit.azure.explain import for_people
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.sync_plan import newer_files
 from ai_toolkit.endpoint.address import OwnApp, open_app
+from ai_toolkit.endpoint.stalled_start import phase_of_start
+from ai_toolkit.endpoint.start_phase import Phase
 from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.errors import (
     AiToolkitError,
@@ -79,6 +81,7 @@ class Live:
 
     `revision` serves, or would. `another` is a sentence about a second one: who waits for whom, or what does not serve;
     `rest` one about what somebody switched off, with what ends it. Both are empty where there is nothing to tell.
+    `starting` tells how far the platform is with a replica that does not run yet.
     `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
     of its models; None where the models were not looked for.
     """
@@ -94,6 +97,7 @@ class Live:
     loaded: Loaded | None
     another: str = ""
     rest: str = ""
+    starting: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,8 @@ class Status:
     def _doing(live: Live) -> str:
         if live.rest:
             return live.rest
+        if live.starting:
+            return live.starting
         if live.loaded is not None:
             return live.loaded.detail
         if live.replicas:
@@ -250,7 +256,16 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
         loaded=await _loaded(own.endpoint, await own.key()) if ask_app and runs and not rest else None,
         another=await another(own.apps, app, runs=runs),
         rest=rest,
+        starting=await _starting(own) if revision is not None and revision.starts and not rest else "",
     )
+
+
+async def _starting(own: OwnApp) -> str:
+    """How far the platform is, with the verdict where it does not go on; empty where it does not tell, or has done."""
+    found = await phase_of_start(own.apps, own.app, (one.name for one in own.app.active))
+    if found is None or (found.phase is Phase.STARTED and found.verdict is None):
+        return ""
+    return f"starting: {found.in_words()}. {found.says} {found.advice}".strip()
 
 
 async def _loaded(url: str, key: str | None) -> Loaded:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from ai_toolkit.deploy.action import loaded_is
 from ai_toolkit.deploy.manifest import Manifest
 from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage
+from ai_toolkit.endpoint.stalled_start import phase_of_start, wait_or_stop
+from ai_toolkit.endpoint.start_phase import Phase, StartPhase, Verdict
 from ai_toolkit.errors import EndpointNotReady, EndpointRefused, NetworkProblem, ReplicaFailed
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
@@ -37,7 +39,8 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
     """Returns when every replica that runs has answered with what the manifest names.
 
     An app that is not ours cannot be asked what it loaded, which is said. Raises ReplicaFailed with the replica's last
-    log lines, EndpointRefused for a key that is not the app's, or EndpointNotReady after half an hour.
+    log lines, StartStalled where the platform does not go on, EndpointRefused for a key that is not the app's, or
+    EndpointNotReady after half an hour.
     """
     said, readiness = "", NO_ANSWER
     proven: set[str] = set()
@@ -56,6 +59,8 @@ async def follow_start(apps: "ContainerApps", endpoint: Endpoint, start: Start, 
         if stage != said:
             ui.report(stage)
             said = stage
+        if readiness.stage is Stage.NO_ANSWER:
+            await platform.wait_or_stop(ui)
         running = {replica.name for replica in replicas}
         if not readiness.ready or not await _serves(apps, start):
             return None  # while another revision serves, it is that one which answered
@@ -77,6 +82,8 @@ class _Platform:
         self._start = start
         self._asked = -_ASK_PLATFORM_SECONDS
         self._detail = ""
+        self._phase: StartPhase | None = None
+        self._waited: set[Verdict | None] = set()
         self._runs = False
         self._asked_runs = -_ASK_PLATFORM_SECONDS
 
@@ -94,13 +101,23 @@ class _Platform:
         now = time.monotonic()
         if now - self._asked >= _ASK_PLATFORM_SECONDS:
             self._asked = now
-            if replicas:
+            self._phase = await phase_of_start(self._apps, self._start.app, self._start.revisions)
+            if self._phase is not None and self._phase.phase is not Phase.STARTED:
+                self._detail = self._phase.in_words()
+            elif replicas:
                 lines = await _last_lines(self._apps, self._start, replicas[0], 1)
                 self._detail = lines[-1].strip() if lines else replicas[0].reason
             else:
                 revision = await self._apps.revision(self._start.app.name, self._start.revisions[0])
                 self._detail = f"revision {revision.name} is {revision.state.lower()}"
         return self._detail
+
+    async def wait_or_stop(self, ui: Ui) -> None:
+        """Asks once about each reason why the start does not go on. Raises StartStalled."""
+        found = self._phase
+        if found is not None and found.verdict not in self._waited:
+            self._waited.add(found.verdict)
+            await wait_or_stop(self._apps, self._start.app, found, ui)
 
 
 async def _is_proven(endpoint: Endpoint, start: Start, proven: set[str], running: set[str], ui: Ui) -> bool:

@@ -4,15 +4,11 @@ Resource Manager evaluates the template. What it said is remembered, so that it 
 the parameters or the app changed.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 from azure.core.exceptions import HttpResponseError
 
 from ai_toolkit.azure.container_app import ContainerApp
@@ -22,18 +18,18 @@ from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, name_of
 from ai_toolkit.endpoint.desired import wanted_app
-from ai_toolkit.errors import FileMissing, ToolMissing
-from ai_toolkit.ui import Ui
+from ai_toolkit.endpoint.remembered import Remembered
+from ai_toolkit.errors import Dismissed, FileMissing, ToolMissing, UsageError
+from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, workspace_template
-from ai_toolkit.workspace.workspace import Parameters, Workspace, write_atomically
+from ai_toolkit.workspace.workspace import Parameters, Workspace
 
 log = logging.getLogger(__name__)
 
 _OUR_TAG: Final = "ai-toolkit"
 _DEPLOYMENT: Final = "ai-toolkit-inference-deploy"
-_REMEMBERED: Final = 20
 _HIDDEN: Final = "not asked for"
 
 
@@ -45,14 +41,48 @@ class ChangedTemplate:
     changed: tuple[PropertyChange, ...]
 
 
-async def changed_template(workspace: Workspace, own: OwnApp, ui: Ui) -> ChangedTemplate | None:
+async def changed_template(
+    workspace: Workspace, own: OwnApp, ui: Ui, *, put_back: bool | None = None, only_looks: bool = False
+) -> ChangedTemplate | None:
     """What is wanted of a revision that the app has not; None where it has that, and where that cannot be asked.
 
-    It cannot of an app that Provision did not make, of a folder with a hand-written config file only, of a changed
-    template without the Bicep CLI, and of a template that makes the app in a module or a loop. Raises FileMalformed,
-    ValueImpossible for files that Azure would refuse.
+    Where the app had it and neither template nor parameters changed since, somebody changed the app: then `put_back`
+    decides, or the person, whose answer is remembered; where nobody can be asked the app stays as it is. With
+    `only_looks` nobody is asked and nothing is remembered. Raises Dismissed.
+
+    It cannot be asked of an app that Provision did not make, of a folder with a hand-written config file only, of a
+    changed template without the Bicep CLI, and of a template that makes the app in a module or a loop. Raises
+    FileMalformed, ValueImpossible for files that Azure would refuse.
     """
     app = own.app
+    files = await _files(workspace, app)
+    if files is None:
+        return None
+    template, given = files
+    remembered = Remembered(workspace.folder, template.sha256, given.values)
+    state = [app.name, app.latest_revision, dict(app.template)]
+    if remembered.is_answered(state) and not put_back:
+        return None
+    wanted = await _evaluated(own, template, given, ui)
+    if wanted is None:
+        return None
+    found = compare_template(app.template, wanted)
+    is_ours = not remembered.was_so or found is None
+    if is_ours and not only_looks:
+        if found is None:
+            remembered.is_so()
+            remembered.answer(state)
+        else:
+            remembered.will_be_so()
+    if is_ours or found is None or await _put_back(found, ui, put_back, only_looks=only_looks):
+        return found
+    if not only_looks:
+        remembered.answer(state)
+    return None
+
+
+async def _files(workspace: Workspace, app: ContainerApp) -> tuple[Template, Parameters] | None:
+    """The template and the given parameters; None where the app is not for them to decide about."""
     if _OUR_TAG not in app.tags:
         return None
     try:
@@ -61,33 +91,52 @@ async def changed_template(workspace: Workspace, own: OwnApp, ui: Ui) -> Changed
     except (FileMissing, ToolMissing):
         return None
     parameter_rules.check(given, template.parameters)
-    if str(given.values.get("acaAppName") or app.name).lower() != app.name.lower():
-        return None  # another app is wanted: that is for Provision
-    answers = _Remembered(workspace.folder, template, given, app)
-    if answers.nothing_to_change:
-        return None
-    target = own.target
-    async with own.cloud.resource_manager(target.subscription) as manager:
+    is_other = str(given.values.get("acaAppName") or app.name).lower() != app.name.lower()
+    return None if is_other else (template, given)  # another app is for Provision to make
+
+
+async def _evaluated(own: OwnApp, template: Template, given: Parameters, ui: Ui) -> Mapping[str, Any] | None:
+    """The app's `template` as Resource Manager evaluates it; says why where it does not."""
+    async with own.cloud.resource_manager(own.target.subscription) as manager:
         ui.report("asking what the template wants", 1)
-        wanted = await _ask(
-            manager.deployments_of(target.resource_group), template, await _values(own, template, given)
-        )
+        deployments = manager.deployments_of(own.target.resource_group)
+        wanted = await _ask(deployments, template, await _values(own, template, given))
     if wanted is None or isinstance(wanted, Refusal):
         why = f"{wanted.message} ({wanted.code})" if wanted else "it makes the app in a module, a loop, or of several"
         ui.announce(f"The template is not compared with the app: {why}. {Title.PROVISION} sends it whole.")
         return None
-    wanted, missing = without_missing_secrets(wanted, app.secrets)
+    known, missing = without_missing_secrets(wanted, own.app.secrets)
     if missing := missing - {KEY_SECRET}:  # a key is offered
         names = ", ".join(sorted(missing))
-        ui.announce(
-            f"The template refers to secrets that the app does not have yet ({names}): {Title.PROVISION} adds them."
-        )
-    for place in unknown_places(wanted):
+        ui.announce(f"The template refers to secrets that the app has not ({names}): {Title.PROVISION} adds them.")
+    for place in unknown_places(known):
         ui.announce(f"{place} is left as it is: only a deployment ({Title.PROVISION}) knows its value.")
-    found = compare_template(app.template, wanted)
-    if found is None:
-        answers.remember()
-    return found
+    return dict(known)
+
+
+async def _put_back(found: ChangedTemplate, ui: Ui, agreed: bool | None, *, only_looks: bool) -> bool:  # noqa: FBT001
+    """Whether to undo what somebody changed of the app."""
+    ui.announce("Somebody changed the app since it was deployed (the template's value comes last):")
+    tell(found.changed, ui)
+    if agreed is not None:
+        return agreed
+    left = "It stays as it is; aitk deploy --put-back puts it back."
+    if only_looks:
+        ui.announce(left)
+        return False
+    items = (
+        Choice("leave", "Leave it as it is", "until template, parameters or the app change again"),
+        Choice("put back", "Put it back", "as the template says, in a new revision"),
+        Choice("cancel", "Cancel"),
+    )
+    try:
+        chosen = await ui.pick(Pick(Title.DEPLOY, "Somebody changed the app", items, option="--put-back"))
+    except UsageError:
+        ui.announce(left)
+        return False
+    if chosen == "cancel":
+        raise Dismissed
+    return chosen == "put back"
 
 
 async def _ask(
@@ -199,30 +248,3 @@ def tell(changed: Iterable[PropertyChange], ui: Ui) -> None:
     """What a new revision has that the app has not now, property by property."""
     for one in changed:
         ui.announce(f"    {in_words(one)}")
-
-
-class _Remembered:
-    """For which templates, parameters and apps there was nothing to change; losing it costs only a question."""
-
-    def __init__(self, folder: Path, template: Template, given: Parameters, app: ContainerApp) -> None:
-        asked = [template.sha256, dict(given.values), app.name, app.latest_revision, dict(app.template)]
-        self._key = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
-        self._path = platformdirs.user_cache_path("ai-toolkit") / "wanted" / f"{name}.json"
-
-    @property
-    def nothing_to_change(self) -> bool:
-        return self._key in self._read()
-
-    def remember(self) -> None:
-        try:
-            write_atomically(self._path, json.dumps([*self._read(), self._key][-_REMEMBERED:]))
-        except OSError as error:
-            log.debug("not remembered: %s", error)
-
-    def _read(self) -> list[str]:
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [str(one) for one in found] if isinstance(found, list) else []

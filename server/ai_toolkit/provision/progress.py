@@ -9,6 +9,13 @@ from ai_toolkit.azure.deployments import Operation
 from ai_toolkit.ui import Ui
 
 _WORDS: Final[Mapping[str, str]] = {"Succeeded": "done", "Failed": "failed", "Canceled": "cancelled"}
+# Medians of Azure's recorded answers, 2023 to 2024; apps there had no GPU.
+_USUAL: Final[Mapping[str, str]] = {
+    "managedenvironments": "usually about a minute and a half",
+    "containerapps": "usually a quarter of a minute without a GPU; with one it is not known here",
+}
+_LONG_SECONDS: Final = 10
+"""After so many it is said what is usual."""
 _FIRST_PERCENT, _LAST_PERCENT = 5, 95
 
 
@@ -52,8 +59,13 @@ class ResourceProgress:
         done = sum(seen.ended == "done" for seen in self._seen.values())
         whole = len(self._seen) + len(self._queued)
         percent = _FIRST_PERCENT + (_LAST_PERCENT - _FIRST_PERCENT) * done // max(whole, 1)
-        what = ", ".join(f"{seen.name}: running {now - seen.since:.0f} s" for seen in running) or "waiting for Azure"
+        what = ", ".join(_running(seen.name, now - seen.since) for seen in running) or "waiting for Azure"
         self._ui.report(f"{what} ({done} of {whole} done)", percent)
+
+
+def _running(name: str, seconds: float) -> str:
+    usual = _USUAL.get(name.partition(" ")[0].lower(), "") if seconds >= _LONG_SECONDS else ""
+    return f"{name}: running {seconds:.0f} s{f', {usual}' if usual else ''}"
 
 
 def _name_of(resource_id: str) -> str:

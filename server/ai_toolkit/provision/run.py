@@ -11,6 +11,7 @@ from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
+from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
@@ -66,6 +67,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
 
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
             target = write_target(deployed)
+            Remembered(workspace.folder, wanted.template.sha256, wanted.given.values).is_so()
             await _raise_if_it_crashes(site, target)
             return _done(ui, target, preview)
 

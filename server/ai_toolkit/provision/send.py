@@ -79,7 +79,7 @@ async def _add_missing_profile(site: Site, plan: Plan, ui: Ui) -> None:
     environment, profile, place = plan.existing.environment, plan.profile, site.place
     if profile is None or not profile.missing or environment is None:
         return
-    ui.report(f"adding the workload profile {profile.name} to {environment.name}", 5)
+    ui.report(f"adding the workload profile {profile.name} to {environment.name}, usually about a minute", 5)
     async with site.cloud.container_apps(place.subscription, place.resource_group) as apps:
         await apps.add_workload_profile(environment, profile.name, profile.type)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_VERSIONS
+from ai_toolkit.local_cloud.container_apps.defaults import APP_DEFAULTS, INGRESS_DEFAULTS, with_defaults
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
     check_profile,
     environment_of,
@@ -102,7 +103,7 @@ class ContainerApps(ResourceType):
                     )
             read_probes(container)
         scale = (given.get("template") or {}).get("scale") or {}
-        least, most = scale.get("minReplicas") or 0, scale.get("maxReplicas", 10)
+        least, most = scale.get("minReplicas") or 0, 10 if scale.get("maxReplicas") is None else scale["maxReplicas"]
         if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most or not 1 <= most <= 1000:  # noqa: PLR2004
             raise ArmError(
                 "ContainerAppInvalidScaleSettings",
@@ -141,6 +142,14 @@ class ContainerApps(ResourceType):
                     target="properties.configuration.secrets",
                 )
             names.add(name)
+        for registry in configuration.get("registries") or []:
+            reference = registry.get("passwordSecretRef")
+            if reference and reference not in names:
+                raise ArmError(
+                    "ContainerAppRegistriesPasswordSecretRefNotFound",
+                    f"PasswordSecretRef '{reference}' defined for registry server '{registry.get('server')}' "
+                    "not found.",
+                )
         return names
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
@@ -209,15 +218,14 @@ class ContainerApps(ResourceType):
                 for secret in configuration["secrets"] or []
             ]
         if configuration.get("ingress"):
-            configuration["ingress"] = {**configuration["ingress"], "fqdn": app.fqdn}
+            configuration["ingress"] = {**with_defaults(configuration["ingress"], INGRESS_DEFAULTS), "fqdn": app.fqdn}
         latest = local.get("latestRevision")
         stream = f"{self._origin()}{resource.id.group_id}/containerApps/{resource.id.name}/eventstream"
         return {
             **body,
             "identity": body.get("identity") or {"type": "None"},
             "properties": {
-                **stored,
-                "configuration": configuration,
+                **with_defaults({**stored, "configuration": configuration}, APP_DEFAULTS),
                 "runningStatus": app.running_status(),
                 "latestRevisionName": latest or "",
                 "latestReadyRevisionName": local.get("latestReadyRevision") or "",
@@ -244,7 +252,7 @@ class ContainerApps(ResourceType):
         return {
             "id": str(app.id),
             "name": app.id.name,
-            "type": self.name,
+            "type": f"{self.name}/accesstoken",
             "location": app.body["location"],
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }

@@ -176,7 +176,8 @@ APP: Final[Table] = {
             "registries": REGISTRIES,
             "identitySettings": since_2025(IDENTITY_SETTINGS),
             "runtime": since_2025(Kept()),
-            **not_emulated("dapr", "service"),
+            **kept("dapr"),
+            **not_emulated("service"),
         },
         "template": APP_TEMPLATE,
         **answered(

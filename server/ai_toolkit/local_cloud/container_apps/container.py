@@ -106,6 +106,7 @@ class Container:
             record = self._host.records / str(process.pid)
             record.write_text(start_time(process.pid) or "", encoding="utf-8")
             self.running = True
+            self._say("ContainerCreated", f"Created container '{plan.name}'.")
             self._say("ContainerStarted", f"Started container '{plan.name}'.")
             probing = asyncio.create_task(self._probe(whole, plan, process))
             try:

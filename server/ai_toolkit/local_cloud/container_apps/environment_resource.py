@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, ENVIRONMENT, STORAGE
+from ai_toolkit.local_cloud.container_apps.defaults import ENVIRONMENT_DEFAULTS, with_defaults
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
@@ -94,7 +95,8 @@ class ManagedEnvironments(ResourceType):
             analytics = {key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"}
             shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
         for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
-            shown.pop(secret, None)
+            shown[secret] = None
+        shown = with_defaults(shown, ENVIRONMENT_DEFAULTS)
         shown["defaultDomain"] = dns_suffix(resource.id)
         shown["staticIp"] = "127.0.0.1"
         shown["eventStreamEndpoint"] = ""
@@ -128,6 +130,7 @@ class EnvironmentStorages(ResourceType):
     body: ClassVar[Table] = STORAGE
     api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     has_location: ClassVar[bool] = False
+    created_status: ClassVar[int] = 200
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9.-]{0,61}[a-z0-9]|[a-z0-9]")
     name_rule: ClassVar[str] = "1 to 63 lower-case letters, digits, '.' and '-'"
 
@@ -155,12 +158,20 @@ class EnvironmentStorages(ResourceType):
                 target="properties.azureFile.accessMode",
             )
 
+    def not_found(self, identifier: ResourceId) -> ArmError:
+        """404 in Container Apps' own words."""
+        return ArmError(
+            "ManagedEnvironmentStorageNotFound",
+            f"ManagedEnvironment Storage '{identifier.name}' was not found.",
+            status=404,
+        )
+
     def view(self, resource: StoredResource) -> JsonObject:
         """The storage without its account's key."""
         body = super().view(resource)
         shown = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
         shown["azureFile"] = {key: value for key, value in shown["azureFile"].items() if key != "accountKey"}
-        return {**body, "properties": shown}
+        return {**body, "type": "Microsoft.App/managedenvironments/storages", "properties": shown}
 
 
 def environment_of(app_body: JsonObject) -> str:

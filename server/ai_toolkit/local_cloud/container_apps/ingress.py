@@ -65,7 +65,9 @@ class Ingress:
             return self.port
         application = web.Application(client_max_size=0, middlewares=[self._middleware])
         application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, auto_decompress=False
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port or 0, reuse_address=True)
         try:

@@ -1,11 +1,13 @@
 """Log Analytics workspaces: they exist and have keys; nothing is sent to them."""
 
 import base64
+import json
 import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
 
 from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE, WORKSPACE_VERSIONS
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
@@ -13,6 +15,8 @@ from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, StoredResource
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+
+FEATURES: Final = {"legacy": 0, "searchVersion": 1, "enableLogAccessUsingOnlyResourcePermissions": True}
 
 
 class Workspaces(ResourceType):
@@ -37,7 +41,7 @@ class Workspaces(ResourceType):
                 "secondarySharedKey": base64.b64encode(secrets.token_bytes(64)).decode(),
             }
         )
-        defaults = {
+        defaults: dict[str, Any] = {
             "sku": {"name": "PerGB2018"},
             "retentionInDays": 30,
             "publicNetworkAccessForIngestion": "Enabled",
@@ -45,17 +49,32 @@ class Workspaces(ResourceType):
             "workspaceCapping": {"dailyQuotaGb": -1.0, "dataIngestionStatus": "RespectQuota"},
         }
         customer = before.get("customerId", str(uuid.uuid4()))
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
+        created = before.get("createdDate", now)
+        given = properties(body)
+        sku = {**(given.get("sku") or defaults["sku"]), "lastSkuUpdate": created}
+        capping = {**defaults["workspaceCapping"], **(given.get("workspaceCapping") or {}), "quotaNextResetTime": now}
+        features = {**FEATURES, **(given.get("features") or {})}
+        dates = {"createdDate": created, "modifiedDate": now}
         return {
             **body,
             LOCAL_KEYS: keys,
-            "properties": {**defaults, **properties(body), "customerId": customer},
+            "properties": {
+                **defaults,
+                **given,
+                **dates,
+                "sku": sku,
+                "workspaceCapping": capping,
+                "features": features,
+                "customerId": customer,
+            },
         }
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The workspace without its keys."""
         body = super().view(resource)
         del body[LOCAL_KEYS]
-        return body
+        return {**body, "etag": f'"{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(resource.body, sort_keys=True))}"'}
 
     def actions(self) -> Mapping[str, Action]:
         """Reading the shared keys."""

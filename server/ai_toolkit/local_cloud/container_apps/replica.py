@@ -11,6 +11,7 @@ from ai_toolkit.local_cloud.container_apps.container import Container, ReplicaHo
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import ContainerPlan, ReplicaPlan, ReplicaPlanError
 from ai_toolkit.local_cloud.core.arm_error import JsonObject
+from ai_toolkit.local_cloud.faults.model import Kind
 
 NO_COMMAND = "The container has no command: the local cloud runs commands, no images."
 
@@ -134,6 +135,9 @@ class Replica:
             if own is None:
                 raise ReplicaPlanError(f"The container '{container.name}' is not in the template any more.")
             fault = self._host.faults.for_replica(self.name) if container is self.serving else None
+            if fault is not None and fault.kind is Kind.START_STALLS:
+                self._say(fault.code or "AssigningReplica", fault.message)
+                await asyncio.Event().wait()
             return whole, misbehaving_plan(own, fault)
 
         return plan

@@ -81,7 +81,7 @@ class EventLog(LineLog):
     def say(self, reason: str, message: str, *, revision: str = "", replica: str = "") -> None:
         """Add an event."""
         event = {
-            "TimeStamp": datetime.now(UTC).isoformat(),
+            "TimeStamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC"),
             "Type": "Warning" if "Failed" in reason or "Terminated" in reason else "Normal",
             "ContainerAppName": self._app,
             "RevisionName": revision,
@@ -92,6 +92,30 @@ class EventLog(LineLog):
             "Count": 1,
         }
         self.add(json.dumps(event))
+
+
+def opening_events() -> list[str]:
+    """What Azure's event stream says when it is opened, in another form of time and of no app."""
+    said = (
+        ("StartingGettingEvents", "Connecting to the events collector..."),
+        ("ConnectedToEventsServer", "Successfully connected to events server"),
+    )
+    return [
+        json.dumps(
+            {
+                "TimeStamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "Type": "Normal",
+                "ContainerAppName": None,
+                "RevisionName": None,
+                "ReplicaName": None,
+                "Msg": message,
+                "Reason": reason,
+                "EventSource": "ContainerAppController",
+                "Count": 1,
+            }
+        )
+        for reason, message in said
+    ]
 
 
 async def read_lines(descriptor: int, add: Callable[[str], None]) -> None:

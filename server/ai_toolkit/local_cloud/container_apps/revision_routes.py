@@ -8,7 +8,7 @@ from aiohttp import web
 from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
 from ai_toolkit.local_cloud.container_apps.container import Container
 from ai_toolkit.local_cloud.container_apps.replica import NO_COMMAND, Replica
-from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, written_line
+from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, opening_events, written_line
 from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
 from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
@@ -179,6 +179,8 @@ async def _stream(request: ArmRequest, log: LineLog, *, is_events: bool) -> web.
     form = request.query.get("output", "json").lower()
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     await response.prepare(request.http)
+    for line in opening_events() if is_events else ():
+        await response.write(f"{line}\n".encode())
     if request.query.get("follow", "false").lower() == "true":
         async for moment, text in log.follow(int(asked)):
             await response.write(f"{text}\n".encode() if is_events else written_line(moment, text, form))

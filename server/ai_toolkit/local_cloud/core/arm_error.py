@@ -48,7 +48,7 @@ class ArmError(Exception):
 
     def response(self) -> web.Response:
         """The refusal as an HTTP response."""
-        return web.json_response({"error": self.body()}, status=self.status, headers={"x-ms-error-code": self.code})
+        return web.json_response({"error": self.body()}, status=self.status)
 
 
 def resource_not_found(resource_id: str, group: str) -> ArmError:

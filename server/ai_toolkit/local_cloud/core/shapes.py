@@ -230,7 +230,7 @@ def _object_problems(shape: Table, value: Value, path: str, reading: Reading) ->
     for name, item in value.items():
         here = f"{path}.{name}" if path else name
         if name not in by_name or _is_of_other_versions(by_name[name][1], item, reading):
-            if "…" not in by_name:
+            if "…" not in by_name and item is not None:  # null asks for nothing
                 yield Problem(here, f"Could not find member '{name}' on an object of this type.")
         elif not by_name[name][0].endswith("="):
             yield from problems_of(by_name[name][1], item, here, reading)

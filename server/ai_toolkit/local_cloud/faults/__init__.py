@@ -20,6 +20,7 @@ resource its id, for a replica its name |
 | `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body |
 | `member`, `wanted` | `policy`, whose name is `message`: what has another value there (`tags.owner`) than \
 `wanted`, or with `wanted` null none, is refused |
+| `code`, `message` | of `start-stalls`: the reason and text of the event after which a start does not go on |
 | `command` | `replica-wrapped`: the program and arguments that the replica's command is appended to; an argument \
 `{share}` stands for the folder of the replica's first file share |
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
     REPLICA_HANGS = "replica-hang"  # its process lives and never listens
     REPLICA_SLOW = "replica-slow"  # its command starts so many seconds later
+    START_STALLS = "start-stalls"  # the event `code` with `message` is the last of a replica's start
     REPLICA_WRAPPED = "replica-wrapped"  # its command is started through another program, such as a slow file system
 
 
@@ -53,7 +54,10 @@ REQUEST_KINDS = frozenset({
     Kind.LATENCY, Kind.STATUS, Kind.CUT, Kind.EXPIRED_TOKEN, Kind.SHARE_FULL, Kind.NOT_FOUND,
 })  # fmt: skip
 RESOURCE_KINDS = frozenset({Kind.RESOURCE_FAILS, Kind.RESOURCE_HANGS})
-REPLICA_KINDS = frozenset({Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.REPLICA_WRAPPED})
+REPLICA_KINDS = frozenset({
+    Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.REPLICA_WRAPPED,
+    Kind.START_STALLS,
+})  # fmt: skip
 JSON_NAMES = {"retry_after_seconds": "retryAfterSeconds"}
 
 

@@ -13,7 +13,9 @@ from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE, STORAGE_VERSIONS
+from ai_toolkit.local_cloud.files.file_request import etag
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
+from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 DEFAULT_SHARE_QUOTA_GIB = 5120
@@ -63,14 +65,21 @@ class StorageAccounts(ResourceType):
                 "bypass": "AzureServices",
                 "virtualNetworkRules": [],
                 "ipRules": [],
+                "ipv6Rules": [],
                 "defaultAction": "Allow",
             },
         }
         now = datetime.now(UTC).isoformat()
         keys = existing[LOCAL_KEYS] if existing else [_new_key("key1", now), _new_key("key2", now)]
         before = properties(existing) if existing else {}
+        taken = None if existing else self.find(identifier.name)
+        if taken is not None:
+            raise ArmError(
+                "StorageAccountAlreadyTaken",
+                f"The storage account named {identifier.name} is already taken.",
+                status=409,
+            )
         sku = {**body["sku"], "tier": str(body["sku"]["name"]).partition("_")[0]}
-        del identifier
         return {
             **body,
             "sku": sku,
@@ -94,6 +103,7 @@ class StorageAccounts(ResourceType):
         body["properties"] = {
             **body["properties"],
             "keyCreationTime": {key["keyName"]: key["creationTime"] for key in keys},
+            "privateEndpointConnections": [],
             "primaryEndpoints": {"file": f"{self._files_url()}/{resource.id.name}"},
             "primaryLocation": location,
             "statusOfPrimary": "available",
@@ -155,6 +165,7 @@ class FileServices(ResourceType):
     api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
     is_implicit: ClassVar[bool] = True
+    created_status: ClassVar[int] = 200
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
     name_rule: ClassVar[str] = "it is always 'default'"
 
@@ -162,7 +173,13 @@ class FileServices(ResourceType):
         """The file service; its provisioning state is not part of Azure's answer."""
         body = super().view(resource)
         shown = {key: value for key, value in properties(body).items() if key != "provisioningState"}
-        return {**body, "properties": shown}
+        defaults = {
+            "protocolSettings": {"smb": {}},
+            "cors": {"corsRules": []},
+        }
+        account = self.store.get(resource.id.parent)
+        sku = {"sku": account.body["sku"]} if account else {}
+        return {**sku, **body, "properties": {**defaults, **shown}}
 
 
 class FileShares(ResourceType):
@@ -192,8 +209,12 @@ class FileShares(ResourceType):
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent with Azure's defaults."""
-        del identifier
         before = properties(existing) if existing else {}
+        if existing is None:
+            try:
+                self._shares.check_free(identifier.names[0], identifier.name)
+            except StorageError as error:
+                raise ArmError(error.code, error.message, status=error.status) from error
         defaults = {
             "accessTier": "TransactionOptimized",
             "enabledProtocols": "SMB",
@@ -249,8 +270,19 @@ class FileShares(ResourceType):
     def view(self, resource: StoredResource) -> JsonObject:
         """The share; its provisioning state is not part of Azure's answer."""
         body = super().view(resource)
-        body["properties"] = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
-        return body
+        shown = {key: value for key, value in body["properties"].items() if key != "provisioningState"}
+        root = self._shares.root(resource.id.names[0], resource.id.name)
+        if not root.is_dir():
+            return {**body, "properties": shown}
+        status = root.stat()
+        modified = f"{datetime.fromtimestamp(status.st_mtime, UTC):%Y-%m-%dT%H:%M:%S}.0000000Z"
+        return {**body, "etag": etag(status), "properties": {**shown, "lastModifiedTime": modified}}
+
+    def not_found(self, identifier: ResourceId) -> ArmError:
+        """404 in the storage service's own words, unless it is the account that is missing."""
+        if self.store.get(identifier.parent.parent) is None:
+            return super().not_found(identifier.parent.parent)
+        return ArmError("ShareNotFound", "The specified share does not exist.", status=404)
 
 
 def _is_here(rule: str) -> bool:

@@ -68,6 +68,16 @@ async def read(request: FileRequest) -> web.Response:
     return web.Response(status=200, headers=headers)
 
 
+async def read_metadata(request: FileRequest) -> web.Response:
+    """The file's metadata alone."""
+    at = request.existing_file()
+    facts = request.facts(at)
+    request.check_named_lease(facts)
+    headers = request.headers(at, facts)
+    shown = {name: value for name, value in headers.items() if not name.startswith("x-ms-file-")}
+    return web.Response(status=200, headers=shown)
+
+
 async def download(request: FileRequest) -> web.StreamResponse:
     """The file or a range of it, read as it is sent."""
     at = request.existing_file()

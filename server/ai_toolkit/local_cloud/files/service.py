@@ -162,8 +162,8 @@ DIRECTORY: Table = {
 FILE: Table = {
     ("PUT", "", ""): copies.create_or_copy,
     ("PUT", "", "copy"): copies.abort,
-    ("GET", "", "metadata"): files.read,
-    ("HEAD", "", "metadata"): files.read,
+    ("GET", "", "metadata"): files.read_metadata,
+    ("HEAD", "", "metadata"): files.read_metadata,
     ("PUT", "", "range"): ranges.put_range,
     ("GET", "", ""): files.download,
     ("HEAD", "", ""): files.read,

@@ -108,7 +108,7 @@ async def set_metadata(request: FileRequest) -> web.Response:
 async def statistics(request: FileRequest) -> web.Response:
     """How much the share holds: whole GiB, begun ones counted, and bytes where the version has them."""
     used = await asyncio.to_thread(used_bytes, request.at.root)
-    if request.http.headers.get("x-ms-version", "9") >= "2019-02-02":
+    if request.http.headers.get("x-ms-version", "9") >= "2018-11-09":
         usage = f"<ShareUsageBytes>{used}</ShareUsageBytes>"
     else:
         usage = f"<ShareUsage>{-(-used // 1024**3)}</ShareUsage>"

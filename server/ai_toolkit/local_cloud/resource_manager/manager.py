@@ -17,7 +17,7 @@ from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, 
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, check_body, merge_patch, properties
-from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
+from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription, normal_location
 from ai_toolkit.local_cloud.resource_manager.write_checks import (
     Lock,
     check_policies,
@@ -87,6 +87,8 @@ class ResourceManager:
         self._require_parent(identifier)
         check_unlocked(self.store, identifier, Lock.READ_ONLY, "write")
         existing = self.store.get(identifier)
+        if existing is not None and resource_type.has_location:
+            _check_stays(existing, body["location"])
         merged = resource_type.merge(identifier, body, existing.body if existing else None)
         now = datetime.now(UTC).isoformat()
         created = existing.body.get("systemData", {}).get("createdAt", now) if existing else now
@@ -172,7 +174,8 @@ class ResourceManager:
         self.require_group(identifier)
         found = self.find(identifier)
         if found is None:
-            raise resource_not_found(str(identifier), identifier.group)
+            known = self.find_type(identifier.type)
+            raise known.not_found(identifier) if known else resource_not_found(str(identifier), identifier.group)
         return found
 
     def _implicit(self, identifier: ResourceId) -> StoredResource | None:
@@ -242,6 +245,23 @@ class ResourceManager:
         return await perform(self.require(identifier), body)
 
 
+def _check_stays(existing: StoredResource, location: str) -> None:
+    """Raise 409 where a resource that exists would move to another region."""
+    before = existing.body.get("location")
+    if isinstance(before, str) and normal_location(before) != normal_location(location) and existing.id.namespace:
+        raise ArmError(
+            "InvalidResourceLocation",
+            f"The resource '{existing.id.name}' already exists in location '{normal_location(before)}' in resource "
+            f"group '{existing.id.group}'. A resource with the same name cannot be created in location "
+            f"'{normal_location(location)}'. Please select a new resource name.",
+            status=409,
+        )
+
+
 def _as_sent(body: JsonObject) -> JsonObject:
     """A body without what only this cloud adds to what it stores, which a merged PATCH brings along."""
-    return {name: value for name, value in body.items() if name not in {LOCAL, LOCAL_KEYS}}
+    sent = {name: value for name, value in body.items() if name not in {LOCAL, LOCAL_KEYS}}
+    if "provisioningState" in properties(sent):
+        kept = {name: value for name, value in properties(sent).items() if name != "provisioningState"}
+        sent["properties"] = kept
+    return sent

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, Final
 
-from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, resource_not_found
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Reading, Table, problems_of
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
@@ -55,6 +55,10 @@ class ResourceType:
             )
         if not isinstance(body.get("properties", {}), dict):
             raise ArmError("InvalidRequestContent", "The property 'properties' must be an object.", target="properties")
+
+    def not_found(self, identifier: ResourceId) -> ArmError:
+        """404 for one that is not there: most types leave it to the Resource Manager, some have a code of their own."""
+        return resource_not_found(str(identifier), identifier.group)
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """The body to store for a PUT: by default what was sent, and nothing of the existing one."""
