@@ -14,6 +14,7 @@ from aitk_app.engine.adapters import file_stamps
 from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.device import Running
+from aitk_app.web.aliases import aliases_of, clashing
 from aitk_app.web.prompt import Message, PromptError
 from aitk_app.web.speech import Speech
 
@@ -76,6 +77,8 @@ class Completions:
         self.running = Running.of(models.device, models.dtype)
         self.default = catalog.default
         self.adapters: dict[str, Adapter] = {each.id: each for each in catalog.adapters}
+        if same := clashing([each.id for each in self.served]):
+            logger.info("no short names for %s: they would be the same", ", ".join(same))
 
     @property
     def served(self) -> tuple[ServedModel, ...]:
@@ -110,6 +113,11 @@ class Completions:
         """For people: what is served one request at a time, and why."""
         return self._models.notices
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Short name -> id."""
+        return aliases_of([each.id for each in self.served])
+
     def path_of(self, folder: Path) -> str:
         """Relative to the share where it lies there."""
         share = self._catalog.share
@@ -117,7 +125,8 @@ class Completions:
 
     def model(self, name: str | None) -> ServedModel:
         """The model that a request names; the default for none. Raises `RequestError`."""
-        wanted, served = name or self.default, self.served
+        served = self.served
+        wanted = self.aliases.get(name or "", name or self.default)
         for each in served:
             if each.id == wanted:
                 return each

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -19,6 +20,8 @@ from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
 from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
 from aitk_app.web.response_forms import Form
+from aitk_app.web.responses_bodies import ResponsesRequest
+from aitk_app.web.responses_form import ResponsesForm
 from aitk_app.web.sending import Limits, ResponseForm, error_response, streamed, whole
 from aitk_app.web.text_answers import begin_texts
 
@@ -63,11 +66,16 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(500, unexpected_message(error), code="internal_error")
 
     def described_model(model: ServedModel) -> dict[str, object]:
-        return _model_json(model, begun) | {"default_sampling": asdict(completions.sampling_defaults(model))}
+        return _model_json(model, begun) | {
+            "max_model_len": completions.context_length,
+            "default_sampling": asdict(completions.sampling_defaults(model)),
+            "aliases": [alias for alias, name in completions.aliases.items() if name == model.id],
+        }
 
     async def answered(answers: list[Answer], form: ResponseForm, request: Request, *, stream: bool) -> Response:
         return streamed(answers, form, limits) if stream else await whole(answers, form, limits, request)
 
+    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
     async def models() -> dict[str, object]:
         return {"object": "list", "data": [described_model(each) for each in completions.served]}
@@ -91,6 +99,16 @@ def build_api(  # noqa: C901 - one short function per route
         token_bytes = completions.speech(served).token_bytes
         form = Form(served.id, token_bytes, chat=False, include_usage=asked.wants_usage)
         return await answered(answers, form, request, stream=asked.stream)
+
+    @app.post("/v1/responses", response_model=None, summary="Answer, as OpenAI's newer API has it; nothing is stored")
+    async def respond(asked: ResponsesRequest, request: Request) -> Response:
+        served = completions.model(asked.model)
+        try:
+            as_chat = asked.as_chat()
+        except ValidationError as error:
+            raise RequestError(400, refusal(error.errors(), {})[0]) from error
+        answers = await begin_chat(completions, served, as_chat)
+        return await answered(answers, ResponsesForm(served.id, asked), request, stream=asked.stream)
 
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
 from aitk_app.web.entrance import SESSION, Answer, entrance, open_session
+from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -31,34 +32,42 @@ _BODY_LIMIT_BYTES = 16 << 20
 class Gate:
     """An ASGI app; `inner` is set when the model is ready."""
 
-    def __init__(self, access: Access, readiness: Readiness) -> None:
+    def __init__(self, access: Access, readiness: Readiness, origins: AllowedOrigins | None = None) -> None:
         self._access = access
+        self._origins = origins or AllowedOrigins("")
         self._readiness = readiness
         self.inner: App | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass on; whatever fails on the way is answered in OpenAI's shape, once."""
         begun = False
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        more = [(name.encode(), value.encode("latin-1")) for name, value in self._origins.headers(headers).items()]
 
         async def noting(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
             begun = True
+            if more and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 
         try:
-            await self._answer(scope, receive, noting)
+            await self._answer(scope, headers, receive, noting)
         except Exception as error:  # the edge
             logger.exception("A request failed")
             if not begun and scope["type"] == "http":
                 body = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
-                await _send(send, Answer(500, body))
+                await _send(noting, Answer(500, body))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # Nothing inside uses them; refused before the handshake.
             await receive()
             await send({"type": "websocket.close", "code": 1008})
+            return
+        told = self._origins.preflight(scope["method"], headers)
+        if told is not None:
+            await _send(send, Answer(204, headers=told))
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path == SESSION and scope["method"] == "POST":

@@ -30,8 +30,10 @@ def refusal(errors: Sequence[ErrorDetails], body: Any) -> tuple[str, str | None]
     return f"{named or 'body'}: {nearest['msg']}", param
 
 
-def _depth(error: ErrorDetails, body: Any) -> tuple[int, int]:  # noqa: ANN401 - of JSON
-    """How far the form fitted; a wrong choice of form tells least."""
+def _depth(error: ErrorDetails, body: Any) -> tuple[int, bool]:  # noqa: ANN401 - of JSON
+    """How far the form fitted; a wrong choice of form tells least, but where there is no choice it tells most."""
+    if error["loc"][-1:] == ("type",) and list(error["loc"]) in (_real(error, body), ["body", *_real(error, body)]):
+        return len(error["loc"]), True
     return len(_real(error, body)), error["type"] not in {"literal_error", "string_type", "list_type", "int_type"}
 
 

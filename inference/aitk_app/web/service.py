@@ -22,6 +22,7 @@ from aitk_app.loading.catalog import file_sha256, find_models, weight_headers
 from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import SettingsError, read_settings
 from aitk_app.web.gate import Gate
+from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
     import socket
@@ -52,7 +53,8 @@ class Service:
         self._build_page = build_page
         # From start.py, which ran before this process's own code.
         self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
-        self._gate = Gate(access, self._readiness)
+        origins = AllowedOrigins(os.environ.get("AITK_ALLOWED_ORIGINS", ""))
+        self._gate = Gate(access, self._readiness, origins)
         self._cleanup = AsyncExitStack()
 
     async def run(self, listener: socket.socket, arguments: Sequence[str]) -> None:
