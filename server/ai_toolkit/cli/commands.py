@@ -1,71 +1,21 @@
 """`aitk`: the use-cases without an editor."""
 
 import asyncio
-import dataclasses
 import json
-import logging
-import signal
-import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import click
 
 from ai_toolkit import __version__
-from ai_toolkit.azure.explain import for_people
-from ai_toolkit.azure.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
 from ai_toolkit.cli.dialogs import TerminalUi
+from ai_toolkit.cli.options import common, credential_option, workspace_option, yes_option
+from ai_toolkit.cli.outcome import run
 from ai_toolkit.cli.result_schemas import SCHEMAS
 from ai_toolkit.cli.result_schemas import schema as schema_of
-from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
 from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
-
-log = logging.getLogger(__name__)
-
-FAILED: Final = 1
-WRONG_COMMAND_LINE: Final = 2
-CANCELLED: Final = 130
-
-
-def _as_workspace(_context: click.Context, _option: click.Parameter, folder: Path) -> Workspace:
-    return Workspace(folder.absolute())
-
-
-_workspace_option = click.option(
-    "--workspace",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    callback=_as_workspace,
-    show_default="the current folder",
-    help="The folder with infra/ and inference/.",
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-_credential_option = click.option(
-    "--credential",
-    type=click.Choice([name for name in CREDENTIALS if name != "vscode"]),
-    default="auto",
-    envvar="AITK_CREDENTIAL",
-    show_default=True,
-    show_envvar=True,
-    expose_value=False,
-    callback=lambda _context, _option, chosen: SIGN_IN.set(SignIn(partial(_same, chosen))),
-    help="Whose Azure account: that of the Azure CLI, of azd, of the environment, or of a browser sign-in.",
-)
-_yes_option = click.option("--yes", is_flag=True, help="Agree to what is shown instead of being asked.")
-
-_Command: TypeAlias = Callable[..., Any]
-
-
-def _common(command: _Command) -> _Command:
-    return _workspace_option(_credential_option(_json_option(command)))
-
-
-async def _same(chosen: str) -> str:
-    return chosen
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,7 +28,7 @@ def main() -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
 @click.option("--two-adapters", is_flag=True, help="The same with a second adapter, in another style.")
-@_common
+@common
 def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adapters: bool, as_json: bool) -> None:
     """Add the infra and inference folders to a workspace."""
     target = directory.absolute() if directory else workspace.folder
@@ -91,7 +41,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
             "added": await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters),
         }
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
@@ -104,8 +54,8 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
 @click.option(
     "--remove-additions", is_flag=True, help="Take away what somebody added to the app; it is kept otherwise."
 )
-@_yes_option
-@_common
+@yes_option
+@common
 def provision(  # noqa: PLR0913  (click passes each option)
     *,
     local: bool,
@@ -140,11 +90,11 @@ def provision(  # noqa: PLR0913  (click passes each option)
             return (await preview(workspace, ui, answers)).as_json()
         return await use_case(workspace, ui, answers)
 
-    _run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes)
 
 
 @main.command()
-@_yes_option
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
 @click.option("--previous", is_flag=True, help="Restore the code of the previous deploy, which the share keeps.")
 @click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
@@ -160,7 +110,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
     "--start/--no-start", default=None, help="Start an app that somebody stopped or deactivated, or leave it."
 )
 @click.option("--put-back/--no-put-back", default=None, help="Put back what somebody changed of the app, or leave it.")
-@_common
+@common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
     yes: bool,
@@ -188,11 +138,11 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
-    _run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes)
 
 
 @main.command()
-@_common
+@common
 def status(*, workspace: Workspace, as_json: bool) -> None:
     """Tell what is provisioned and whether it is ready; wakes nothing."""
 
@@ -203,11 +153,11 @@ def status(*, workspace: Workspace, as_json: bool) -> None:
         ui.announce(found.in_words())
         return found.as_json()
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
-@_common
+@common
 def models(*, workspace: Workspace, as_json: bool) -> None:
     """List the models that the endpoint serves; wakes nothing."""
 
@@ -220,13 +170,13 @@ def models(*, workspace: Workspace, as_json: bool) -> None:
         ui.announce(found.detail)
         return found.as_json()
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
 @click.argument("message")
 @click.option("--model", metavar="NAME", help="A name that /v1/models lists; default: the fine-tuned model.")
-@_common
+@common
 def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool) -> None:
     """Print the model's answer to one message."""
 
@@ -237,12 +187,12 @@ def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool
         ui.announce(answer)
         return {"answer": answer}
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
 @click.option("--follow", is_flag=True, help="Keep printing new lines until Ctrl+C, also those of the next replica.")
-@_common
+@common
 def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
     """Print the replica's log; wakes nothing."""
 
@@ -257,11 +207,11 @@ def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
         ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
         return {"lines": lines}
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
-@_common
+@common
 def key(*, workspace: Workspace, as_json: bool) -> None:
     """Print the endpoint's key and nothing else."""
 
@@ -272,11 +222,11 @@ def key(*, workspace: Workspace, as_json: bool) -> None:
         ui.announce(found)
         return {"key": found}
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
-@_common
+@common
 def link(*, workspace: Workspace, as_json: bool) -> None:
     """Print a link that opens the endpoint signed in; it is valid for five minutes."""
 
@@ -289,13 +239,13 @@ def link(*, workspace: Workspace, as_json: bool) -> None:
         ui.announce(url)
         return {"link": url}
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command("local-cloud")
 @click.argument("action", type=click.Choice(["start", "stop", "status", "reset"]))
 @click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
-@_common
+@common
 def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
     """Start, stop, look at or empty the local cloud.
 
@@ -324,14 +274,14 @@ def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) 
             "tokenFile": str(found.token_file),
         }
 
-    _run(work, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @main.command()
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The sample workspace.")
 @click.option("--once", is_flag=True, help="Stop everything at the end.")
 @click.option("--no-browser", is_flag=True, help="Do not open the chat page.")
-@_common
+@common
 def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Workspace, as_json: bool) -> None:
     """Walk the whole road on this computer: provision, deploy, and ask the base and the fine-tuned model."""
     del workspace
@@ -341,12 +291,12 @@ def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Wor
 
         return await use_case(ui, directory, once=once, browser=not no_browser)
 
-    _run(work, as_json=as_json, agreed=True)
+    run(work, as_json=as_json, agreed=True)
 
 
 @main.command()
-@_workspace_option
-@_credential_option
+@workspace_option
+@credential_option
 def mcp(*, workspace: Workspace) -> None:
     """Run the MCP server on stdin and stdout, for an agent: tools that look, and one that asks the model."""
     from ai_toolkit.cli.mcp_server import serve as use_case  # noqa: PLC0415  (keeps the other commands quick)
@@ -370,46 +320,6 @@ def serve(*, stdio: bool) -> None:
     from ai_toolkit.editor.main import run  # noqa: PLC0415  (keeps the other commands quick)
 
     run()
-
-
-def _run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False) -> None:
-    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`."""
-    try:
-        with TerminalUi(quiet=as_json, agreed=agreed) as ui:
-            result = asyncio.run(_until_interrupted(work(ui)))
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        _fail(Interrupted(), as_json=as_json, exit_code=CANCELLED)
-    except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
-        log.debug("The command failed", exc_info=error)
-        told = for_people(error)
-        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
-        _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
-    else:
-        if as_json:
-            plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
-            click.echo(json.dumps(plain))
-
-
-async def _until_interrupted(work: Awaitable[object]) -> object:
-    """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    return await task
-
-
-def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
-    if as_json:
-        told = {"code": error.code, "message": error.message, "advice": error.advice, "details": list(error.details)}
-        click.echo(json.dumps({"error": told}))
-    else:
-        click.secho(error.message, fg="red", err=True)
-        for line in error.details:
-            click.echo(f"    {line}", err=True)
-        if error.advice:
-            click.echo(error.advice, err=True)
-    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

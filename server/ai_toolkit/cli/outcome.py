@@ -1,0 +1,62 @@
+"""Runs a command's work to its end: a result, or one sentence and an exit code."""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import click
+
+from ai_toolkit.azure.explain import for_people
+from ai_toolkit.cli.dialogs import TerminalUi
+from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+
+log = logging.getLogger(__name__)
+
+FAILED: Final = 1
+WRONG_COMMAND_LINE: Final = 2
+CANCELLED: Final = 130
+
+
+def run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False) -> None:
+    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`."""
+    try:
+        with TerminalUi(quiet=as_json, agreed=agreed) as ui:
+            result = asyncio.run(_until_interrupted(work(ui)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _fail(Interrupted(), as_json=as_json, exit_code=CANCELLED)
+    except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
+        log.debug("The command failed", exc_info=error)
+        told = for_people(error)
+        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
+        _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
+    else:
+        if as_json:
+            plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
+            click.echo(json.dumps(plain))
+
+
+async def _until_interrupted(work: Awaitable[object]) -> object:
+    """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _fail(error: AiToolkitError, *, as_json: bool, exit_code: int) -> None:
+    if as_json:
+        told = {"code": error.code, "message": error.message, "advice": error.advice, "details": list(error.details)}
+        click.echo(json.dumps({"error": told}))
+    else:
+        click.secho(error.message, fg="red", err=True)
+        for line in error.details:
+            click.echo(f"    {line}", err=True)
+        if error.advice:
+            click.echo(error.advice, err=True)
+    sys.exit(exit_code)
