@@ -81,7 +81,12 @@ def test_a_call_is_made_answered_and_told_the_same_when_streamed(app):
 
 def test_a_form_is_followed(app):
     """`text.format` with a schema."""
-    form = {"type": "json_schema", "name": "weather", "schema": WEATHER | {"additionalProperties": False}, "strict": True}
+    form = {
+        "type": "json_schema",
+        "name": "weather",
+        "schema": WEATHER | {"additionalProperties": False},
+        "strict": True,
+    }
     answer = respond(app, text={"format": form}, max_output_tokens=400)
 
     jsonschema.validate(json.loads(answer.output_text), WEATHER)

@@ -17,6 +17,11 @@ CONFIG = {
 }
 
 
+def left_in(folder):
+    workspace = Workspace(folder)
+    return fine_tuning_of(folder, workspace.finetuning_path, workspace.finetuning())
+
+
 def write(folder, path, document):
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_text(json.dumps(document))
@@ -26,7 +31,7 @@ def write(folder, path, document):
 def test_the_config_file_is_read_in_either_folder(tmp_path, place):
     """Older templates put it beside the parameters."""
     write(tmp_path, f"{place}/finetuning.config.json", CONFIG)
-    found = fine_tuning_of(Workspace(tmp_path))
+    found = left_in(tmp_path)
 
     assert (found.resource_group, found.job) == ("tuned", "aiacajob")
     assert found.values["storageAccountName"] == ("aistorageabcde", f"{place}/finetuning.config.json")
@@ -46,7 +51,7 @@ def test_every_name_that_it_wrote_is_taken(tmp_path, key, parameter):
     """Its templates write different ones of them."""
     write(tmp_path, "infra/finetuning.config.json", CONFIG | {key: "its-own"})
 
-    assert fine_tuning_of(Workspace(tmp_path)).values[parameter] == ("its-own", "infra/finetuning.config.json")
+    assert left_in(tmp_path).values[parameter] == ("its-own", "infra/finetuning.config.json")
 
 
 @pytest.mark.parametrize("place", ["infra", "infra/provision"])
@@ -56,4 +61,4 @@ def test_its_parameters_are_read_in_any_case(tmp_path, place, name):
     path = f"{place}/finetuning.parameters.json"
     write(tmp_path, path, {"parameters": {name: {"value": "ailogabcde"}}})
 
-    assert fine_tuning_of(Workspace(tmp_path)).values == {"acaLogAnalyticsName": ("ailogabcde", path)}
+    assert left_in(tmp_path).values == {"acaLogAnalyticsName": ("ailogabcde", path)}

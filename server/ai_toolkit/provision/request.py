@@ -92,7 +92,8 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
         if warning:
             ui.announce(warning)
     models = await asyncio.to_thread(models_here, workspace.folder)
-    return Wanted(template, given, fine_tuning_of(workspace), named_place(workspace), models)
+    tuned = fine_tuning_of(workspace.folder, workspace.finetuning_path, workspace.finetuning())
+    return Wanted(template, given, tuned, named_place(workspace), models)
 
 
 def named_place(workspace: Workspace) -> NamedPlace:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.workspace.workspace import Workspace, read_parameters
+from ai_toolkit.workspace.workspace import read_parameters
 
 SHARED: Final = (
     "location",
@@ -46,25 +47,24 @@ class FineTuning:
         return here != there
 
 
-def fine_tuning_of(workspace: Workspace) -> FineTuning:
-    """What the fine-tuning step wrote, from both documented places of its parameters.
+def fine_tuning_of(folder: Path, config_path: Path, config: Mapping[str, str]) -> FineTuning:
+    """What the fine-tuning step wrote: its config file's names, and its parameters from both documented places.
 
     Raises FileMalformed, ValueImpossible.
     """
-    config, config_path = workspace.finetuning(), workspace.finetuning_path
     values: dict[str, tuple[Any, str]] = {}
     for path in (
-        workspace.provision_folder / "finetuning.parameters.json",
-        workspace.folder / "infra" / "finetuning.parameters.json",
+        folder / "infra" / "provision" / "finetuning.parameters.json",
+        folder / "infra" / "finetuning.parameters.json",
     ):
         given = read_parameters(path).values if path.exists() else {}
         for written, value in given.items():
             name = _SHARED_IN_ANY_CASE.get(written.lower())
             if name is not None and value is not None:
-                values.setdefault(name, (value, path.relative_to(workspace.folder).as_posix()))
+                values.setdefault(name, (value, path.relative_to(folder).as_posix()))
     for key, name in _CONFIG.items():
         if config.get(key):
-            values.setdefault(name, (config[key], config_path.relative_to(workspace.folder).as_posix()))
+            values.setdefault(name, (config[key], config_path.relative_to(folder).as_posix()))
     return FineTuning(
         config.get("SUBSCRIPTION_ID"), config.get("RESOURCE_GROUP_NAME"), config.get("ACA_JOB_NAME"), values
     )
