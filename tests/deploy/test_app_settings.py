@@ -12,7 +12,8 @@ from ai_toolkit.workspace.template import templates_folder
 @pytest.fixture
 def app(workspace):
     """The shipped app in the workspace."""
-    shutil.copytree(templates_folder() / "inference", workspace / "inference", dirs_exist_ok=True)
+    uncompiled = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(templates_folder() / "inference", workspace / "inference", ignore=uncompiled, dirs_exist_ok=True)
     return workspace
 
 

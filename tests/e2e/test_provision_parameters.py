@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from azure.core.exceptions import HttpResponseError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
@@ -12,7 +11,7 @@ from tests.support.provisioning import GROUP_URL, Person
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.errors import FileMalformed, ValueImpossible, WorkspaceError
 from ai_toolkit.provision.allow_my_ip import only_my_address
-from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, KeyVaultReference, Parameters
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters
 
 JOB = "finetuningjob"
 
@@ -364,22 +363,3 @@ async def test_an_address_is_not_written_into_a_bicepparam_file(ground, biceppar
 
     assert refusal.value.advice == "Add the line: param allowedIpRanges = ['203.0.113.7']"
     assert file.read_text() == before
-
-
-async def test_a_secret_of_a_key_vault_reaches_resource_manager_as_one(ground):
-    """Which reads it itself; the local cloud, which has no vaults, says so."""
-    template = {
-        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
-        "contentVersion": "1.0.0.0",
-        "parameters": {"secret": {"type": "securestring"}},
-        "resources": [],
-    }
-    vault = KeyVaultReference({"keyVault": {"id": "/subscriptions/x"}, "secretName": "s"})
-    async with ground.client(ResourceManagementClient) as client:
-        await client.resource_groups.create_or_update(ground.group, {"location": "eastus"})
-    async with ground.manager() as manager:
-        deployments = manager.deployments_of(ground.group)
-        with pytest.raises(HttpResponseError, match="no key vaults: give the parameter 'secret' a value"):
-            await deployments.validate("secret", template, {"secret": vault})
-
-        assert await deployments.validate("secret", template, {"secret": "a value"}) is None

@@ -266,7 +266,7 @@ def region_usages(environments: int, gpus_in_use: int, gpu_limit: int) -> list[J
         _usage("ManagedEnvironmentCount", environments, 50),
         _usage("SubscriptionConsumptionNCA100Gpus", gpus_in_use, gpu_limit),
         _usage("SubscriptionConsumptionT4Gpus", gpus_in_use, gpu_limit),
-        _usage("SubscriptionNCA100Gpus", 0, 0),
+        _usage("SubscriptionNCA100Gpus", 0, gpu_limit),
     ]
 
 
