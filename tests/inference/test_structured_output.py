@@ -180,6 +180,15 @@ def test_a_strict_tool_has_valid_arguments_wherever_the_model_calls_it(app):
     assert calls
 
 
+def test_a_form_beside_strict_tools_is_refused_and_not_dropped(app):
+    """Only one of the two could be enforced."""
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(app, tools=[tool], **formed(WEATHER))
+
+    assert refused.value.body["param"] == "response_format"
+
+
 def test_what_our_api_returned_can_be_sent_back(app):
     """A turn with calls, their answers, and every field that a client's library writes, is read again."""
     first = ask(app, tools=TOOLS, tool_choice="required").choices[0].message

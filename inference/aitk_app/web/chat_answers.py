@@ -111,6 +111,12 @@ async def _constraint(
         assert schema is not None
         return grammars.of_schema(schema)
 
+    if schema is not None and strict and not must_call:
+        raise RequestError(
+            400,
+            "response_format cannot be enforced beside strict tools that the model may call: leave one of them out.",
+            param="response_format",
+        )
     param = "tools" if must_call or strict else "response_format"
     if must_call or strict:
         await _check_schemas(speech, tools)
