@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from ai_toolkit.deploy.short_command import said_by
 from ai_toolkit.errors import FileMalformed, ValueImpossible
 from ai_toolkit.workspace.text_file import read_text
 from ai_toolkit.workspace.workspace import CODE
@@ -52,18 +53,5 @@ async def _refusal(code: Path) -> str:
     """What the app's own reader says of its settings; empty where it takes them, or is not ours."""
     if not (code / "aitk_app" / "settings.py").is_file():
         return ""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-B", "-c", _READ, str(code)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), _LIMIT_SECONDS)
-    except TimeoutError:
-        return ""
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return said.decode(errors="replace").strip() if process.returncode == _WRONG else ""
+    said = await said_by((sys.executable, "-I", "-B", "-c", _READ, str(code)), _LIMIT_SECONDS)
+    return said[1] if said is not None and said[0] == _WRONG else ""

@@ -1,9 +1,10 @@
 """The commit that a workspace is at, for the record of what was deployed."""
 
-import asyncio
 import shutil
 from pathlib import Path
 from typing import Final
+
+from ai_toolkit.deploy.short_command import said_by
 
 _LIMIT_SECONDS: Final = 5
 
@@ -20,21 +21,5 @@ async def head_commit(folder: Path) -> str | None:
 
 
 async def _git(folder: Path, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "-C",
-        str(folder),
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), _LIMIT_SECONDS)
-    except TimeoutError:
-        return ""
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output.decode(errors="replace").strip() if process.returncode == 0 else ""
+    said = await said_by(("git", "-C", str(folder), *arguments), _LIMIT_SECONDS)
+    return said[1] if said is not None and said[0] == 0 else ""
