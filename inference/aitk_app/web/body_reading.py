@@ -47,9 +47,9 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - of JSON
         raise BodyError(f"The body is not JSON: {error.msg} at {place}.") from error
     except RecursionError as error:
         raise BodyError("The body is not JSON that can be read: it is nested too deeply.") from error
-    if _MAYBE_HALF.search(body) and (place := _half_a_character(found, ())) is not None:
-        named = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in place).removeprefix(".")
-        param = str(place[0]) if place else None
+    if _MAYBE_HALF.search(body) and (half := _half_a_character(found, ())) is not None:
+        named = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in half).removeprefix(".")
+        param = str(half[0]) if half else None
         raise BodyError(f"{named or 'body'} holds half a character (a lone surrogate): it is no text.", param)
     return found
 
