@@ -22,6 +22,7 @@ COMMANDS: Final = {
     for name in (
         "provisionInference",
         "deployInference",
+        "bringBack",
         "openEndpoint",
         "copyKey",
         "copyExample",
