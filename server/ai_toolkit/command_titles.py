@@ -22,4 +22,6 @@ class Title(StrEnum):
     START_LOCAL_CLOUD = "Start local cloud"
     USE_IN_CHAT = "Use in chat"
     EVALUATE = "Evaluate inference"
+    STOP = "Stop inference"
+    START = "Start inference"
     STOP_LOCAL_CLOUD = "Stop local cloud"

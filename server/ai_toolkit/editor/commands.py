@@ -9,7 +9,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from ai_toolkit.command_titles import PREFIX, Title
-from ai_toolkit.editor import protocol
+from ai_toolkit.editor import billed_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
@@ -178,6 +178,9 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
             State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
         }
         following = all_following.get(found.state, {})
+        if found.is_billed_for_nothing:
+            message = " ".join((message, *found.money()))
+            following = {"Stop it": "stopInference", **following}
 
     await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
     server.in_background(_offer(server, workspace, message, following))
@@ -266,6 +269,8 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.COPY_EXAMPLE: _copy_example,
     Title.SHOW_STATUS: _show_status,
     Title.SHOW_LOGS: _show_logs,
+    Title.STOP: billed_commands.stop,
+    Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
     Title.CREATE_PROJECT: _create_project,
@@ -284,6 +289,8 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
     "useInChat": _use_in_chat,
+    "stopInference": billed_commands.stop,
+    "startInference": billed_commands.start,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
