@@ -148,7 +148,7 @@ def test_settings_that_answer_worse_are_taken_back_after_the_restart(judged):
     before = settings.read_text()
     code = {path: content for path, content in on_share(judged).items() if not path.startswith(".aitk/")}
     try:
-        settings.write_text(before.replace('prompt_template = "auto"', 'prompt_template = "Say: no. {}"'))
+        settings.write_text(before.replace('\nadapters = "auto"', '\nadapters = "none"'))
         done = judged.run("deploy", "--gate", check=False, limit_seconds=600)
     finally:
         settings.write_text(before)

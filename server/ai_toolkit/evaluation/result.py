@@ -7,7 +7,7 @@ from typing import Any, Final
 from ai_toolkit.evaluation.asking import Answer, Answers
 from ai_toolkit.evaluation.judging import Outcome
 
-_LEGEND: Final = "Changed: answers that are not those of {}. Log-likelihood: of the reference texts, a token on average."
+_LEGEND: Final = "Changed: answers that are not those of {}. Log-likelihood: of the reference texts, a token each."
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ai_toolkit.evaluation.keeping import Kept, keep
 from ai_toolkit.evaluation.models import PREVIOUS, ServedModels, served_models
 from ai_toolkit.evaluation.result import Evaluation, table
 from ai_toolkit.evaluation.staging import loaded_beside, previous_contents, tidy
+from ai_toolkit.prices.running_cost import running
 from ai_toolkit.ui import CLOSING, Ui, confirm
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -95,16 +96,26 @@ async def awake(
 
 async def _agree_to_wake(own: OwnApp, ui: Ui, what: str, title: Title) -> None:
     listed = [await own.apps.replicas(own.app.name, one.name) for one in own.app.serving]
-    if own.target.local:
-        costs = "It runs on this computer, which costs nothing."
-    else:
-        profile = own.app.workload_profile or "its GPU"
-        costs = f"{profile} is billed while it runs, and until it has been idle for as long as the app says."
+    costs = await _costs(own)
     if any(listed) or any(one.runs for one in own.app.serving):
         ui.announce(f"Asking {what} of {own.app.name}, whose replica runs. {costs}")
         return
     question = f"No replica of {own.app.name} runs; evaluating {what} wakes one. {costs}"
     await confirm(ui, f"{title}: {question}", "Wake it and evaluate")
+
+
+async def _costs(own: OwnApp) -> str:
+    """What runs up cost meanwhile, in a sentence."""
+    app = own.app
+    if own.target.local:
+        return "It runs on this computer, which costs nothing."
+    profile = await own.apps.profile_type(app)
+    known = running((), profile_type=profile, region=app.location, template=app.template, local=False)
+    amount = "what that costs is not in the list of prices (aitk prices)"
+    if known.hourly is not None:
+        amount = f"about {known.hourly.in_words()} (list of {known.hourly.date})"
+    idle = f"{known.idle.total_seconds():.0f} s"
+    return f"{profile or 'It'} is billed while it runs, and until {idle} after the last answer: {amount}."
 
 
 async def _ask(own: OwnApp, endpoint: Endpoint, cases: Sequence[Case], wanted: Wanted, ui: Ui) -> Evaluation:
