@@ -15,6 +15,8 @@ export const serverCommands = {
   stopLocalCloud: "aiToolkit.server.stopLocalCloud",
   chooseAction: "aiToolkit.server.chooseAction",
   useInChat: "aiToolkit.server.useInChat",
+  stopInference: "aiToolkit.server.stopInference",
+  startInference: "aiToolkit.server.startInference",
 } as const;
 
 /** Requests that the editor sends to the server. */

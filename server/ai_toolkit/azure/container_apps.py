@@ -112,7 +112,7 @@ class ContainerApps:
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
         """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
-        group = app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+        group = self._group_of(app)
         environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
@@ -121,6 +121,15 @@ class ContainerApps:
             return app.max_replicas  # which needs none
         quota = gpu_quota(kind, await self.quotas(environment))
         return quota.left if quota else None
+
+    async def profile_type(self, app: ContainerApp) -> str:
+        """The type of the workload profile that the app runs on; empty where that is not known."""
+        environment = await self.environment(app.environment_id.rpartition("/")[2], self._group_of(app))
+        return dict(environment.workload_profiles).get(app.workload_profile, "") if environment is not None else ""
+
+    def _group_of(self, app: ContainerApp) -> str:
+        """The resource group of the app's environment."""
+        return app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
 
     async def quotas(self, environment: ManagedEnvironment) -> list[Quota] | None:
         """What is left of each of the environment's own quotas; None when Azure does not tell."""

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ai_toolkit import __version__
+from ai_toolkit.cli.billed_commands import prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, credential_option, workspace_option, yes_option
 from ai_toolkit.cli.outcome import run
@@ -320,6 +321,10 @@ def serve(*, stdio: bool) -> None:
     from ai_toolkit.editor.main import run  # noqa: PLC0415  (keeps the other commands quick)
 
     run()
+
+
+for _command in (prices, stop, start):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ COMMANDS: Final = {
         "stopLocalCloud",
         "chooseAction",
         "useInChat",
+        "stopInference",
+        "startInference",
     )
 }
 SERVER_REQUESTS: Final = {

@@ -12,11 +12,13 @@ from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
+from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
+from ai_toolkit.provision.gpu_profile import REPLICA_SIZES
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
@@ -219,7 +221,10 @@ async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Previ
 
 def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
     _tell(ui, preview.tree(details=details))
-    _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None))
+    profile = plan.profile.type if plan.profile is not None else ""
+    size = REPLICA_SIZES.get(profile)
+    hourly = price_list().hourly(profile, str(plan.settings.value("location")), *size) if size is not None else None
+    _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None, hourly=hourly))
 
 
 def _tell(ui: Ui, lines: Iterable[str]) -> None:
