@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN
-from ai_toolkit.errors import AiToolkitError, LocalCloudFailed
+from ai_toolkit.errors import LocalCloudFailed
 from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target
 
@@ -112,12 +112,17 @@ async def _local_cloud() -> Cloud:
     return Cloud(connection, endpoint_scheme="http", portal=None)
 
 
+def raise_if_impossible() -> None:
+    """Raises LocalCloudFailed on a system that has no local cloud, before anything is downloaded for one."""
+    try:
+        control.raise_if_impossible()
+    except control.LocalCloudError as error:
+        raise LocalCloudFailed(error.message, error.advice) from error
+
+
 async def raise_if_stopped(target: Target) -> None:
     """Raises LocalCloudFailed when the target is on this computer and the local cloud does not run."""
     if target.local:
-        try:
-            running = (await control.status(control.home())).running
-        except control.LocalCloudError as error:
-            raise AiToolkitError(error.message, error.advice) from error
-        if not running:
+        raise_if_impossible()
+        if not (await control.status(control.home())).running:
             raise LocalCloudFailed("The local cloud is stopped.", "Start it with aitk local-cloud start.")

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import json
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,6 +13,7 @@ import click
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+from ai_toolkit.operating_system import on_interruption
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,7 @@ def run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agree
 async def _until_interrupted(work: Awaitable[object]) -> object:
     """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+    on_interruption(asyncio.get_running_loop(), task.cancel)
     return await task
 
 

@@ -227,17 +227,13 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
 
     async def work(ui: "EditorUi") -> None:
         nonlocal said
-        from ai_toolkit.errors import LocalCloudFailed
         from ai_toolkit.local_cloud import control
 
         home = control.home()
-        try:
-            if start:
-                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
-            else:
-                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
-        except control.LocalCloudError as error:
-            raise LocalCloudFailed(error.message, error.advice) from error
+        if start:
+            said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+        else:
+            said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
         ui.announce(said)
 
     await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
