@@ -17,6 +17,7 @@ export const serverCommands = {
   useInChat: "aiToolkit.server.useInChat",
   stopInference: "aiToolkit.server.stopInference",
   startInference: "aiToolkit.server.startInference",
+  takeDownInference: "aiToolkit.server.takeDownInference",
 } as const;
 
 /** Requests that the editor sends to the server. */

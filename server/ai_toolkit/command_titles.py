@@ -23,4 +23,5 @@ class Title(StrEnum):
     USE_IN_CHAT = "Use in chat"
     STOP = "Stop inference"
     START = "Start inference"
+    TAKE_DOWN = "Take down inference"
     STOP_LOCAL_CLOUD = "Stop local cloud"

@@ -269,6 +269,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
+    Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
@@ -287,6 +288,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "useInChat": _use_in_chat,
     "stopInference": billed_commands.stop,
     "startInference": billed_commands.start,
+    "takeDownInference": billed_commands.take_down,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""

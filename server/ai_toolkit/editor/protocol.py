@@ -35,6 +35,7 @@ COMMANDS: Final = {
         "useInChat",
         "stopInference",
         "startInference",
+        "takeDownInference",
     )
 }
 SERVER_REQUESTS: Final = {

@@ -62,6 +62,10 @@ class Place:
     location: str
     new: bool
 
+    @property
+    def group_id(self) -> str:
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+
 
 @dataclass(frozen=True)
 class Site:
@@ -79,7 +83,7 @@ class Site:
 
     @property
     def group_id(self) -> str:
-        return f"/subscriptions/{self.place.subscription}/resourceGroups/{self.place.resource_group}"
+        return self.place.group_id
 
 
 async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted:

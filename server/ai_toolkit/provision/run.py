@@ -10,7 +10,7 @@ from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
-from ai_toolkit.endpoint.remembered import Remembered
+from ai_toolkit.endpoint.remembered import Remembered, remember_place
 from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.allow_my_ip import only_my_address
@@ -68,6 +68,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                     break
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
+            remember_place(workspace.folder, site.place.subscription, site.place.resource_group)
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
             target = write_target(deployed)
             Remembered(workspace.folder, wanted.template.sha256, wanted.given.values).is_so()

@@ -185,6 +185,13 @@ class Workspace:
         document.update({key: getattr(target, name) for name, key in TARGET_KEYS.items()})
         write_atomically(path, json.dumps(document, indent=2) + "\n")
 
+    def forget_target(self) -> None:
+        """Writes null to the six keys: nothing is provisioned. Unknown keys stay; without a file none is made."""
+        path = self.target_path
+        if path.exists():
+            document = _read_object(path) | dict.fromkeys(TARGET_KEYS.values())
+            write_atomically(path, json.dumps(document, indent=2) + "\n")
+
     @property
     def finetuning_path(self) -> Path:
         """Fine-tuning's config file, in whichever of the two folders it left one."""
