@@ -18,6 +18,7 @@ export const serverCommands = {
   evaluateInference: "aiToolkit.server.evaluateInference",
   stopInference: "aiToolkit.server.stopInference",
   startInference: "aiToolkit.server.startInference",
+  takeDownInference: "aiToolkit.server.takeDownInference",
 } as const;
 
 /** Requests that the editor sends to the server. */

@@ -24,4 +24,5 @@ class Title(StrEnum):
     EVALUATE = "Evaluate inference"
     STOP = "Stop inference"
     START = "Start inference"
+    TAKE_DOWN = "Take down inference"
     STOP_LOCAL_CLOUD = "Stop local cloud"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ai_toolkit import __version__
-from ai_toolkit.cli.billed_commands import prices, start, stop
+from ai_toolkit.cli.billed_commands import down, prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.evaluation import evaluate
 from ai_toolkit.cli.options import common, credential_option, is_given, workspace_option, yes_option
@@ -341,7 +341,7 @@ def serve(*, stdio: bool) -> None:
     run()
 
 
-for _command in (prices, stop, start):
+for _command in (prices, stop, start, down):
     main.add_command(_command)
 
 

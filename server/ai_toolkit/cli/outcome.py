@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import json
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -15,6 +14,7 @@ from ai_toolkit.azure.explain import for_people
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
 from ai_toolkit.evaluation.errors import BelowMinimum
+from ai_toolkit.operating_system import on_interruption
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,7 @@ def _exit_code(error: AiToolkitError, failed: int) -> int:
 async def _until_interrupted(work: Awaitable[object]) -> object:
     """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+    on_interruption(asyncio.get_running_loop(), task.cancel)
     return await task
 
 

@@ -108,6 +108,7 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     ),
     "stop": _SWITCHED,
     "start": _SWITCHED,
+    "down": _object({"removed": _TEXTS, "stays": {**_TEXTS, "description": "Each with its reason."}}),
     "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
     "eval": _object(
         {

@@ -232,17 +232,13 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
 
     async def work(ui: "EditorUi") -> None:
         nonlocal said
-        from ai_toolkit.errors import LocalCloudFailed
         from ai_toolkit.local_cloud import control
 
         home = control.home()
-        try:
-            if start:
-                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
-            else:
-                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
-        except control.LocalCloudError as error:
-            raise LocalCloudFailed(error.message, error.advice) from error
+        if start:
+            said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+        else:
+            said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
         ui.announce(said)
 
     await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
@@ -279,6 +275,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
+    Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
@@ -298,6 +295,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "evaluateInference": evaluate,
     "stopInference": billed_commands.stop,
     "startInference": billed_commands.start,
+    "takeDownInference": billed_commands.take_down,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""

@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "evaluateInference",
         "stopInference",
         "startInference",
+        "takeDownInference",
     )
 }
 SERVER_REQUESTS: Final = {
