@@ -4,7 +4,7 @@ What a real one computes, this one reads: an adapter's `adapter_model.safetensor
 base model's is "plain". It loads adapters beside those that serve, tells its tokens (words), and how probable they are.
 """
 
-APP = '''
+APP = """
 import hashlib, http.server, json, os, pathlib, threading, time
 SHARE = pathlib.Path(os.environ.get("AITK_SHARE", "/mount"))
 HERE = pathlib.Path(__file__).parent
@@ -120,4 +120,4 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 Server(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
-'''
+"""
