@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _LONG_TEXT = 64 << 10  # characters
+CANDIDATES = ".aitk/candidates"
+"""Below the share: where a deploy puts an adapter that is to be evaluated beside the one that serves."""
 
 
 class RequestError(Exception):
@@ -288,6 +290,8 @@ class Completions:
                     param="lora_name",
                 )
             await self._between_steps(lambda: self._models.remove(name))
+            if (again := await asyncio.to_thread(self._models.copy_again)) is not None:
+                await self._between_steps(lambda: self._models.take_copy(*again))
         logger.info("unloaded the adapter %s", name)
         return {"id": name, "unloaded": True}
 
@@ -297,13 +301,15 @@ class Completions:
         await asyncio.wrap_future(done)
 
     def _folder(self, path: str) -> Path:
-        """The folder that `path` names, which must lie below models/, links followed."""
-        models = (self._catalog.share / "models").resolve()
+        """The folder that `path` names, links followed: below models/, or a candidate of a deploy. See CANDIDATES."""
+        models, share = self._catalog.share / "models", self._catalog.share
+        is_candidate = path.startswith(f"{CANDIDATES}/")
+        root = (share / CANDIDATES if is_candidate else models).resolve()
         try:
-            folder = (models / path).resolve()
+            folder = (share / path if is_candidate else models / path).resolve()
         except (OSError, ValueError) as error:
             raise RequestError(400, f"{path!r} is not a path.", param="lora_path") from error
-        if not folder.is_relative_to(models) or folder == models:
+        if not folder.is_relative_to(root) or folder == root:
             raise RequestError(
                 400, f"{path!r} is not below models/: adapters are loaded from there.", param="lora_path"
             )

@@ -24,12 +24,19 @@ from aitk_app.web.chat_answers import begin_chat
 from aitk_app.web.model_list import model_json
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
-from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
+from aitk_app.web.request_bodies import (
+    ChatRequest,
+    CompletionRequest,
+    LoadAdapter,
+    TokenizeRequest,
+    UnloadAdapter,
+)
 from aitk_app.web.response_forms import Form
 from aitk_app.web.responses_bodies import ResponsesRequest
 from aitk_app.web.responses_form import ResponsesForm
 from aitk_app.web.sending import Limits, ResponseForm, error_response, streamed, whole
 from aitk_app.web.text_answers import begin_texts
+from aitk_app.web.tokens import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -76,6 +83,7 @@ def build_api(  # noqa: C901 - one short function per route
     def described_model(model: ServedModel) -> dict[str, object]:
         return model_json(model, begun) | {
             "max_model_len": completions.context_length,
+            "default": model.default,
             "default_sampling": asdict(completions.sampling_defaults(model)),
             "aliases": [alias for alias, name in completions.aliases.items() if name == model.id],
         }
@@ -117,6 +125,10 @@ def build_api(  # noqa: C901 - one short function per route
             raise RequestError(400, refusal(error.errors(), {})[0]) from error
         answers = await begin_chat(completions, served, as_chat)
         return await answered(answers, ResponsesForm(served.id, asked), request, stream=asked.stream)
+
+    @app.post("/tokenize", summary="The tokens of a text, or of a conversation as the chat template writes it")
+    async def tokenize(asked: TokenizeRequest) -> dict[str, object]:
+        return await tokens_of(completions, completions.model(asked.model), asked)
 
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:

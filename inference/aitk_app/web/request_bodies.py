@@ -193,6 +193,23 @@ class CompletionRequest(Request):
         return [each for each in given if not isinstance(each, int)]
 
 
+class TokenizeRequest(Body):
+    """The body of `POST /tokenize`, as vLLM has it: a text, or a conversation as the chat template writes it."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1)] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    return_token_strs: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> TokenizeRequest:
+        if (self.prompt is None) == (self.messages is None):
+            raise PydanticCustomError("one_text", "prompt or messages is needed, and not both")
+        return self
+
+
 class LoadAdapter(Body):
     """The body of `POST /v1/load_lora_adapter`."""
 
