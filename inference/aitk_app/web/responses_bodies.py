@@ -36,6 +36,15 @@ class InputItem(Body):
             raise PydanticCustomError("needs_name", "a function_call needs the function's name beside it")
         return self
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _not_a_reference(cls, kind: Any) -> Any:  # noqa: ANN401 - of JSON
+        if kind == "item_reference":
+            raise PydanticCustomError(
+                "not_stored", "no item is stored here that could be referred to; send the item itself (store = false)"
+            )
+        return kind
+
 
 class ResponseTool(FunctionTool):
     """A function; here its fields stand beside the type."""
