@@ -74,6 +74,22 @@ async def test_answers_in_a_mixed_batch_are_those_of_each_request_alone(make_tin
     assert len({tiny.greedy([5], adapter, 8) for adapter in (None, *adapters)}) == 1 + len(adapters)
 
 
+async def test_only_adapter_has_its_merged_copy_again_when_another_one_has_come_and_gone(make_tiny, start):
+    """While there are two, rows use the low-rank products; alone again it is merged, and says the same."""
+    models = (tiny := make_tiny(("plain", "wide"))).models
+    scheduler = start(models)
+    beside = await answer(scheduler.submit([5], greedy(20), "plain"))
+    while_two, nothing = models.adapters["plain"].merged, models.copy_again()
+    models.remove("wide")
+    name, merged = models.copy_again()
+    models.take_copy(name, merged)
+
+    assert (while_two, nothing, name) == ({}, None, "plain")
+    assert models.adapters["plain"].merged.keys() == models.adapters["plain"].low_rank.keys()
+    assert models.copy_again() is None
+    assert await answer(scheduler.submit([5], greedy(20), "plain")) == beside == tiny.greedy([5], "plain", 20)
+
+
 async def test_without_the_base_its_weights_become_the_adapters(make_tiny, start):
     """`serve_base = false` keeps only the merged weights, and refuses another adapter in words."""
     tiny = make_tiny(("dora",), serve_base=False)

@@ -16,6 +16,7 @@ ROUTES = [
     ("GET", "/v1/models/base"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
+    ("POST", "/tokenize"),
     ("POST", "/v1/load_lora_adapter"),
     ("POST", "/v1/unload_lora_adapter"),
     ("GET", "/version"),
@@ -26,6 +27,7 @@ ROUTES = [
 BODIES = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
     "/v1/completions": {"prompt": "x"},
+    "/tokenize": {"prompt": "x"},
     "/v1/load_lora_adapter": {"lora_name": "x", "lora_path": "x"},
     "/v1/unload_lora_adapter": {"lora_name": "x"},
 }

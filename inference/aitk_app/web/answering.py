@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.device import Running
 from aitk_app.web.aliases import aliases_of, clashing
+from aitk_app.web.model_list import ServedModel, served_models
 from aitk_app.web.prompt import Message, PromptError
 from aitk_app.web.speech import Speech
 
@@ -33,6 +33,9 @@ __all__ = ["Completions", "Message", "RequestError", "ServedModel"]
 
 logger = logging.getLogger(__name__)
 
+CANDIDATES = ".aitk/candidates"
+"""Below the share: where a deploy puts an adapter that is to be evaluated beside the one that serves."""
+
 
 class RequestError(Exception):
     """A request cannot be answered; `status` is HTTP's, `param` names the parameter at fault."""
@@ -42,21 +45,6 @@ class RequestError(Exception):
         self.status = status
         self.code = code
         self.param = param
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model that requests can name; an adapter has its base model as `parent`, a whole fine-tuned model none."""
-
-    id: str
-    parent: str | None
-    default: bool
-    fine_tuned: bool = False
-
-    @property
-    def label(self) -> str:
-        """For people."""
-        return f"{self.id} (fine-tuned)" if self.parent or self.fine_tuned else f"{self.id} (base model)"
 
 
 class Completions:
@@ -71,7 +59,7 @@ class Completions:
         found = [self._checked(each) for each in (None, *models.adapters)]
         self.warnings = tuple(dict.fromkeys(each for each in found if each))
         self._changing = asyncio.Lock()
-        self._serve_base = settings.serve_base or not catalog.adapters
+        self._serve_base = settings.serve_base
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
         self.running = Running.of(models.device, models.dtype)
@@ -83,11 +71,7 @@ class Completions:
     @property
     def served(self) -> tuple[ServedModel, ...]:
         """The adapters, then the base model."""
-        base = self._catalog.base.id
-        found = [ServedModel(name, base, name == self.default) for name in self._models.adapters]
-        if self._serve_base:
-            found.append(ServedModel(base, None, base == self.default, self._catalog.base.fine_tuned))
-        return tuple(found)
+        return served_models(self._catalog, list(self._models.adapters), serve_base=self._serve_base)
 
     @property
     def loaded(self) -> list[dict[str, object]]:
@@ -282,6 +266,8 @@ class Completions:
                     param="lora_name",
                 )
             await self._between_steps(lambda: self._models.remove(name))
+            if (again := await asyncio.to_thread(self._models.copy_again)) is not None:
+                await self._between_steps(lambda: self._models.take_copy(*again))
         logger.info("unloaded the adapter %s", name)
         return {"id": name, "unloaded": True}
 
@@ -291,13 +277,15 @@ class Completions:
         await asyncio.wrap_future(done)
 
     def _folder(self, path: str) -> Path:
-        """The folder that `path` names, which must lie below models/, links followed."""
-        models = (self._catalog.share / "models").resolve()
+        """The folder that `path` names, links followed: below models/, or a candidate of a deploy. See CANDIDATES."""
+        models, share = self._catalog.share / "models", self._catalog.share
+        is_candidate = path.startswith(f"{CANDIDATES}/")
+        root = (share / CANDIDATES if is_candidate else models).resolve()
         try:
-            folder = (models / path).resolve()
+            folder = (share / path if is_candidate else models / path).resolve()
         except (OSError, ValueError) as error:
             raise RequestError(400, f"{path!r} is not a path.", param="lora_path") from error
-        if not folder.is_relative_to(models) or folder == models:
+        if not folder.is_relative_to(root) or folder == root:
             raise RequestError(
                 400, f"{path!r} is not below models/: adapters are loaded from there.", param="lora_path"
             )

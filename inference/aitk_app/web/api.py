@@ -16,14 +16,22 @@ from starlette.routing import Match
 from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
 from aitk_app.web.chat_answers import begin_chat
+from aitk_app.web.model_list import model_json
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
-from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
+from aitk_app.web.request_bodies import (
+    ChatRequest,
+    CompletionRequest,
+    LoadAdapter,
+    TokenizeRequest,
+    UnloadAdapter,
+)
 from aitk_app.web.response_forms import Form
 from aitk_app.web.responses_bodies import ResponsesRequest
 from aitk_app.web.responses_form import ResponsesForm
 from aitk_app.web.sending import Limits, ResponseForm, error_response, streamed, whole
 from aitk_app.web.text_answers import begin_texts
+from aitk_app.web.tokens import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +74,9 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(500, unexpected_message(error), code="internal_error")
 
     def described_model(model: ServedModel) -> dict[str, object]:
-        return _model_json(model, begun) | {
+        return model_json(model, begun) | {
             "max_model_len": completions.context_length,
+            "default": model.default,
             "default_sampling": asdict(completions.sampling_defaults(model)),
             "aliases": [alias for alias, name in completions.aliases.items() if name == model.id],
         }
@@ -110,6 +119,10 @@ def build_api(  # noqa: C901 - one short function per route
         answers = await begin_chat(completions, served, as_chat)
         return await answered(answers, ResponsesForm(served.id, asked), request, stream=asked.stream)
 
+    @app.post("/tokenize", summary="The tokens of a text, or of a conversation as the chat template writes it")
+    async def tokenize(asked: TokenizeRequest) -> dict[str, object]:
+        return await tokens_of(completions, completions.model(asked.model), asked)
+
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:
         return await completions.load_adapter(asked.lora_name, asked.lora_path)
@@ -142,14 +155,3 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(404, f"There is no {request.url.path} here. /docs lists what there is.", code="not_found")
 
     return app
-
-
-def _model_json(model: ServedModel, created: int) -> dict[str, object]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": created,
-        "owned_by": "ai-toolkit",
-        "root": model.id,
-        "parent": model.parent,
-    }

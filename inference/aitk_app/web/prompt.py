@@ -60,6 +60,7 @@ class PromptOptions:
     tools: tuple[dict[str, Any], ...] = ()
     continues: bool = False  # the last turn is the beginning of the answer
     variables: Mapping[str, Any] = field(default_factory=dict)  # of the chat template
+    opens: bool = True  # the prompt ends where the model's answer begins, and not with the last turn
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,9 @@ class PromptTemplate:
         if self._template != "auto":
             text = self._plain(turns)
             return Prompt(list(self._tokenizer(text).input_ids), text, "", asked.continues)
-        text = self._rendered(turns, asked)
+        text = self._rendered(turns, asked, opened=asked.opens)
         opening = ""
-        if not asked.continues:
+        if asked.opens and not asked.continues:
             before = self._rendered(turns, asked, opened=False)
             opening = text.removeprefix(before) if text.startswith(before) else ""
         # The template writes the beginning-of-text token itself.

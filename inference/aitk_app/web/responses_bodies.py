@@ -30,6 +30,15 @@ class InputItem(Body):
     output: Content | None = None
     also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "status", "summary", "encrypted_content", "phase"})
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _not_a_reference(cls, kind: Any) -> Any:  # noqa: ANN401 - of JSON
+        if kind == "item_reference":
+            raise PydanticCustomError(
+                "not_stored", "no item is stored here that could be referred to; send the item itself (store = false)"
+            )
+        return kind
+
 
 class ResponseTool(FunctionTool):
     """A function; here its fields stand beside the type."""
