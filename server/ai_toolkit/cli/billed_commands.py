@@ -1,4 +1,4 @@
-"""`aitk prices`, `stop` and `start`: what is billed, and what ends that."""
+"""`aitk prices`, `stop`, `start` and `down`: what is billed, and what ends that."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import click
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, yes_option
 from ai_toolkit.cli.outcome import run
-from ai_toolkit.workspace.workspace import Workspace
+from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
 # ruff: noqa: PLC0415  (a use-case is imported when its command runs: that keeps --help quick)
 
@@ -72,3 +72,36 @@ def start(*, workspace: Workspace, as_json: bool) -> None:
         return await use_case(workspace, ui)
 
     run(work, as_json=as_json)
+
+
+@click.command()
+@click.option("--local", is_flag=True, help="On this computer, where infra/inference.config.json names nothing.")
+@click.option("--subscription", metavar="ID", help="The Azure subscription, where the config file names none.")
+@click.option("--resource-group", metavar="NAME", help="The resource group, where the config file names none.")
+@click.option("--models", metavar="SHARE", help="Remove the file share with all models too: type its name.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and what stays, and stop.")
+@yes_option
+@common
+def down(  # noqa: PLR0913  (click passes each option)
+    *,
+    local: bool,
+    subscription: str | None,
+    resource_group: str | None,
+    models: str | None,
+    dry_run: bool,
+    yes: bool,
+    workspace: Workspace,
+    as_json: bool,
+) -> None:
+    """Remove what Provision made and nobody else uses; the share with the models stays unless it is named."""
+    if local and subscription not in {None, LOCAL_SUBSCRIPTION}:
+        raise click.UsageError("--local and --subscription exclude each other.")
+
+    async def work(ui: TerminalUi) -> object:
+        from ai_toolkit.take_down.run import Answers, what_if
+        from ai_toolkit.take_down.run import take_down as use_case
+
+        answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, models)
+        return await (what_if if dry_run else use_case)(workspace, ui, answers)
+
+    run(work, as_json=as_json, agreed=yes)

@@ -30,8 +30,9 @@ class Options:
     """How to deploy; None asks.
 
     `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`. `start` is
-    for an app that is stopped, or whose revisions were deactivated, `put_back` for one that somebody changed. With
-    `force` what is known to be wrong is said and sent all the same.
+    for an app that is stopped, or whose revisions were deactivated, `put_back` for one that somebody changed.
+    `models_too` makes `previous` bring the models back as well, not only the code. With `force` what is known to be
+    wrong is said and sent all the same.
     """
 
     previous: bool = False
@@ -42,6 +43,7 @@ class Options:
     key: str | None = None
     start: bool | None = None
     put_back: bool | None = None
+    models_too: bool = False
     force: bool = False
 
 

@@ -5,7 +5,7 @@ Nothing is woken in order to look: the app is asked only while a replica runs.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ai_toolkit.editor.dialogs import EditorUi
     from ai_toolkit.editor.server import Server
     from ai_toolkit.endpoint.stop_start import Switched
+    from ai_toolkit.take_down.run import TakenDown
 
 # Use-cases are imported when a command first needs them: they load the Azure SDKs, and initialize is answered before.
 # ruff: noqa: PLC0415
@@ -54,4 +55,23 @@ async def _switch(
     said = f"{result.app} is {done}." if result.changed else f"{result.app} was {done} already."
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
     server.status.look(workspace)
+    return result
+
+
+async def take_down(server: "Server", workspace: Workspace, given: protocol.Answers, token: _Token) -> "TakenDown":
+    """Removes what Provision made, after showing it and asking."""
+
+    async def work(ui: "EditorUi") -> "TakenDown":
+        from ai_toolkit.take_down.run import Answers
+        from ai_toolkit.take_down.run import take_down as use_case
+
+        return await use_case(workspace, ui, Answers(given.subscription, given.resource_group, ask_models=True))
+
+    try:
+        result = await server.run_command(workspace.uri, token, Title.TAKE_DOWN, work)
+    finally:
+        server.status.look(workspace)
+    said = f"Taken down: {len(result.removed)} removed." if result.removed else "Nothing was there to remove."
+    stays = f" Stays: {'; '.join(result.stays)}." if result.stays else ""
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said + stays))
     return result

@@ -12,6 +12,7 @@ from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.editor import billed_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
+from ai_toolkit.editor.evaluation import evaluate
 from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
@@ -64,6 +65,10 @@ async def _send(server: "Server", workspace: Workspace, token: _Token, *, previo
         from ai_toolkit.deploy.run import deploy as use_case
 
         await agree_to_download(workspace, ui)
+        if not previous and await server.gates_deploys():
+            from ai_toolkit.evaluation.gate import deploy_gated
+
+            return await deploy_gated(workspace, ui, Options())
         return await use_case(workspace, ui, Options(previous=previous))
 
     server.status.working(workspace)
@@ -266,12 +271,14 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.USE_IN_CHAT: _use_in_chat,
     Title.COPY_KEY: _copy_key,
     Title.COPY_EXAMPLE: _copy_example,
+    Title.EVALUATE: evaluate,
     Title.SHOW_STATUS: _show_status,
     Title.SHOW_LOGS: _show_logs,
     Title.STOP: billed_commands.stop,
     Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
+    Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
@@ -289,8 +296,10 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
     "useInChat": _use_in_chat,
+    "evaluateInference": evaluate,
     "stopInference": billed_commands.stop,
     "startInference": billed_commands.start,
+    "takeDownInference": billed_commands.take_down,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
