@@ -8,30 +8,10 @@ import subprocess
 import time
 
 import pytest
-from tests.support.models_app import APP, put_adapter
-from tests.support.resource_manager import set_parameters
-from tests.support.road import AITK, Road, environment
+from tests.support.models_app import put_adapter
+from tests.support.road import AITK
 
 CASE = {"messages": [{"role": "user", "content": "Hello"}], "expected": {"contains": "Ahoy"}}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A workspace with the app and one adapter, `tuned`, that was deployed without a gate."""
-    base = tmp_path_factory.mktemp("models")
-    road = Road(base / "workspace", environment(base / "cloud"))
-    road.folder.mkdir()
-    road.run("init")
-    shutil.rmtree(road.folder / "inference")
-    (road.folder / "inference").mkdir()
-    (road.folder / "inference/start.py").write_text(APP)
-    put_adapter(road.folder / "models/tuned", "Ahoy")
-    set_parameters(road, cooldownSeconds=3600)
-    road.run("provision", "--local", "--yes")
-    try:
-        yield road
-    finally:
-        road.run("local-cloud", "stop")
 
 
 @pytest.fixture
