@@ -282,7 +282,7 @@ ASKS_FOR_NOTHING = {
             {
                 "role": "user",
                 "name": "ada",
-                "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "e"}}],
+                "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "e"}, "role": "user"}],
             },
         ]
     },
