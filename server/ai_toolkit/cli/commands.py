@@ -287,12 +287,24 @@ def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) 
         found = await control.status(home)
         if action in {"start", "status"}:
             ui.announce(f"Running: {found.resource_manager}" if found.running else "Not running.")
+            for app in found.apps:
+                of = f", of {app.workspace}" if app.workspace else ""
+                ui.announce(f"    {app.url}: {app.name} in {app.resource_group}{of}")
         return {
             "running": found.running,
             "resourceManager": found.resource_manager,
             "files": found.files,
             "home": str(found.home),
             "tokenFile": str(found.token_file),
+            "apps": [
+                {
+                    "endpoint": app.url if app.port else None,
+                    "app": app.name,
+                    "resourceGroup": app.resource_group,
+                    "workspace": app.workspace,
+                }
+                for app in found.apps
+            ],
         }
 
     run(work, as_json=as_json)
