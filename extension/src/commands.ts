@@ -65,7 +65,9 @@ async function saveEdits(folder: string | undefined): Promise<void> {
     }
   }
   for (const document of edited) {
-    await document.save();
+    if (!(await document.save())) {
+      throw new Error(vscode.l10n.t("{0} could not be saved, so nothing was sent.", document.fileName));
+    }
   }
 }
 

@@ -222,21 +222,6 @@ const tests = {
 
     assert.ok(Object.keys(bundle).length > 10);
   },
-
-  "what is being edited is saved before it is sent": async () => {
-    const uri = file("infra", "inference.config.json");
-    writeFileSync(uri.fsPath, "{}\n");
-    const document = await vscode.workspace.openTextDocument(uri);
-    const edit = new vscode.WorkspaceEdit();
-    edit.insert(uri, new vscode.Position(0, 1), ' "note": "mine" ');
-    await vscode.workspace.applyEdit(edit);
-    assert.ok(document.isDirty);
-    // Nothing is provisioned by that file, so the command itself ends with a message.
-    void vscode.commands.executeCommand("aiToolkit.deployInference", { workspaceFolder: folder().toString() });
-    await until(() => !document.isDirty);
-
-    assert.match(readFileSync(uri.fsPath, "utf8"), /"note": "mine"/);
-  },
 };
 
 /** Each failure with its test's name; VS Code makes the exit code of it. */
