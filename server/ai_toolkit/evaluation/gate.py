@@ -98,8 +98,8 @@ async def _changes(workspace: Workspace, options: Options, ui: Ui) -> _Changes:
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         plan = await plan_sync(share, files)
-        listed = [await own.apps.replicas(own.app.name, one.name) for one in own.app.serving]
-    return _of(plan, is_asleep=not any(listed), keeps_conflicts=options.conflicts == "keep")
+        runs = [await own.apps.has_replica(own.app.name, one) for one in own.app.serving]
+    return _of(plan, is_asleep=not any(runs), keeps_conflicts=options.conflicts == "keep")
 
 
 def _of(plan: Plan, *, is_asleep: bool, keeps_conflicts: bool) -> _Changes:
