@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 
 import openai
@@ -70,7 +71,7 @@ def mortal(launch_for_module, tmp_path_factory, put_code):
 
 
 async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
-    """Who was being answered gets an error in OpenAI's shape; /ready is red until the engine answers again."""
+    """Who was being answered gets an error in OpenAI's shape, who comes meanwhile waits; /ready is red until then."""
     endpoint, folder = mortal
     asked = {"model": "org/mortal", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": LONG_TOKENS}
     async with openai.AsyncOpenAI(base_url=f"{endpoint.url}/v1", api_key=endpoint.key, max_retries=0) as client:
@@ -83,26 +84,31 @@ async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
             while await asyncio.to_thread(endpoint.measured, "aitk_requests_running") != 2:
                 pass
         (folder / "die").touch()
-        with pytest.raises(openai.APIError, match="fallen off the bus") as streamed:
+        with pytest.raises(openai.APIError, match="is being started again") as streamed:
             async for _ in stream:
                 pass
         state = await asyncio.to_thread(endpoint.wait_for, "warming")
         red = await asyncio.to_thread(endpoint.get, "/ready")
-        refused = await asyncio.to_thread(endpoint.get, "/v1/models", signed_in=True)
+        listed = await asyncio.to_thread(endpoint.get, "/v1/models", signed_in=True)
+        held = asyncio.ensure_future(client.chat.completions.create(**asked | {"max_tokens": 5}))
         page = await asyncio.to_thread(endpoint.get, "/", signed_in=True, Accept="text/html")
         (folder / "wait").unlink()
         await asyncio.to_thread(endpoint.wait_for, "ready")
         [unstreamed] = await asyncio.gather(whole, return_exceptions=True)
-        again = await client.chat.completions.create(**asked | {"max_tokens": 5})
+        again = await held
 
     assert text
     assert streamed.value.body["type"] == "server_error"
     assert "starts again" in state["detail"]
-    assert "fallen off the bus" in state["detail"]
+    number = re.search("error ([0-9a-f]{8})", state["detail"])[1]
+    assert number in str(streamed.value)
+    log = endpoint.log.read_text()
+    assert number in log
+    assert "the device has fallen off the bus" in log
+    assert "fallen" not in state["detail"] + str(streamed.value)
     assert red[0] == 503
     assert red[1]["Retry-After"]
-    assert refused[0] == 503
-    assert json.loads(refused[2])["error"]["code"] == "not_ready"
+    assert [each["id"] for each in json.loads(listed[2])["data"]] == ["org/mortal"]
     assert page[0] == 503
     assert b"starts again" in page[2]
     assert isinstance(unstreamed, openai.InternalServerError)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from aitk_app.engine.sampling import Sampling
 from aitk_app.web.asks_for_nothing import Body
 from aitk_app.web.message_bodies import ChatMessage
 from aitk_app.web.tool_bodies import ChoiceOfAllowed, NamedTool, Tool, ToolChoice
 
 if TYPE_CHECKING:
+    from aitk_app.engine.sampling import Sampling
     from aitk_app.engine.voice import SamplingDefaults
 
 MOST_CHOICES = 8
@@ -70,7 +70,7 @@ class Request(Body):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, lt=_MOST_TOKENS)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     logit_bias: dict[TokenId, Annotated[float, Field(ge=-100, le=100)]] | None = None
@@ -95,6 +95,8 @@ class Request(Body):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def _sampling(self, max_tokens: int, logprobs: int | None, usual: SamplingDefaults) -> Sampling:
+        from aitk_app.engine.sampling import Sampling  # noqa: PLC0415 - bodies are checked before PyTorch is there
+
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
             max_tokens=max_tokens,
@@ -189,6 +191,23 @@ class CompletionRequest(Request):
         if given and isinstance(given[0], int):
             return [[int(token) for token in given if isinstance(token, int)]]
         return [each for each in given if not isinstance(each, int)]
+
+
+class TokenizeRequest(Body):
+    """The body of `POST /tokenize`, as vLLM has it: a text, or a conversation as the chat template writes it."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1)] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    return_token_strs: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> TokenizeRequest:
+        if (self.prompt is None) == (self.messages is None):
+            raise PydanticCustomError("one_text", "prompt or messages is needed, and not both")
+        return self
 
 
 class LoadAdapter(Body):

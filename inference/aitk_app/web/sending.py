@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from aitk_app.engine.generation import EngineError
+from aitk_app.incidents import recorded
 from aitk_app.web.access import openai_error, unexpected_message
 from aitk_app.web.answer import Answer, Delta
+from aitk_app.web.holding import WAITED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from aitk_app.web.answer import Finish
-
-logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
 
@@ -68,9 +67,9 @@ async def _events(answers: Sequence[Answer], form: ResponseForm, limits: Limits)
         yield "".join(form.closed(usage_of(answers)))
     except EngineError as error:
         yield "".join(form.failed(openai_error(str(error), kind="server_error")))
-    except Exception as error:  # the headers are gone: here is the only place to say it
-        logger.exception("An answer could not be written")
-        told = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+    except Exception as error:  # noqa: BLE001 - the headers are gone: here is the only place to say it
+        number = recorded(error, "An answer could not be written")
+        told = openai_error(unexpected_message(number), kind="server_error", code="internal_error")
         yield "".join(form.failed(told))
     finally:
         for answer in answers:
@@ -109,10 +108,11 @@ async def _merged(answers: Sequence[Answer], silence: float) -> AsyncIterator[tu
 
 async def whole(answers: Sequence[Answer], form: ResponseForm, limits: Limits, request: Request) -> Response:
     """The whole answers at once; a client that leaves meanwhile frees their places."""
+    limit = max(limits.whole - request.scope.get(WAITED, 0.0), 0.0)  # a held request has waited already
     collecting = asyncio.ensure_future(_collected(answers))
     leaving = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait({collecting, leaving}, timeout=limits.whole, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({collecting, leaving}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if leaving.done() and not collecting.done():
             return Response(status_code=499)
         if not collecting.done():

@@ -21,6 +21,18 @@ _ACTION: Final = {
     "enum": ["nothing", "load adapters", "restart", "new revision", "hand over", "start", "wake", "load at next start"],
     "description": "What a deploy does beside sending files.",
 }
+_AMOUNT: Final = {"type": ["number", "null"], "minimum": 0}
+_COST: Final = _object(
+    {
+        "since": {**_TEXT_OR_NULL, "description": "When the first of the replicas that run began."},
+        "amount": {**_AMOUNT, "description": "About what they came to; null without a price."},
+        "currency": _TEXT_OR_NULL,
+        "hourly": {**_AMOUNT, "description": "An hour of one replica."},
+        "listDate": {**_TEXT_OR_NULL, "description": "The day of the list of prices."},
+        "warning": {**_TEXT, "description": "A sentence where a replica is billed though nobody may be asking."},
+    }
+)
+_SWITCHED: Final = _object({"app": _TEXT, "changed": {**_FLAG, "description": "False where it was so already."}})
 _LIVE: Final = _object(
     {
         "detail": {**_TEXT, "description": "What the replica does, or why none runs."},
@@ -35,6 +47,7 @@ _LIVE: Final = _object(
         "gpu": _TEXT_OR_NULL,
         "warnings": _TEXTS,
         "newer": {**_TEXTS, "description": "Files here that are newer than what is deployed."},
+        "cost": _COST,
         "another": {**_TEXT, "description": "A sentence about a second revision; else empty."},
     }
 )
@@ -46,6 +59,16 @@ _MODEL: Final = _object(
         },
         "fineTuned": _FLAG,
         "contextTokens": {**_COUNT, "description": "Prompt and answer together."},
+    }
+)
+_EVALUATED: Final = _object(
+    {
+        "model": _TEXT,
+        "passed": _COUNT,
+        "judged": {**_COUNT, "description": "Cases that can pass or fail."},
+        "changed": {"type": ["integer", "null"], "description": "Answers that are not those of `against`."},
+        "logLikelihood": {"type": ["number", "null"], "description": "Of the reference texts, a token on average."},
+        "tokensPerSecond": {"type": "number"},
     }
 )
 
@@ -72,7 +95,30 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
         },
         optional=("live",),
     ),
+    "prices": _object(
+        {
+            "date": _TEXT,
+            "source": _TEXT,
+            "currency": _TEXT,
+            "prices": {
+                "type": "array",
+                "items": _object({"profile": _TEXT, "region": _TEXT, "hourly": {"type": "number", "minimum": 0}}),
+            },
+        }
+    ),
+    "stop": _SWITCHED,
+    "start": _SWITCHED,
+    "down": _object({"removed": _TEXTS, "stays": {**_TEXTS, "description": "Each with its reason."}}),
     "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
+    "eval": _object(
+        {
+            "cases": _COUNT,
+            "against": {**_TEXT, "description": "The model that the others are compared with."},
+            "models": {"type": "array", "items": _EVALUATED},
+            "page": {**_TEXT, "description": "The page with the answers side by side."},
+            "document": {**_TEXT, "description": "The same as JSON."},
+        }
+    ),
     "chat": _object({"answer": _TEXT}),
     "logs": _object({"lines": _TEXTS}),
     "key": _object({"key": _TEXT}),

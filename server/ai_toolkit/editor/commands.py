@@ -9,9 +9,10 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from ai_toolkit.command_titles import PREFIX, Title
-from ai_toolkit.editor import protocol
+from ai_toolkit.editor import billed_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
+from ai_toolkit.editor.evaluation import evaluate
 from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
@@ -56,6 +57,10 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
         from ai_toolkit.deploy.run import deploy as use_case
 
         await agree_to_download(workspace, ui)
+        if await server.gates_deploys():
+            from ai_toolkit.evaluation.gate import deploy_gated
+
+            return await deploy_gated(workspace, ui, Options())
         return await use_case(workspace, ui, Options())
 
     server.status.working(workspace)
@@ -178,6 +183,9 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
             State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
         }
         following = all_following.get(found.state, {})
+        if found.is_billed_for_nothing:
+            message = " ".join((message, *found.money()))
+            following = {"Stop it": "stopInference", **following}
 
     await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
     server.in_background(_offer(server, workspace, message, following))
@@ -224,17 +232,13 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
 
     async def work(ui: "EditorUi") -> None:
         nonlocal said
-        from ai_toolkit.errors import LocalCloudFailed
         from ai_toolkit.local_cloud import control
 
         home = control.home()
-        try:
-            if start:
-                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
-            else:
-                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
-        except control.LocalCloudError as error:
-            raise LocalCloudFailed(error.message, error.advice) from error
+        if start:
+            said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+        else:
+            said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
         ui.announce(said)
 
     await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
@@ -264,10 +268,14 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.USE_IN_CHAT: _use_in_chat,
     Title.COPY_KEY: _copy_key,
     Title.COPY_EXAMPLE: _copy_example,
+    Title.EVALUATE: evaluate,
     Title.SHOW_STATUS: _show_status,
     Title.SHOW_LOGS: _show_logs,
+    Title.STOP: billed_commands.stop,
+    Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
+    Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
@@ -284,6 +292,10 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
     "useInChat": _use_in_chat,
+    "evaluateInference": evaluate,
+    "stopInference": billed_commands.stop,
+    "startInference": billed_commands.start,
+    "takeDownInference": billed_commands.take_down,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
