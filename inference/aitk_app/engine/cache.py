@@ -106,7 +106,7 @@ class Pass:
                 segment.start + len(segment.tokens),
             )
         keys = torch.arange(length, device=positions.device)
-        visible = keys <= positions
+        visible: torch.Tensor = keys <= positions
         if window:
             visible &= keys > positions - window
         return visible[:, None]
