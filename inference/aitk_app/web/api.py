@@ -17,6 +17,7 @@ from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
 from aitk_app.web.chat_answers import begin_chat
 from aitk_app.web.model_list import model_json
+from aitk_app.web.openapi_document import DescribedApi
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
 from aitk_app.web.request_bodies import (
@@ -52,7 +53,7 @@ def build_api(  # noqa: C901 - one short function per route
 ) -> FastAPI:
     """The routes below `/v1`, `/version`, `/metrics`, and `/openapi.json` (the page is below `/docs`)."""
     # The pages of FastAPI take their script from elsewhere: the chat page links the description itself.
-    app = FastAPI(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app = DescribedApi(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     begun = int(time.time())
 
     @app.exception_handler(RequestError)
@@ -84,7 +85,6 @@ def build_api(  # noqa: C901 - one short function per route
     async def answered(answers: list[Answer], form: ResponseForm, request: Request, *, stream: bool) -> Response:
         return streamed(answers, form, limits) if stream else await whole(answers, form, limits, request)
 
-    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
     async def models() -> dict[str, object]:
         return {"object": "list", "data": [described_model(each) for each in completions.served]}
