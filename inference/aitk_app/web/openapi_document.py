@@ -1,7 +1,7 @@
 """The API's description for programs: what FastAPI makes of the routes, with what it cannot know of them.
 
-FastAPI sees bodies and paths. It does not see the key, the streams, that a body which cannot be taken is a 400 here, and
-what the gate answers before a route is reached.
+FastAPI sees bodies and paths. It does not see the key, the streams, that a body which cannot be taken is a 400 here,
+and what the gate answers before a route is reached.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ class DescribedApi(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """In OpenAPI 3.1; made once."""
         if self.openapi_schema is None:
-            made = get_openapi(
-                title=self.title, version=self.version, description=self.description, routes=self.routes
-            )
+            made = get_openapi(title=self.title, version=self.version, description=self.description, routes=self.routes)
             parts = made.setdefault("components", {})
             parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "`aitk key`"}}
             made["security"] = [{"key": []}]
