@@ -142,37 +142,6 @@ def test_good_adapter_passes_and_serves_without_a_failed_request(judged, weights
     assert len({said for _model, said in load.answers}) == 1
 
 
-def test_settings_that_answer_worse_are_taken_back_after_the_restart(judged):
-    """The deploy before is on the share again and serves, with its models."""
-    settings = judged.folder / "inference/settings.toml"
-    before = settings.read_text()
-    code = {path: content for path, content in on_share(judged).items() if not path.startswith(".aitk/")}
-    try:
-        settings.write_text(before.replace('\nadapters = "auto"', '\nadapters = "none"'))
-        done = judged.run("deploy", "--gate", check=False, limit_seconds=600)
-    finally:
-        settings.write_text(before)
-    after = {path: content for path, content in on_share(judged).items() if not path.startswith(".aitk/")}
-
-    assert done.returncode == 1
-    assert "What was deployed before serves again." in done.stderr
-    assert after == code
-    assert "Ahoy" in judged.run("chat", "What is the capital of Japan?").stdout
-
-
-def test_adapter_that_cannot_be_loaded_is_refused(judged, weights):
-    """What would never serve ends there, with the app's own reason."""
-    trained = safetensors.torch.load(weights.read_bytes())
-    name = next(each for each in trained if "lora_A" in each)
-    weights.write_bytes(safetensors.torch.save(trained | {name: trained[name][:, :-1].contiguous()}))
-    before = on_share(judged)
-    done = judged.run("deploy", "--gate", check=False)
-
-    assert done.returncode == 1
-    assert "cannot be loaded" in done.stderr
-    assert on_share(judged) == before
-
-
 def test_previous_adapter_is_evaluated_from_what_the_share_kept(judged, weights):
     """It answers as it did, beside the one that serves now, and is gone afterwards."""
     spoil(weights)
