@@ -29,6 +29,7 @@ WHOLE = (
     "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/clients/test_fuzzing.py",
 )
 
 # The longest files, the longest first. Files are shared out as the workers come to them: a long one that is begun last
@@ -38,6 +39,7 @@ LONGEST = (
     "tests/extension/test_make_environment.py",
     "tests/inference/test_lock.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/test_structured_output.py",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
     "tests/inference/test_chat_page.py",
