@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from contextlib import aclosing
 
 import pytest
@@ -171,8 +172,8 @@ async def test_out_of_memory_drops_one_request_and_shrinks_the_batch(tiny, start
     assert scheduler.load.batch_limit < 4
 
 
-async def test_an_engine_that_dies_is_started_again(tiny, start):
-    """Its requests end with the reason, it says that it stopped and that it goes on, and answers the next one."""
+async def test_an_engine_that_dies_is_started_again(tiny, start, caplog):
+    """Its requests end with an id under which the log has the reason; it says so, goes on, and answers the next one."""
     told = []
     broken = iter([True])
 
@@ -183,14 +184,17 @@ async def test_an_engine_that_dies_is_started_again(tiny, start):
     scheduler = start(watcher=Watcher(stopped=told.append, restarted=lambda: told.append("restarted")))
     hook = tiny.models.model.register_forward_pre_hook(fail_once)
     try:
-        with pytest.raises(EngineError, match="a broken kernel"):
+        with pytest.raises(EngineError, match=r"is being started again.*error [0-9a-f]{8}") as failed:
             await answer(scheduler.submit([1], greedy(5), None))
         again = await answer(scheduler.submit([4], greedy(5), None))
     finally:
         hook.remove()
 
     assert again == tiny.greedy([4], None, 5)
-    assert told == ["RuntimeError: a broken kernel", "restarted"]
+    [number] = re.findall("error ([0-9a-f]{8})", str(failed.value))
+    assert told == [f"error {number} in its log", "restarted"]
+    assert "a broken kernel" in caplog.text
+    assert f"(error {number})" in caplog.text
 
 
 def test_text_that_only_began_like_a_stop_text_is_given_at_the_end(tiny):

@@ -11,6 +11,8 @@ import jinja2
 import jinja2.ext
 import jinja2.meta
 
+from aitk_app.incidents import recorded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -177,7 +179,11 @@ class PromptTemplate:
             raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> PromptError:
-        return PromptError(f"The model's chat template refuses this conversation: {error}")
+        # raise_exception of a template raises just this, with what its author says of the conversation.
+        if type(error) is jinja2.TemplateError:
+            return PromptError(f"The model's chat template refuses this conversation: {error}")
+        what = "The model's chat template fails on this conversation"
+        return PromptError(f"{what}. The log says why under error {recorded(error, what)}.")
 
     def _applied(self, messages: Sequence[Message], options: PromptOptions, *, opened: bool) -> str:
         names = {call.id: call.name for each in messages for call in each.calls}
