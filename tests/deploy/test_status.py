@@ -72,5 +72,5 @@ def test_nothing_provisioned_is_one_sentence():
     """Neither an endpoint nor a replica is spoken of."""
     nothing = Status(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
 
-    assert nothing.in_words() == "Nothing is provisioned yet: run aitk provision."
-    assert nothing.as_json() == {"provisioned": False, "local": False, "endpoint": None, "ready": False}
+    assert nothing.in_words() == "Nothing is provisioned yet."
+    assert nothing.as_json() == {"provisioned": False, "local": False, "endpoint": None, "ready": False, "live": None}
