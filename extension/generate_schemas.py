@@ -48,9 +48,9 @@ CONFIG: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "RESOURCE_GROUP_NAME": {"description": "The resource group of the resources below.", "examples": ["my-group"]},
     "STORAGE_ACCOUNT_NAME": {
-        "description": "The storage account of the file share.",
+        "description": "The storage account of the file share; the resource id of one of another group.",
         "examples": ["aistorageabcde"],
-        "pattern": "^[a-z0-9]{3,24}$",
+        "pattern": f"^(?:{parameter_rules.NAME_RULES['storageAccountName'].pattern})$",
     },
     "FILE_SHARE_NAME": {"description": "The file share, mounted at /mount.", "examples": ["aifileshareabcde"]},
 }

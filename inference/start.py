@@ -12,6 +12,7 @@ files there at any moment.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import importlib
 import inspect
 import json
@@ -39,7 +40,9 @@ ENTRANCE = tuple(
         "web/pages.py",
     )
 )
+HOLDING = f"inference/{OWN}/web/early.py"
 DEFAULT_PORT = 7860
+FIRST_FILES_SECONDS = 60
 RETRY = {"retry-after": "3"}
 
 
@@ -58,12 +61,15 @@ class Starter:
         self.entrance: Any = None
         self.access: Any = None
         self.readiness: Any = None
+        self.early: Any = None
+        self.known = threading.Event()  # whether these are there, or never will be
         self.packages: Path | None = None  # what the image lacked
         self.warnings: list[str] = []
 
     def fail(self, reason: str) -> None:
         """The start ends here, for this reason."""
         self.stage, self.detail, self.reason = "failed", "The app could not be started.", reason
+        self.known.set()
 
     def ready_body(self) -> bytes:
         """The body of `/ready` while nothing of the copy is there."""
@@ -74,6 +80,10 @@ class Starter:
         """The same as the app's own state."""
         stage = self.readiness.Stage(self.stage)
         return self.readiness.State(stage, self.detail, self.reason, None, tuple(self.warnings))
+
+    def lock(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
+        """Who may enter."""
+        return self.access.Access(os.environ.get("AITK_API_KEY") or None)
 
 
 def listen() -> socket.socket:
@@ -150,6 +160,29 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "aitk"
     sys_version = ""
     starter: Starter
+    problem: str | None = None  # of the body
+
+    def handle(self) -> None:
+        """Hold the connection, or answer."""
+        if self.starter.early is None and self.is_from_a_program():
+            self.starter.known.wait(FIRST_FILES_SECONDS)
+        if self.starter.early is not None:
+            is_done, self.problem = self.starter.early.hold(self.connection, self.timeout)
+            if is_done:
+                return
+        super().handle()
+
+    def is_from_a_program(self) -> bool:
+        """Whether it asks the API and has the key, as far as can be told before the copy is there."""
+        try:
+            read = self.connection.recv(65536, socket.MSG_PEEK)
+        except OSError:
+            return False
+        line, *others = read.split(b"\r\n")
+        key = b"bearer " + os.environ.get("AITK_API_KEY", "").encode()
+        sent = (each.partition(b":") for each in others)
+        keys = [value.strip() for name, _, value in sent if name.lower() == b"authorization"]
+        return b" /v1/" in line and any(hmac.compare_digest(b"bearer " + each[7:].strip(), key) for each in keys)
 
     def do_GET(self) -> None:
         """Health, stage, or a refusal, from the table that the app itself answers from."""
@@ -172,6 +205,9 @@ class Handler(BaseHTTPRequestHandler):
         """A session for a signed link or the key, or what the others get."""
         length = self.headers.get("Content-Length", "0")
         body = self.rfile.read(min(int(length), 65536)) if length.isdecimal() else b""
+        if self.problem is not None:
+            self.send_error(400, self.problem)
+            return
         entrance = self.starter.entrance
         if entrance is None or self.path.partition("?")[0] != entrance.SESSION:
             self.do_GET()
@@ -201,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def access(self) -> Any:  # noqa: ANN401 - of a module that is imported by path
         """The lock."""
-        return self.starter.access.Access(os.environ.get("AITK_API_KEY") or None)
+        return self.starter.lock()
 
     def send(self, answer: Any) -> None:  # noqa: ANN401 - of a module that is imported by path
         """An answer of the table."""
@@ -231,16 +267,33 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: the platform asks /health every few seconds."""
 
 
+class Server(ThreadingHTTPServer):
+    """Serves until the app takes over; what the app gets is left open."""
+
+    starter: Starter
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """End a connection, except one that is kept."""
+        if self.starter.early is not None and self.starter.early.is_kept(request):
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+
 def prepare(starter: Starter) -> Path | None:
     """The local copy of `inference/`, ready to run; None when nothing is deployed. Raises `StartError`."""
     share = share_folder()
     target = Path(tempfile.mkdtemp(prefix="aitk-inference-"))
     local = target / "inference"
     # These first, so that people can sign in while the rest goes on.
-    if set(ENTRANCE) <= set(copy_code(share, target, ENTRANCE)):
+    first = set(copy_code(share, target, (*ENTRANCE, HOLDING)))
+    if set(ENTRANCE) <= first:
         starter.readiness = import_from(local, "readiness")
         starter.access = import_from(local, "web.access")
         starter.entrance = import_from(local, "web.entrance")
+        if HOLDING in first:
+            starter.early = import_from(local, "web.early").Early(starter.lock, starter.state)
+    starter.known.set()
     if ENTRY not in copy_code(share, target):
         return None
     packages = import_from(local, "packages")
@@ -269,6 +322,8 @@ def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> Non
     """Become the app: it inherits the listening socket, whose queue keeps who connects meanwhile."""
     descriptor = os.dup(server.socket.fileno())
     server.shutdown()
+    if starter.early:
+        starter.early.end((local / "gradio_chat.py").read_text("utf-8"))
     server.server_close()  # waits for answers that are under way
     os.set_inheritable(descriptor, True)
     environment = os.environ | {
@@ -277,6 +332,8 @@ def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> Non
         "AITK_LOCAL_COPY": str(local.parent),
         "AITK_WARNINGS": json.dumps(starter.warnings),
     }
+    if starter.early:
+        environment |= starter.early.environment()
     if starter.packages:
         others = os.environ.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{starter.packages}{os.pathsep}{others}" if others else str(starter.packages)
@@ -296,7 +353,8 @@ def main() -> None:
     # As a container's first process it would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     starter = Starter()
-    server = ThreadingHTTPServer(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
+    server = Server(("", 0), type("_Handler", (Handler,), {"starter": starter}), bind_and_activate=False)
+    server.starter = starter
     server.socket.close()
     server.socket = listen()
     server.daemon_threads = False

@@ -1,10 +1,14 @@
 """What holds for every test."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
 from tests.support import long_tests, outside_data
+
+from ai_toolkit.local_cloud.control import LocalCloudError
+from ai_toolkit.operating_system import CANNOT_RUN_HERE
 
 # One thread for each process that computes, here and in every replica that a test starts: the tests run beside one
 # another, and threads of PyTorch that wait for one another while another process has the core burn it.
@@ -25,3 +29,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)  # before any fixture is made
 def pytest_runtest_setup(item: pytest.Item) -> None:
     outside_data.decide(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    return (yield from _skipped_where_no_local_cloud_runs())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    return (yield from _skipped_where_no_local_cloud_runs())
+
+
+def _skipped_where_no_local_cloud_runs() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except LocalCloudError as error:
+        if CANNOT_RUN_HERE is None:
+            raise
+        pytest.skip(str(error))

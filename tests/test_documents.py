@@ -21,7 +21,6 @@ ELSEWHERE = {
     "infra/inference.config.json": "in a user's workspace",
     "logs/": "in the local cloud's folder",
     "server/ai_toolkit/evaluate/": "foreseen",
-    "server/ai_toolkit/prices/": "foreseen",
 }
 MADE_BY_SCRIPTS = (".venv/", ".cache/", "extension/dist/")
 

@@ -15,6 +15,9 @@ export const serverCommands = {
   stopLocalCloud: "aiToolkit.server.stopLocalCloud",
   chooseAction: "aiToolkit.server.chooseAction",
   useInChat: "aiToolkit.server.useInChat",
+  stopInference: "aiToolkit.server.stopInference",
+  startInference: "aiToolkit.server.startInference",
+  takeDownInference: "aiToolkit.server.takeDownInference",
 } as const;
 
 /** Requests that the editor sends to the server. */

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SOON_SECONDS, _MOST_SECONDS = 5, 60
 
 
 class Stage(StrEnum):
@@ -54,6 +61,11 @@ class State:
         """Whether requests are answered."""
         return self.stage is Stage.READY
 
+    @property
+    def starting(self) -> bool:
+        """Whether it gets ready by itself, so that waiting makes sense."""
+        return self.stage not in {Stage.READY, Stage.FAILED, Stage.NOTHING_DEPLOYED}
+
     def as_json(self) -> dict[str, object]:
         """The body of `/ready`."""
         progress = {"done": self.progress[0], "total": self.progress[1]} if self.progress else None
@@ -66,10 +78,16 @@ class Readiness:
     def __init__(self, warnings: tuple[str, ...] = ()) -> None:
         self.warnings = warnings
         self.state = State(Stage.PREPARING, "Starting the app.", warnings=warnings)
+        self._since = time.monotonic()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every report, in the thread that reports."""
+        self._listeners.append(listener)
 
     def report(self, stage: Stage, detail: str = "", *, progress: tuple[int, int] | None = None) -> None:
         """The next stage."""
-        self.state = State(stage, detail, progress=progress, warnings=self.warnings)
+        self._set(State(stage, detail, progress=progress, warnings=self.warnings))
 
     def warn(self, *warnings: str) -> None:
         """What is not as it should be, from the next report on."""
@@ -77,4 +95,19 @@ class Readiness:
 
     def fail(self, reason: str) -> None:
         """The start has failed, for this reason; it stays so."""
-        self.state = State(Stage.FAILED, "The model could not be loaded.", reason, warnings=self.warnings)
+        self._set(State(Stage.FAILED, "The model could not be loaded.", reason, warnings=self.warnings))
+
+    def retry_seconds(self) -> int:
+        """When to ask again: what is left of a stage that counts, at its pace so far; else soon, to be held again."""
+        done, total = self.state.progress or (0, 0)
+        if not 0 < done < total:
+            return _SOON_SECONDS
+        left = (time.monotonic() - self._since) / done * (total - done)
+        return max(_SOON_SECONDS, min(_MOST_SECONDS, round(left)))
+
+    def _set(self, state: State) -> None:
+        if state.stage is not self.state.stage:
+            self._since = time.monotonic()
+        self.state = state
+        for listener in self._listeners:
+            listener()

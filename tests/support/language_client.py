@@ -44,6 +44,7 @@ class Editor:
     """What is said of the open documents."""
     kept: dict[str, str] = field(default_factory=dict)
     """The editor's secrets."""
+    clipboard: list[str] = field(default_factory=list)
     parts: list[Any] = field(default_factory=list)
     """What came of the questions to a model."""
     part_came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,8 +81,9 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     *,
     folders: Sequence[Path] = (),
     options: Mapping[str, Any] | None = None,
+    program: Sequence[str] = ("-m", "ai_toolkit.cli.commands"),
 ) -> AsyncIterator[Editor]:
-    """`options` are the shell's `initializationOptions`."""
+    """`options` are the shell's `initializationOptions`; `program` is what Python runs."""
     client = LanguageClient("test-editor", "1")
     seen = Editor(client, answers, pressed=press)
 
@@ -146,6 +148,10 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     def published(params: types.PublishDiagnosticsParams) -> None:
         seen.found.put_nowait(params)
 
+    @client.feature("aiToolkit/copy")
+    def copied(params: Any) -> None:
+        seen.clipboard.append(_plain(params)["text"])
+
     @client.feature("aiToolkit/secret")
     def secret(params: Any) -> Any:
         request = _plain(params)
@@ -176,7 +182,7 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
         work = seen.command(name, folder, f"pressed-{seen.ran}")
         seen.following.put_nowait(asyncio.ensure_future(work))
 
-    await client.start_io(sys.executable, "-m", "ai_toolkit.cli.commands", "serve", env=environment)
+    await client.start_io(sys.executable, *program, "serve", env=environment)
     try:
         capabilities = types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(configuration=True))
         opened = [types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.device import Running
 from aitk_app.web.aliases import aliases_of, clashing
+from aitk_app.web.model_list import ServedModel, served_models
 from aitk_app.web.prompt import Message, PromptError
 from aitk_app.web.speech import Speech
 
@@ -44,21 +44,6 @@ class RequestError(Exception):
         self.param = param
 
 
-@dataclass(frozen=True)
-class ServedModel:
-    """A model that requests can name; an adapter has its base model as `parent`, a whole fine-tuned model none."""
-
-    id: str
-    parent: str | None
-    default: bool
-    fine_tuned: bool = False
-
-    @property
-    def label(self) -> str:
-        """For people."""
-        return f"{self.id} (fine-tuned)" if self.parent or self.fine_tuned else f"{self.id} (base model)"
-
-
 class Completions:
     """The models being served, and the way to an answer."""
 
@@ -71,7 +56,7 @@ class Completions:
         found = [self._checked(each) for each in (None, *models.adapters)]
         self.warnings = tuple(dict.fromkeys(each for each in found if each))
         self._changing = asyncio.Lock()
-        self._serve_base = settings.serve_base or not catalog.adapters
+        self._serve_base = settings.serve_base
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
         self.running = Running.of(models.device, models.dtype)
@@ -83,11 +68,7 @@ class Completions:
     @property
     def served(self) -> tuple[ServedModel, ...]:
         """The adapters, then the base model."""
-        base = self._catalog.base.id
-        found = [ServedModel(name, base, name == self.default) for name in self._models.adapters]
-        if self._serve_base:
-            found.append(ServedModel(base, None, base == self.default, self._catalog.base.fine_tuned))
-        return tuple(found)
+        return served_models(self._catalog, list(self._models.adapters), serve_base=self._serve_base)
 
     @property
     def loaded(self) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from starlette.routing import Match
 from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
 from aitk_app.web.chat_answers import begin_chat
+from aitk_app.web.model_list import model_json
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
 from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
@@ -66,7 +67,7 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(500, unexpected_message(error), code="internal_error")
 
     def described_model(model: ServedModel) -> dict[str, object]:
-        return _model_json(model, begun) | {
+        return model_json(model, begun) | {
             "max_model_len": completions.context_length,
             "default_sampling": asdict(completions.sampling_defaults(model)),
             "aliases": [alias for alias, name in completions.aliases.items() if name == model.id],
@@ -142,14 +143,3 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(404, f"There is no {request.url.path} here. /docs lists what there is.", code="not_found")
 
     return app
-
-
-def _model_json(model: ServedModel, created: int) -> dict[str, object]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": created,
-        "owned_by": "ai-toolkit",
-        "root": model.id,
-        "parent": model.parent,
-    }

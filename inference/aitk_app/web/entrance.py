@@ -7,8 +7,12 @@
 | `POST /session` | 204 with a cookie for a valid link or key, else 401 |
 | without a key set, from another computer's page | 403 |
 | without the key or a cookie | 401: a login page for people, OpenAI's error shape for programs |
-| before the model is ready | 503: a waiting page for people, OpenAI's error shape for programs |
+| before the model is ready | 503: a waiting page for people, OpenAI's error shape for programs (unless held) |
 | else | nothing: the app answers |
+
+A program's request below `/v1/` that arrives while the app starts is not told to come back but held until it can be
+answered: `may_wait` says which. A start that has failed, or with nothing deployed, is told at once, and that asking
+again by itself is of no use (`x-should-retry`, which OpenAI's clients heed).
 
 Standard library only: `start.py` needs it before any package is there.
 """
@@ -19,19 +23,22 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aitk_app.readiness import Stage, State
 from aitk_app.web.access import openai_error
 from aitk_app.web.pages import REFRESH_SECONDS, login_page, waiting_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aitk_app.readiness import State
     from aitk_app.web.access import Access
 
 SESSION = "/session"
 _THIS_COMPUTER = {"localhost", "127.0.0.1", "[::1]"}
 _JSON, _HTML = "application/json", "text/html; charset=utf-8"
 _RETRY = {"retry-after": str(REFRESH_SECONDS)}
+_NO_USE = {"x-should-retry": "false"}
+_WAITING_METHODS = frozenset({"GET", "POST"})
+_READY = State(Stage.READY)
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,21 @@ def entrance(  # noqa: PLR0911 - one return a row of the table
     if for_people:
         page = waiting_page(state.stage, state.detail, state.reason, state.progress)
         return Answer(503, page, _HTML, _RETRY)
+    return not_ready(state)
+
+
+def not_ready(state: State, retry_seconds: int = REFRESH_SECONDS) -> Answer:
+    """What a program is told that is not held, or not any longer."""
     message = f"Not ready: {state.stage.said}. {state.reason or state.detail}"
-    return Answer(503, openai_error(message, kind="server_error", code="not_ready"), headers=_RETRY)
+    headers = {"retry-after": str(retry_seconds)} if state.starting or state.ready else _NO_USE
+    return Answer(503, openai_error(message, kind="server_error", code="not_ready"), headers=headers)
+
+
+def may_wait(method: str, path: str, headers: Mapping[str, str], access: Access, state: State) -> bool:
+    """Whether a request may be held until the app is ready: a program's, to the API, with the key."""
+    if not (state.starting and path.startswith("/v1/") and method in _WAITING_METHODS):
+        return False
+    return "text/html" not in headers.get("accept", "") and entrance(path, headers, access, _READY) is None
 
 
 def open_session(body: bytes, access: Access, *, secure: bool) -> Answer:

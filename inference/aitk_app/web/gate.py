@@ -1,16 +1,21 @@
 """The gate of the app: `/health` and `/ready` for everyone, the rest with the key and once it is ready.
 
 Plain ASGI around the app proper, so that it answers before FastAPI, Gradio and PyTorch are imported, and so
-that no route inside, ours or Gradio's, can be reached past it. What it answers stands in `entrance.py`.
+that no route inside, ours or Gradio's, can be reached past it. What it answers stands in `entrance.py`, and how
+requests of the API wait until it is ready in `holding.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
-from aitk_app.web.entrance import SESSION, Answer, entrance, open_session
+from aitk_app.web.entrance import SESSION, Answer, entrance, may_wait, open_session
+from aitk_app.web.holding import LeftError, RefusedError, Stream, WaitingRoom
 from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
+    Known = Callable[[str], Answer | None]
+    BodyCheck = Callable[[str, bytes], None]
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +37,29 @@ _BODY_LIMIT_BYTES = 16 << 20
 
 
 class Gate:
-    """An ASGI app; `inner` is set when the model is ready."""
+    """An ASGI app; `inner` is set when the model is ready, `known` answers what is known before, by path."""
 
-    def __init__(self, access: Access, readiness: Readiness, origins: AllowedOrigins | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        readiness: Readiness,
+        origins: AllowedOrigins | None = None,
+        *,
+        room: WaitingRoom | None = None,
+        check: BodyCheck | None = None,
+    ) -> None:
         self._access = access
         self._origins = origins or AllowedOrigins("")
         self._readiness = readiness
+        self._room = room or WaitingRoom(readiness)
+        self._check = check
+        self._known: Known = lambda _: None
         self.inner: App | None = None
+
+    def learn(self, known: Known) -> None:
+        """From now on answer what `known` answers while the model is not ready; from any thread."""
+        self._known = known
+        self._room.changed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass on; whatever fails on the way is answered in OpenAI's shape, once."""
@@ -74,7 +97,11 @@ class Gate:
             body = await _small_body(receive)
             await _send(send, open_session(body, self._access, secure=_by_https(scope, headers)))
             return
-        answer = entrance(path, headers, self._access, self._readiness.state)
+        state = self._readiness.state
+        if may_wait(scope["method"], path, headers, self._access, state):
+            await self._hold(path, headers, scope, receive, send)
+            return
+        answer = entrance(path, headers, self._access, state)
         if answer is not None:
             await _send(send, answer)
         elif self.inner is not None:
@@ -82,18 +109,10 @@ class Gate:
 
     async def _pass_on(self, inner: App, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """To the app proper, but no body larger than a long conversation."""
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"identity", ""}:
-            message = f"The body is encoded as {encoding!r}. Send it as it is, without a Content-Encoding."
-            body = openai_error(message, kind="invalid_request_error", code="unsupported_encoding")
-            await _send(send, Answer(415, body, headers={"accept-encoding": "identity", "connection": "close"}))
+        if refused := _refused_by_its_headers(headers):
+            await _send(send, refused)
             return
-        length, received = headers.get("content-length", "0"), 0
-        if length.isdecimal() and int(length) > _BODY_LIMIT_BYTES:
-            message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."
-            body = openai_error(message, kind="invalid_request_error", code="request_too_large")
-            await _send(send, Answer(413, body, headers={"connection": "close"}))
-            return
+        received = 0
 
         async def limited() -> MutableMapping[str, Any]:
             nonlocal received
@@ -104,6 +123,89 @@ class Gate:
             return message
 
         await inner(scope, limited, send)
+
+    async def _hold(self, path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep the request until the app can answer it."""
+        if refused := _refused_by_its_headers(headers):
+            await _send(send, refused)
+            return
+        is_post = scope["method"] == "POST"
+        stream: Stream | None = None
+        with suppress(LeftError):
+            try:
+                body = await _whole_body(receive)
+                if is_post:
+                    streams = await asyncio.to_thread(self._checked, path, body)
+                    stream = Stream(send, path) if streams else None
+
+                def there() -> bool:
+                    known = not is_post and self._known(path) is not None
+                    return known or (self._readiness.state.ready and self.inner is not None)
+
+                await self._room.wait(scope, receive, there, body, stream)
+            except RefusedError as error:
+                await _send(stream.send if stream else send, error.answer)
+                return
+            answer = None if is_post or self._readiness.state.ready else self._known(path)
+            if answer is not None:
+                await _send(send, answer)
+            elif self.inner is not None:
+                await self.inner(scope, _replayed(body, receive), stream.send if stream else send)
+
+    def _checked(self, path: str, body: bytes) -> bool:
+        """Whether a body asks for a stream. Raises `RefusedError` for one that the app would refuse."""
+        if self._check is not None:
+            self._check(path, body)
+        try:
+            asked = json.loads(body)
+        except ValueError:
+            return False  # which the app says in its words
+        return isinstance(asked, dict) and asked.get("stream") is True
+
+
+def _refused_by_its_headers(headers: dict[str, str]) -> Answer | None:
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", ""}:
+        message = f"The body is encoded as {encoding!r}. Send it as it is, without a Content-Encoding."
+        body = openai_error(message, kind="invalid_request_error", code="unsupported_encoding")
+        return Answer(415, body, headers={"accept-encoding": "identity", "connection": "close"})
+    length = headers.get("content-length", "0")
+    return _too_large() if length.isdecimal() and int(length) > _BODY_LIMIT_BYTES else None
+
+
+def _too_large() -> Answer:
+    message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."
+    body = openai_error(message, kind="invalid_request_error", code="request_too_large")
+    return Answer(413, body, headers={"connection": "close"})
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    """The body. Raises `RefusedError` for one that is too large, and `LeftError`."""
+    pieces, length, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise LeftError
+        pieces.append(message.get("body", b""))
+        length += len(pieces[-1])
+        if length > _BODY_LIMIT_BYTES:
+            raise RefusedError(_too_large())
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was received already, and then what comes."""
+    given = False
+
+    async def replay() -> MutableMapping[str, Any]:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
 
 
 async def _small_body(receive: Receive) -> bytes:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from aitk_app.engine.sampling import Sampling
 from aitk_app.web.asks_for_nothing import Body
 from aitk_app.web.message_bodies import ChatMessage
 from aitk_app.web.tool_bodies import ChoiceOfAllowed, NamedTool, Tool, ToolChoice
 
 if TYPE_CHECKING:
+    from aitk_app.engine.sampling import Sampling
     from aitk_app.engine.voice import SamplingDefaults
 
 MOST_CHOICES = 8
@@ -95,6 +95,8 @@ class Request(Body):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def _sampling(self, max_tokens: int, logprobs: int | None, usual: SamplingDefaults) -> Sampling:
+        from aitk_app.engine.sampling import Sampling  # noqa: PLC0415 - bodies are checked before PyTorch is there
+
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
             max_tokens=max_tokens,

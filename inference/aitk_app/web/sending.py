@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from aitk_app.engine.generation import EngineError
 from aitk_app.web.access import openai_error, unexpected_message
 from aitk_app.web.answer import Answer, Delta
+from aitk_app.web.holding import WAITED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -109,10 +110,11 @@ async def _merged(answers: Sequence[Answer], silence: float) -> AsyncIterator[tu
 
 async def whole(answers: Sequence[Answer], form: ResponseForm, limits: Limits, request: Request) -> Response:
     """The whole answers at once; a client that leaves meanwhile frees their places."""
+    limit = max(limits.whole - request.scope.get(WAITED, 0.0), 0.0)  # a held request has waited already
     collecting = asyncio.ensure_future(_collected(answers))
     leaving = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait({collecting, leaving}, timeout=limits.whole, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({collecting, leaving}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if leaving.done() and not collecting.done():
             return Response(status_code=499)
         if not collecting.done():

@@ -11,6 +11,7 @@ import shutil
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,10 @@ from aitk_app.loading.base_models import BaseModelMissingError
 from aitk_app.loading.catalog import file_sha256, find_models, weight_headers
 from aitk_app.readiness import Readiness, Stage
 from aitk_app.settings import SettingsError, read_settings
+from aitk_app.web.early import handed_over
 from aitk_app.web.gate import Gate
+from aitk_app.web.holding import as_arrived
+from aitk_app.web.model_list import from_catalog
 from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ class Service:
         # From start.py, which ran before this process's own code.
         self._readiness = Readiness(tuple(json.loads(os.environ.get("AITK_WARNINGS") or "[]")))
         origins = AllowedOrigins(os.environ.get("AITK_ALLOWED_ORIGINS", ""))
-        self._gate = Gate(access, self._readiness, origins)
+        self._gate = Gate(access, self._readiness, origins, check=_check_body)
         self._cleanup = AsyncExitStack()
 
     async def run(self, listener: socket.socket, arguments: Sequence[str]) -> None:
@@ -87,6 +91,7 @@ class Service:
             settings = read_settings(self._folder / "settings.toml", arguments, os.environ)
             catalog = self._find_models(settings)
             logger.info("base model %s, adapters %s", catalog.base.id, [each.id for each in catalog.adapters])
+            self._gate.learn(from_catalog(catalog, settings))
             inner = self._build(catalog, settings)
             asyncio.run_coroutine_threadsafe(self._open(inner), loop).result()
         except (ModelError, SettingsError) as error:
@@ -195,12 +200,33 @@ class Service:
         }
 
 
+def _check_body(path: str, body: bytes) -> None:
+    from aitk_app.web.body_reading import check_body  # noqa: PLC0415 - in a thread: the door opens before pydantic is there
+
+    check_body(path, body)
+
+
 class _Server(uvicorn.Server):
-    """uvicorn, with our own end before it gives the signal back (which ends the process)."""
+    """uvicorn, with the connections that `start.py` held, and our own end before it gives the signal back.
+
+    Given back, the signal ends the process.
+    """
 
     def __init__(self, config: uvicorn.Config, stopped: Callable[[], Any]) -> None:
         super().__init__(config)
         self._stopped = stopped
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and answer those who came before."""
+        await super().startup(sockets)
+        for connection, arrived in handed_over():
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(partial(self._protocol, as_arrived(arrived)), connection)
+
+    def _protocol(self, state: dict[str, Any]) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(config=self.config, server_state=self.server_state, app_state=state)
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let streams end, then everything else."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN
-from ai_toolkit.errors import AiToolkitError, LocalCloudFailed
+from ai_toolkit.errors import LocalCloudFailed
 from ai_toolkit.local_cloud import control
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target
 
@@ -66,12 +66,11 @@ class Cloud:
         from ai_toolkit.azure.file_share import FileShare  # noqa: PLC0415  (0.3 s, when first used)
 
         async with AsyncExitStack() as stack:
-            storage = await stack.enter_async_context(self.storage(target.subscription, target.resource_group))
-            endpoint = await storage.file_endpoint(target.storage_account)
-            key = await storage.key(target.storage_account)
-            share = await stack.enter_async_context(
-                FileShare.open(endpoint, target.storage_account, key, target.file_share)
-            )
+            account = target.account
+            storage = await stack.enter_async_context(self.storage(account.subscription, account.group))
+            endpoint = await storage.file_endpoint(account.name)
+            key = await storage.key(account.name)
+            share = await stack.enter_async_context(FileShare.open(endpoint, account.name, key, target.file_share))
             yield share
 
 
@@ -112,12 +111,17 @@ async def _local_cloud() -> Cloud:
     return Cloud(connection, endpoint_scheme="http", portal=None)
 
 
+def raise_if_impossible() -> None:
+    """Raises LocalCloudFailed on a system that has no local cloud, before anything is downloaded for one."""
+    try:
+        control.raise_if_impossible()
+    except control.LocalCloudError as error:
+        raise LocalCloudFailed(error.message, error.advice) from error
+
+
 async def raise_if_stopped(target: Target) -> None:
     """Raises LocalCloudFailed when the target is on this computer and the local cloud does not run."""
     if target.local:
-        try:
-            running = (await control.status(control.home())).running
-        except control.LocalCloudError as error:
-            raise AiToolkitError(error.message, error.advice) from error
-        if not running:
+        raise_if_impossible()
+        if not (await control.status(control.home())).running:
             raise LocalCloudFailed("The local cloud is stopped.", "Start it with aitk local-cloud start.")

@@ -42,6 +42,7 @@ class ManagedEnvironment:
     """An environment: its workload profiles as (name, type), its storage definitions as name → (account, share)."""
 
     name: str
+    group: str
     location: str
     workload_profiles: tuple[tuple[str, str], ...]
     storages: Mapping[str, tuple[str, str]]
@@ -111,23 +112,29 @@ class ContainerApps:
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
         """How many more replicas of the app its environment has GPUs for now; None when that is not known."""
-        group = app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+        group = self._group_of(app)
         environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
         if kind == "Consumption":
             return app.max_replicas  # which needs none
-        quota = gpu_quota(kind, await self.quotas(environment, group))
+        quota = gpu_quota(kind, await self.quotas(environment))
         return quota.left if quota else None
 
-    async def quotas(self, environment: ManagedEnvironment, group: str | None = None) -> list[Quota] | None:
-        """What is left of each of the environment's own quotas; None when Azure does not tell.
+    async def profile_type(self, app: ContainerApp) -> str:
+        """The type of the workload profile that the app runs on; empty where that is not known."""
+        environment = await self.environment(app.environment_id.rpartition("/")[2], self._group_of(app))
+        return dict(environment.workload_profiles).get(app.workload_profile, "") if environment is not None else ""
 
-        `group` is that of the environment, where it is not the apps'.
-        """
+    def _group_of(self, app: ContainerApp) -> str:
+        """The resource group of the app's environment."""
+        return app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
+
+    async def quotas(self, environment: ManagedEnvironment) -> list[Quota] | None:
+        """What is left of each of the environment's own quotas; None when Azure does not tell."""
         try:
-            listed = self._client.managed_environment_usages.list(group or self._group, environment.name)
+            listed = self._client.managed_environment_usages.list(environment.group, environment.name)
             return read_usages([one.as_dict() async for one in listed])
         except HttpResponseError:
             return None
@@ -254,6 +261,7 @@ class ContainerApps:
             storages[str(item["name"])] = (str(file.get("accountName")), str(file.get("shareName")))
         return ManagedEnvironment(
             name=name,
+            group=where,
             location=str(body.get("location")),
             workload_profiles=tuple((str(p["name"]), str(p["workloadProfileType"])) for p in profiles),
             storages=storages,
@@ -273,21 +281,31 @@ class ContainerApps:
         file = value_at(found, "properties", "azureFile") or {}
         if str(file.get("accountName")).lower() != account.lower() or file.get("accountKeyVaultProperties"):
             return False
-        body = json.dumps({"properties": {"azureFile": {**file, "accountKey": key}}})
+        await self._put_storage(group, environment, storage, {**file, "accountKey": key})
+        return True
+
+    async def put_storage(
+        self, environment: ManagedEnvironment, storage: str, account: str, key: str, share: str
+    ) -> None:
+        """Makes a storage definition of the environment, which apps mount by its name. Raises HttpResponseError."""
+        file = {"accountName": account, "accountKey": key, "shareName": share, "accessMode": "ReadWrite"}
+        await self._put_storage(environment.group, environment.name, storage, file)
+
+    async def _put_storage(self, group: str, environment: str, storage: str, file: Mapping[str, Any]) -> None:
+        body = json.dumps({"properties": {"azureFile": file}})
         await self._client.managed_environments_storages.create_or_update(
             group, environment, storage, io.BytesIO(body.encode())
         )
-        return True
 
     async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
-        found = (await self._client.managed_environments.get(self._group, environment.name)).as_dict()
+        found = (await self._client.managed_environments.get(environment.group, environment.name)).as_dict()
         # The list is replaced as a whole: what is there goes back as it came, with its counts.
         profiles = [*(value_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
         poller = await self._client.managed_environments.begin_update(
-            self._group, environment.name, io.BytesIO(body.encode())
+            environment.group, environment.name, io.BytesIO(body.encode())
         )
         await poller.result()
 

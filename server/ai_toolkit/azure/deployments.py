@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,17 +28,24 @@ _NOT_THERE_YET: Final = timedelta(seconds=30)
 _CANCEL_LIMIT: Final = timedelta(minutes=1)
 _ACTIVE: Final = frozenset({"accepted", "running", "created", "creating", "updating", "notspecified", "ready"})
 _WHOLE: Final = "FullResourcePayloads"
+_CREATES: Final = "ai-toolkit-creates"
+_LONGEST: Final = 256
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A template deployment; `outputs` are plain values, empty until it succeeded."""
+    """A template deployment; `outputs` are plain values, empty until it succeeded.
+
+    `creates` are the resources that were not there when it was sent, as their ids end after `/providers/`, in lower
+    case; None for one that does not tell.
+    """
 
     name: str
     state: str
     outputs: Mapping[str, Any] = field(default_factory=dict)
     time: datetime = _NEVER
+    creates: frozenset[str] | None = None
 
     @property
     def active(self) -> bool:
@@ -142,10 +149,16 @@ class Deployments:
             return Refusal(*innermost(body["error"]), violations(body["error"]))
         return [_change(one) for one in (body.get("properties") or {}).get("changes") or ()]
 
-    async def send(self, name: str, template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        """Hands the deployment over to Azure, which then goes on by itself. Raises DeploymentFailed."""
+    async def send(
+        self, name: str, template: Mapping[str, Any], parameters: Mapping[str, Any], creates: Iterable[str] = ()
+    ) -> None:
+        """Hands the deployment over to Azure, which then goes on by itself. Raises DeploymentFailed.
+
+        `creates` is remembered in its tags: who takes all down later must not take what was there before.
+        """
+        body = _body(template, parameters, tags=_tags(creates))
         try:
-            await self._operations.begin_create_or_update(self._group, name, _body(template, parameters), polling=False)
+            await self._operations.begin_create_or_update(self._group, name, body, polling=False)
         except HttpResponseError as error:
             code, message = innermost_of(error)
             if code == "DeploymentActive":
@@ -236,7 +249,10 @@ class Deployments:
 
 
 def _body(
-    template: Mapping[str, Any], parameters: Mapping[str, Any], more: Mapping[str, Any] | None = None
+    template: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> io.BytesIO:
     properties = {
         **(more or {}),
@@ -247,13 +263,32 @@ def _body(
             for key, value in parameters.items()
         },
     }
-    return io.BytesIO(json.dumps({"properties": properties}).encode())
+    return io.BytesIO(json.dumps({"properties": properties, **({"tags": tags} if tags else {})}).encode())
+
+
+def _tags(creates: Iterable[str]) -> dict[str, str]:
+    """Of a deployment: Azure takes 50 tags of 256 characters."""
+    paths = sorted(path for path in set(creates) if len(path) <= _LONGEST)
+    found = {f"{_CREATES}-{number}": path for number, path in enumerate(paths, 1)}
+    return {_CREATES: str(len(found)), **found}
 
 
 def _deployment(found: Any) -> Deployment:  # noqa: ANN401  (DeploymentExtended, whose fields are optional)
     properties = found.properties
     outputs = {key: value.get("value") for key, value in (properties.outputs or {}).items()}
-    return Deployment(str(found.name), _word(properties.provisioning_state), outputs, properties.timestamp or _NEVER)
+    return Deployment(
+        str(found.name),
+        _word(properties.provisioning_state),
+        outputs,
+        properties.timestamp or _NEVER,
+        _created(found.tags or {}),
+    )
+
+
+def _created(tags: Mapping[str, str]) -> frozenset[str] | None:
+    if _CREATES not in tags:
+        return None
+    return frozenset(value.lower() for name, value in tags.items() if name.startswith(_CREATES) and name != _CREATES)
 
 
 def _change(found: Mapping[str, Any]) -> Change:

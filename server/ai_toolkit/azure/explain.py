@@ -1,6 +1,7 @@
 """Any error as one for people: a sentence and what to do next."""
 
-from ai_toolkit.errors import AiToolkitError, WorkspaceError
+from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, WorkspaceError
+from ai_toolkit.local_cloud.control import LocalCloudError
 
 
 def first_of(error: BaseException) -> BaseException:
@@ -15,6 +16,8 @@ def for_people(error: BaseException, log_at: str = "the log") -> AiToolkitError:
     error = first_of(error)
     if isinstance(error, AiToolkitError):
         return error
+    if isinstance(error, LocalCloudError):
+        return LocalCloudFailed(error.message, error.advice)
     from ai_toolkit.azure.failures import as_cloud_error  # noqa: PLC0415  (loads azure.core)
 
     known = as_cloud_error(error)

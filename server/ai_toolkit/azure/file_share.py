@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from azure.storage.fileshare.aio import ShareClient, ShareFileClient
 from ai_toolkit.azure.network import Transport
 from ai_toolkit.azure.share_failures import code_of
 from ai_toolkit.errors import ResourceMissing
+from ai_toolkit.operating_system import read_at
 
 RANGE_BYTES: Final = 4 * 1024 * 1024
 """The most that the service takes in one request."""
@@ -229,7 +229,7 @@ class FileShare:
 
 
 def _read_at(stream: BinaryIO, offset: int) -> bytes:
-    return os.pread(stream.fileno(), RANGE_BYTES, offset)
+    return read_at(stream.fileno(), RANGE_BYTES, offset)
 
 
 def _moment(value: Any) -> str:  # noqa: ANN401  (the SDK gives a datetime in listings, a string in headers)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
@@ -11,6 +12,9 @@ from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 
 from ai_toolkit.azure.connection import Connection
 from ai_toolkit.azure.deployments import Deployments
+
+OUR_TAG: Final = ("ai-toolkit", "inference")
+"""What the template, and `create_resource_group`, put on all that they make."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,22 @@ class Subscription:
 class ResourceGroup:
     name: str
     location: str
+    ours: bool = False
+    """Whether it has our tag."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A top-level resource of a group: its type (`Microsoft.App/containerApps`) and name, in lower case."""
+    """A top-level resource of a group: its type (`Microsoft.App/containerApps`) and name, in lower case.
+
+    `ours` when it has our tag; `id` as Azure spells it.
+    """
 
     type: str
     name: str
     location: str
+    id: str = ""
+    ours: bool = False
 
 
 async def list_subscriptions(connection: Connection) -> list[Subscription]:
@@ -83,14 +94,14 @@ class ResourceManager:
             found = await self._resources.resource_groups.get(name)
         except ResourceNotFoundError:
             return None
-        return ResourceGroup(str(found.name), str(found.location))
+        return ResourceGroup(str(found.name), str(found.location), _is_ours(found.tags))
 
     async def create_resource_group(
         self, name: str, location: str, tags: Mapping[str, str] | None = None
     ) -> ResourceGroup:
         """A new group with these tags, and the one that says that it is ours."""
         made = await self._resources.resource_groups.create_or_update(
-            name, {"location": location, "tags": {**(tags or {}), "ai-toolkit": "inference"}}
+            name, {"location": location, "tags": {**(tags or {}), OUR_TAG[0]: OUR_TAG[1]}}
         )
         return ResourceGroup(str(made.name), str(made.location))
 
@@ -103,13 +114,47 @@ class ResourceManager:
 
     async def _listed(self, group: str) -> list[Resource]:
         return [
-            Resource(str(item.type).lower(), str(item.name).lower(), str(item.location))
+            Resource(
+                str(item.type).lower(), str(item.name).lower(), str(item.location), str(item.id), _is_ours(item.tags)
+            )
             async for item in self._resources.resources.list_by_resource_group(group)
         ]
+
+    async def body(self, resource_id: str, api_version: str) -> Mapping[str, Any] | None:
+        """A resource as Azure's JSON; None when there is none of that id."""
+        try:
+            found = await self._resources.resources.get_by_id(resource_id, api_version=api_version)
+        except ResourceNotFoundError:
+            return None
+        body: Mapping[str, Any] = found.as_dict()
+        return body
+
+    async def delete(self, resource_id: str, api_version: str) -> None:
+        """Removes a resource; returns when Azure has done it. One that is not there is no error.
+
+        A deletion that was begun goes on when this is cancelled. Raises HttpResponseError.
+        """
+        try:
+            poller = await self._resources.resources.begin_delete_by_id(resource_id, api_version=api_version)
+            await poller.result()
+        except ResourceNotFoundError:
+            return
+
+    async def delete_group(self, name: str) -> None:
+        """Removes a resource group with all that is in it; one that is not there is no error."""
+        try:
+            await (await self._resources.resource_groups.begin_delete(name)).result()
+        except ResourceNotFoundError:
+            return
 
     def deployments_of(self, group: str) -> Deployments:
         """The template deployments of one resource group."""
         return Deployments(self._deployments, group)
+
+
+def _is_ours(tags: Mapping[str, str] | None) -> bool:
+    name, value = OUR_TAG
+    return any(key.lower() == name and each == value for key, each in (tags or {}).items())
 
 
 def _word(state: object) -> str:

@@ -4,7 +4,6 @@ A file lease never expires by itself, so that a killed deploy leaves it behind; 
 """
 
 import asyncio
-import getpass
 import logging
 import os
 import socket
@@ -22,6 +21,7 @@ from azure.storage.fileshare.aio import ShareFileClient, ShareLeaseClient
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.share_failures import code_of
 from ai_toolkit.errors import DeployRunning, NetworkProblem
+from ai_toolkit.operating_system import has_ended, user_name
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class ShareLock:
         self._lease = lease
         self._heartbeat = heartbeat
         self._identity = {
-            "owner": f"{getpass.getuser()}@{socket.gethostname()}",
+            "owner": f"{user_name()}@{socket.gethostname()}",
             "since": datetime.now(UTC).isoformat("T", "seconds"),
             "process": str(os.getpid()),
         }
@@ -208,12 +208,5 @@ async def _holder(file: ShareFileClient) -> Holder:
 def _has_ended(owner: str, metadata: Mapping[str, str]) -> bool:
     """Whether the lock was this computer's, and its process is no more; a number used again counts as alive."""
     process = metadata.get("process", "")
-    if os.name != "posix" or owner.rpartition("@")[2] != socket.gethostname() or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # another user's
-        return False
-    return False
+    is_here = owner.rpartition("@")[2] == socket.gethostname() and process.isdecimal()
+    return is_here and has_ended(int(process))

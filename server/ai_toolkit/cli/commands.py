@@ -9,6 +9,7 @@ import click
 
 from ai_toolkit import __version__
 from ai_toolkit.cli import chat_command, local_cloud_command, look_commands
+from ai_toolkit.cli.billed_commands import down, prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, credential_option, debug_option, workspace_option, yes_option
 from ai_toolkit.cli.outcome import run
@@ -195,6 +196,10 @@ def serve(*, stdio: bool) -> None:
     from ai_toolkit.editor.main import run  # noqa: PLC0415  (keeps the other commands quick)
 
     run()
+
+
+for _command in (prices, stop, start, down):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.deploy.action import Options
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.endpoint.address import endpoint_key
@@ -37,6 +38,7 @@ class Shown:
 
 async def demo(ui: Ui, directory: Path | None, *, once: bool) -> Shown:
     """Both answers to the same question. With `once` nothing of it runs afterwards."""
+    raise_if_impossible()
     folder = (directory or control.home().parent / "demo").absolute()
     workspace = Workspace(folder)
     try:

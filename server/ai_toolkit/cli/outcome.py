@@ -5,7 +5,6 @@ import dataclasses
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import chosen
 from ai_toolkit.cli.own_log import keep_log, own_log
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+from ai_toolkit.operating_system import on_interruption
 from ai_toolkit.ui import Tone
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,6 @@ def tell(error: AiToolkitError, *, as_json: bool) -> None:
 async def _until_interrupted(work: Awaitable[Result], ui: TerminalUi) -> Result:
     """The result of the work, which Ctrl+C and SIGTERM cancel so that it cleans up; a second one does not wait."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
     asked = False
 
     def interrupt() -> None:
@@ -97,8 +96,7 @@ async def _until_interrupted(work: Awaitable[Result], ui: TerminalUi) -> Result:
         ui.report("stopping (Ctrl+C again leaves at once)")
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    on_interruption(asyncio.get_running_loop(), interrupt)
     return await task
 
 

@@ -28,6 +28,18 @@ _ADAPTERS: Final = {
     ),
     "description": "What a running replica loaded.",
 }
+_AMOUNT: Final = {"type": ["number", "null"], "minimum": 0}
+_COST: Final = _object(
+    {
+        "since": {**_TEXT_OR_NULL, "description": "When the first of the replicas that run began."},
+        "amount": {**_AMOUNT, "description": "About what they came to; null without a price."},
+        "currency": _TEXT_OR_NULL,
+        "hourly": {**_AMOUNT, "description": "An hour of one replica."},
+        "listDate": {**_TEXT_OR_NULL, "description": "The day of the list of prices."},
+        "warning": {**_TEXT, "description": "A sentence where a replica is billed though nobody may be asking."},
+    }
+)
+_SWITCHED: Final = _object({"app": _TEXT, "changed": {**_FLAG, "description": "False where it was so already."}})
 _LIVE: Final = _object(
     {
         "detail": {**_TEXT, "description": "What the replica does, or why none runs."},
@@ -42,6 +54,7 @@ _LIVE: Final = _object(
         "gpu": _TEXT_OR_NULL,
         "warnings": _TEXTS,
         "newer": {**_TEXTS, "description": "Files here that are newer than what is deployed."},
+        "cost": _COST,
         "another": {**_TEXT, "description": "A sentence about a second revision; else empty."},
     }
 )
@@ -92,6 +105,20 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
             "live": {"anyOf": [_LIVE, {"type": "null"}], "description": "Null where it could not be looked at."},
         }
     ),
+    "prices": _object(
+        {
+            "date": _TEXT,
+            "source": _TEXT,
+            "currency": _TEXT,
+            "prices": {
+                "type": "array",
+                "items": _object({"profile": _TEXT, "region": _TEXT, "hourly": {"type": "number", "minimum": 0}}),
+            },
+        }
+    ),
+    "stop": _SWITCHED,
+    "start": _SWITCHED,
+    "down": _object({"removed": _TEXTS, "stays": {**_TEXTS, "description": "Each with its reason."}}),
     "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
     "chat": _object({"answer": _TEXT}),
     "logs": _object({"lines": _TEXTS}),

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SECTIONS: Final = {
     "The road": ("init", "provision", "deploy", "chat"),
     "What runs": ("status", "models", "logs", "key", "link"),
+    "What is billed": ("prices", "stop", "start", "down"),
     "This computer": ("demo", "local-cloud"),
     "For programs": ("mcp", "schema", "serve"),
 }

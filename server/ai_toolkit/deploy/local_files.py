@@ -17,6 +17,7 @@ import platformdirs
 from ai_toolkit.deploy.manifest import Entry
 from ai_toolkit.deploy.patterns import patterns
 from ai_toolkit.errors import ValueImpossible
+from ai_toolkit.operating_system import path_problem
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, MODELS, write_atomically
 
 INCLUDE_FILE: Final = ".aitkinclude"
@@ -141,6 +142,9 @@ def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec, above: tupl
         items = sorted(found, key=lambda item: item.name)
     for item in items:
         path = prefix + item.name
+        problem = path_problem(folder / item.name)  # else it looks as if it were not there
+        if problem and not ignored.match_file(path) and not ignored.match_file(f"{path}/"):
+            raise ValueImpossible(folder / item.name, "file name", problem)
         followed = Path(item) if item.is_symlink() else item  # which knows a link that leads to itself
         if followed.is_dir():
             if not ignored.match_file(f"{path}/"):

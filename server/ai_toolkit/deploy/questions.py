@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.local_files import LocalFile
 from ai_toolkit.deploy.sync_plan import Plan
@@ -84,6 +85,8 @@ async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
 async def agree_to_download(workspace: Workspace, ui: Ui) -> None:
     """Returns when the replica's packages are there, or may be downloaded. Raises Dismissed."""
     target = workspace.target()
+    if target.local:
+        raise_if_impossible()
     requirements = workspace.folder / "inference" / "requirements.txt"
     if not target.local or not requirements.exists() or control.has_replica_packages(control.home(), requirements):
         return

@@ -4,7 +4,8 @@ Nothing is woken in order to look: the app is asked only while a replica runs.
 """
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,8 @@ from ai_toolkit.errors import (
     ResourceMissing,
     SignInNeeded,
 )
+from ai_toolkit.prices import running_cost
+from ai_toolkit.prices.running_cost import Running
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,7 +84,8 @@ class Live:
 
     `revision` serves, or would. `another` is a sentence about a second one: who waits for whom, or what does not serve;
     `rest` one about what somebody switched off, with what ends it. Both are empty where there is nothing to tell.
-    `starting` tells how far the platform is with a replica that does not run yet.
+    `starting` tells how far the platform is with a replica that does not run yet; `running` since when replicas run,
+    and what they cost.
     `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
     of its models; None where the models were not looked for.
     """
@@ -98,6 +102,7 @@ class Live:
     another: str = ""
     rest: str = ""
     starting: str = ""
+    running: Running = field(default_factory=Running)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class Status:
             "warnings": list(loaded.warnings) if loaded else [],
             "newer": list(self.live.newer),
             "another": self.live.another,
+            "cost": self.live.running.as_json(datetime.now(UTC)),
         }
         return {**facts, "live": live}
 
@@ -168,6 +174,7 @@ class Status:
             f"deployed: {live.deployed}{commit}" if live.deployed else "",
             f"revision: {live.revision or 'none'}, replicas: {', '.join(live.replicas) or 'none'}",
             live.another,
+            *self.money(),
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
             *(f"adapter: {adapter.in_words()}" for adapter in (loaded.adapters if loaded else ())),
             f"runs on: {loaded.runs_on}" if loaded and loaded.runs_on else "",
@@ -175,6 +182,20 @@ class Status:
             *(f"newer here: {path}" for path in live.newer),
         )
         return "\n".join(line for line in lines if line)
+
+    def money(self, now: datetime | None = None) -> tuple[str, ...]:
+        """Since when a replica runs and about what that came to, and a warning where one is billed for nothing."""
+        if self.live is None:
+            return ()
+        running, at = self.live.running, now or datetime.now(UTC)
+        warning = running.warning(at)
+        how = "Stop it: aitk stop." if warning else ""
+        return tuple(line for line in (running.in_words(at), f"{warning} {how}".strip()) if line)
+
+    @property
+    def is_billed_for_nothing(self) -> bool:
+        """Whether a replica runs that nobody may be asking."""
+        return self.live is not None and bool(self.live.running.warning(datetime.now(UTC)))
 
     @staticmethod
     def _doing(live: Live) -> str:
@@ -268,6 +289,13 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
         another=await another(own.apps, app, runs=runs),
         rest=rest,
         starting=await _starting(own) if revision is not None and revision.starts and not rest else "",
+        running=running_cost.running(
+            tuple(one.created for one in replicas if one.created is not None),
+            profile_type=await own.apps.profile_type(app) if replicas and not own.target.local else "",
+            region=app.location,
+            template=app.template,
+            local=own.target.local,
+        ),
     )
 
 

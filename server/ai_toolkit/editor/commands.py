@@ -9,7 +9,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from ai_toolkit.command_titles import PREFIX, Title
-from ai_toolkit.editor import protocol
+from ai_toolkit.editor import billed_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
@@ -178,6 +178,9 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
             State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
         }
         following = all_following.get(found.state, {})
+        if found.is_billed_for_nothing:
+            message = " ".join((message, *found.money()))
+            following = {"Stop it": "stopInference", **following}
 
     await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
     server.in_background(_offer(server, workspace, message, following))
@@ -224,17 +227,13 @@ async def _local_cloud(server: "Server", workspace: Workspace, token: _Token, *,
 
     async def work(ui: "EditorUi") -> None:
         nonlocal said
-        from ai_toolkit.errors import LocalCloudFailed
         from ai_toolkit.local_cloud import control
 
         home = control.home()
-        try:
-            if start:
-                said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
-            else:
-                said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
-        except control.LocalCloudError as error:
-            raise LocalCloudFailed(error.message, error.advice) from error
+        if start:
+            said = f"The local cloud runs: {(await control.start(home)).resource_manager}"
+        else:
+            said = "The local cloud is stopped." if await control.stop(home) else "The local cloud was not running."
         ui.announce(said)
 
     await server.run_command(workspace.uri, token, Title.START_LOCAL_CLOUD if start else Title.STOP_LOCAL_CLOUD, work)
@@ -266,8 +265,11 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.COPY_EXAMPLE: _copy_example,
     Title.SHOW_STATUS: _show_status,
     Title.SHOW_LOGS: _show_logs,
+    Title.STOP: billed_commands.stop,
+    Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
     Title.PROVISION: _provision,
+    Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
 }
 COMMANDS: Final[dict[str, _Command]] = {
@@ -284,6 +286,9 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
     "useInChat": _use_in_chat,
+    "stopInference": billed_commands.stop,
+    "startInference": billed_commands.start,
+    "takeDownInference": billed_commands.take_down,
 }
 _HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""

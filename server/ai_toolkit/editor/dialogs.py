@@ -6,12 +6,12 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lsprotocol import types
 
 from ai_toolkit.editor import protocol
 from ai_toolkit.errors import AiToolkitError, Dismissed, WorkspaceError
+from ai_toolkit.operating_system import path_in
 from ai_toolkit.ui import Input, Pick, Tone, WentBack
 
 if TYPE_CHECKING:
@@ -105,4 +105,4 @@ def path_of(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.scheme != "file":
         raise WorkspaceError(f"{uri} is not a folder on this machine.", "Open a folder.")
-    return Path(url2pathname(parts.path))
+    return Path(path_in(parts.netloc, parts.path, type(Path())))

@@ -33,6 +33,9 @@ COMMANDS: Final = {
         "stopLocalCloud",
         "chooseAction",
         "useInChat",
+        "stopInference",
+        "startInference",
+        "takeDownInference",
     )
 }
 SERVER_REQUESTS: Final = {

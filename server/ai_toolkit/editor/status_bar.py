@@ -71,9 +71,12 @@ class StatusBar:
         self.look(workspace)
 
     def show(self, workspace: Workspace, state: Status) -> None:
-        text = f"$({_ICONS[state.state]}) Inference: {state.state}"
-        spoken = f"Inference: {state.state}. {state.detail}"
-        params = protocol.StatusParams(workspace.uri, text, state.detail, spoken)
+        runs = " $(warning) a replica runs on" if state.is_billed_for_nothing else ""
+        text = f"$({_ICONS[state.state]}) Inference: {state.state}{runs}"
+        told = (state.detail, *state.money())
+        params = protocol.StatusParams(
+            workspace.uri, text, "\n\n".join(told), f"Inference: {state.state}. {' '.join(told)}"
+        )
         self._show(params)
         if state.state is not State.DEPLOYING and state != self._last.get(workspace):
             self._last[workspace] = state

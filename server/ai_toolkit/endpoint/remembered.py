@@ -16,6 +16,31 @@ log = logging.getLogger(__name__)
 _MOST: Final = 20
 
 
+def remember_place(folder: Path, subscription: str, group: str) -> None:
+    """Where a Provision begins: what it leaves when it is cut off has no config file that names the place."""
+    try:
+        write_atomically(_place_path(folder), json.dumps({"subscription": subscription, "group": group}))
+    except OSError as error:
+        log.debug("not remembered: %s", error)
+
+
+def remembered_place(folder: Path) -> tuple[str, str] | None:
+    """Subscription and resource group of the last Provision of that folder; None where none is remembered."""
+    try:
+        found = json.loads(_place_path(folder).read_text(encoding="utf-8"))
+        return str(found["subscription"]), str(found["group"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _place_path(folder: Path) -> Path:
+    return platformdirs.user_cache_path("ai-toolkit") / "places" / f"{_name_of(folder)}.json"
+
+
+def _name_of(folder: Path) -> str:
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
+
+
 class Remembered:
     """Which template with which parameters the app had when it was last looked at, and what was answered since.
 
@@ -23,8 +48,7 @@ class Remembered:
     """
 
     def __init__(self, folder: Path, template_sha256: str, given: Mapping[str, Any]) -> None:
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
-        self._path = platformdirs.user_cache_path("ai-toolkit") / "wanted" / f"{name}.json"
+        self._path = platformdirs.user_cache_path("ai-toolkit") / "wanted" / f"{_name_of(folder)}.json"
         self._wanted = _hash([template_sha256, dict(given)])
 
     @property

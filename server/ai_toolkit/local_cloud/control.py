@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from platformdirs import user_data_path
 
 from ai_toolkit.local_cloud.core.home import Address, HomeFolder
 from ai_toolkit.local_cloud.core.processes import is_alive, kill_group, kill_recorded_groups, reap, start_time
+from ai_toolkit.operating_system import CANNOT_RUN_HERE, take_lock
 
 START_LIMIT = timedelta(seconds=30)
 STOP_LIMIT = timedelta(seconds=15)
@@ -63,6 +63,12 @@ def has_replica_packages(home: Path, requirements: Path) -> bool:
     return ReplicaEnvironments(HomeFolder(home).replica_environments, os.environ).installed(requirements)
 
 
+def raise_if_impossible() -> None:
+    """Raises LocalCloudError on a system that has no local cloud, before anything is downloaded for one."""
+    if CANNOT_RUN_HERE is not None:
+        raise LocalCloudError(*CANNOT_RUN_HERE)
+
+
 async def status(home: Path) -> LocalCloudStatus:
     """Whether a local cloud answers for this folder now."""
     folder = HomeFolder(home)
@@ -85,8 +91,9 @@ async def status(home: Path) -> LocalCloudStatus:
 async def start(home: Path, *, tls: bool = False) -> LocalCloudStatus:
     """A local cloud that answers, started detached when none runs; two callers get the same one.
 
-    One that runs without https is started again where that is asked for.
+    One that runs without https is started again where that is asked for. Raises LocalCloudError.
     """
+    raise_if_impossible()
     folder = HomeFolder(home)
     try:
         folder.prepare()
@@ -176,6 +183,8 @@ def held(home: Path) -> Held:
 
 async def _end(address: Address) -> None:
     """End the process politely, then by force."""
+    if sys.platform == "win32":  # where the local cloud does not run
+        raise NotImplementedError
     with contextlib.suppress(ProcessLookupError):
         os.kill(address.pid, signal.SIGTERM)
     try:
@@ -196,6 +205,8 @@ async def _gone(address: Address) -> None:
 
 def _spawn(folder: HomeFolder, *, tls: bool) -> int:
     """The pid of a new process with its own session and none of our streams."""
+    if sys.platform == "win32":  # where the local cloud does not run
+        raise NotImplementedError
     command = [sys.executable, "-m", "ai_toolkit.local_cloud", "--home", str(folder.path), *(["--tls"] if tls else [])]
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
@@ -226,11 +237,9 @@ async def _alone(folder: HomeFolder) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout((START_LIMIT + STOP_LIMIT).total_seconds()):
             while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if take_lock(descriptor):
                     break
-                except BlockingIOError:
-                    await asyncio.sleep(LOOK_AGAIN)
+                await asyncio.sleep(LOOK_AGAIN)
         yield
     except TimeoutError as error:
         raise LocalCloudError(

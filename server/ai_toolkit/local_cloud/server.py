@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
-import signal
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -27,6 +25,7 @@ from ai_toolkit.local_cloud.files.storage_error import injected_refusal
 from ai_toolkit.local_cloud.identity import routes as identity_routes
 from ai_toolkit.local_cloud.identity.directory import CALLER, Directory, access_by_tenant
 from ai_toolkit.local_cloud.identity.tokens import issue_token, read_token
+from ai_toolkit.operating_system import on_interruption, take_lock
 
 if TYPE_CHECKING:
     from ai_toolkit.local_cloud.services import Services
@@ -201,14 +200,10 @@ async def serve(home: HomeFolder, *, tls: bool = False) -> None:
     home.prepare()
     lock = os.open(home.serving_lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyServedError(f"Another process serves {home.path} already.") from error
+        if not take_lock(lock):
+            raise AlreadyServedError(f"Another process serves {home.path} already.")
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        on_interruption(asyncio.get_running_loop(), stop.set)
         async with LocalCloud(home, tls=tls).serving() as address:
             gc.freeze()  # what was imported lives as long as the process
             gc.enable()

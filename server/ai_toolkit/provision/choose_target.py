@@ -16,6 +16,7 @@ from ai_toolkit.azure.resource_manager import (
 from ai_toolkit.azure.tenants import TenantSubscriptions, find_subscription, read_tenants
 from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import SignInNeeded, SubscriptionDisabled, SubscriptionUnknown, UsageError
+from ai_toolkit.operating_system import CANNOT_RUN_HERE
 from ai_toolkit.provision.request import NamedPlace, Place
 from ai_toolkit.provision.wizard import Wizard
 from ai_toolkit.ui import Choice, Input, Pick, Ui, confirm
@@ -103,7 +104,9 @@ class _Questions:
     async def _where(self) -> str:
         current = self._known.subscription
         here = self._known.note if current == LOCAL_SUBSCRIPTION else ""
-        local = Choice(LOCAL_SUBSCRIPTION, "This computer (local cloud, no Azure subscription needed)", here)
+        here = CANNOT_RUN_HERE[0] if CANNOT_RUN_HERE else here
+        label = "This computer (local cloud, no Azure subscription needed)"
+        local = Choice(LOCAL_SUBSCRIPTION, label, here, disabled=CANNOT_RUN_HERE is not None)
         named = f"{self._known.note}: {current}" if current and not here else ""
         azure = Choice(_AZURE, "An Azure subscription…", named)
         question = Pick(

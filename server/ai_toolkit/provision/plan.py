@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ai_toolkit.azure.deployments import Deployment
+from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 from ai_toolkit.provision.gpu_profile import Profile, choose_profile
-from ai_toolkit.provision.request import Site, Wanted
+from ai_toolkit.provision.request import Place, Site, Wanted
 from ai_toolkit.provision.settings import Setting, Settings, Source, check_names, choose_settings, values_of
 from ai_toolkit.provision.survey import PREFIX, Existing, Found, look_at_existing
 from ai_toolkit.workspace.template import Template
@@ -26,20 +27,44 @@ class Plan:
     earlier: Deployment | None
     """The last deployment of that name, when there was one."""
 
+    def missing(self) -> frozenset[str]:
+        """What our template makes because it is not there yet, as the ids end after `/providers/`, in lower case."""
+        if self.profile is None:
+            return frozenset()
+        names, there = self.settings.names, self.existing
+        account = f"Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
+        environment = f"Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
+        paths = {
+            account: there.account is None,
+            f"{account}/fileServices/default/shares/{names['fileShareName']}": not there.file_share,
+            f"Microsoft.OperationalInsights/workspaces/{names['acaLogAnalyticsName']}": there.environment is None
+            and not there.log_analytics,
+            environment: there.environment is None,
+            f"{environment}/storages/{names['acaEnvironmentStorageName']}": not there.environment_storage,
+            f"Microsoft.App/containerApps/{names['acaAppName']}": not there.app,
+        }
+        return frozenset(path.lower() for path, is_missing in paths.items() if is_missing)
+
+
+def settings_of(wanted: Wanted, place: Place, job: tuple[str, FineTuningJob | None]) -> Settings:
+    """Every parameter's value at that place, before it is looked at what is there. Raises ValueImpossible."""
+    elsewhere = wanted.fine_tuning.elsewhere(place.subscription, place.resource_group)
+    name, found = job
+    settings = choose_settings(
+        wanted.template,
+        wanted.given,
+        (name, values_of(found)),
+        None if elsewhere else wanted.fine_tuning,
+        (place.group_id, place.location),
+    )
+    check_names(settings)
+    return settings
+
 
 async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     """The plan, once every parameter has its value. Raises ValueImpossible."""
-    place, template, fine_tuning = site.place, wanted.template, wanted.fine_tuning
-    job_name, job = found.job
-    elsewhere = fine_tuning.elsewhere(place.subscription, place.resource_group)
-    settings = choose_settings(
-        template,
-        wanted.given,
-        (job_name, values_of(job)),
-        None if elsewhere else fine_tuning,
-        (site.group_id, place.location),
-    )
-    check_names(settings)
+    place, template = site.place, wanted.template
+    settings = settings_of(wanted, place, found.job)
     existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found.resources, settings)
     environment = existing.environment
     if environment is not None and settings.by_name["location"].source is Source.DEFAULT:

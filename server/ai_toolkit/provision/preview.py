@@ -9,6 +9,7 @@ from ai_toolkit.azure.deployments import Change
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Dismissed
+from ai_toolkit.prices.price_list import Hourly
 from ai_toolkit.ui import Choice, Line, Pick, Tone, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
@@ -101,8 +102,8 @@ class Preview:
         return lines
 
 
-def what_is_billed(values: Mapping[str, Any], *, new_account: bool) -> list[str]:
-    """What costs money and when, in words."""
+def what_is_billed(values: Mapping[str, Any], *, new_account: bool, hourly: Hourly | None = None) -> list[str]:
+    """What costs money and when, in words; `hourly` is a replica's price, None where no list has it."""
     least, most = values.get("minimumInstanceCount"), values.get("maximumInstanceCount")
     replicas = f"at most {most} at a time" if isinstance(most, int) else "as many as the template allows"
     gpu = str(values.get("workloadProfileType") or "the template's GPU profile")
@@ -113,10 +114,19 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool) -> list[str]
         idle = f"{least} of them run all the time, also while idle"
     else:
         idle = "how many run while idle is decided by the template"
+    price = (
+        "    A replica's price there is not in the list of prices here: aitk prices --refresh fetches it from Azure."
+    )
+    if hourly is not None:
+        rest = "nothing while idle" if least == 0 else f"also while idle for {least} of them"
+        if not isinstance(least, int):
+            rest = "before what the subscription has for free"
+        price = f"    That is about {hourly.in_words()} while a replica runs (list of {hourly.date}); {rest}."
     storage = "a storage account and its files" if new_account else "the files on the existing storage account"
     return [
         "What is billed:",
         f"    GPU replicas ({gpu}): per second while one runs, {replicas}; {idle}.",
+        price,
         f"    {storage[0].upper()}{storage[1:]}: by what is stored and moved. Logs: by what is written.",
         f"    Prices change and differ by region: {PRICES}",
     ]

@@ -1,7 +1,7 @@
 """What is wanted, read from the workspace in one step, and where it is wanted: the beginning of a Provision."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployments
@@ -13,6 +13,7 @@ from ai_toolkit.provision.microsoft_template import offer_ours
 from ai_toolkit.provision.model_fit import ModelsHere, models_here
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.elsewhere import template_for
 from ai_toolkit.workspace.fine_tuning import FineTuning, fine_tuning_of
 from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, check_outputs, workspace_template
@@ -42,6 +43,10 @@ class Wanted:
     named: NamedPlace
     models: ModelsHere | None
 
+    def placed(self, place: "Place") -> "Wanted":
+        """The same with the template as it is deployed there: what ids of other groups name is used where it is."""
+        return replace(self, template=template_for(self.template, self.given, place.subscription, place.resource_group))
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that are given for secure parameters, and are never shown."""
@@ -56,6 +61,10 @@ class Place:
     resource_group: str
     location: str
     new: bool
+
+    @property
+    def group_id(self) -> str:
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Site:
 
     @property
     def group_id(self) -> str:
-        return f"/subscriptions/{self.place.subscription}/resourceGroups/{self.place.resource_group}"
+        return self.place.group_id
 
 
 async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted:

@@ -1,25 +1,26 @@
 """Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.address import is_own
 from ai_toolkit.endpoint.comparison import in_words
-from ai_toolkit.endpoint.remembered import Remembered
+from ai_toolkit.endpoint.remembered import Remembered, remember_place
 from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
+from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import in_words as in_words_of_checks
 from ai_toolkit.provision.checks import raise_failures
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
+from ai_toolkit.provision.gpu_profile import REPLICA_SIZES
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
@@ -28,6 +29,7 @@ from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
 from ai_toolkit.ui import CLOSING, Line, Silent, Tone, Ui, confirm
+from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Target, Workspace
 
@@ -55,11 +57,12 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
         async with _open_site(ui, answers, wanted) as site:
+            wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
             found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
             while True:
                 plan = await make_plan(site, wanted, found)
-                write_target = partial(_write_target, workspace, site.cloud, plan.existing.domains)
+                write_target = partial(_write_target, workspace, site, plan)
                 _tell(ui, plan.settings.in_words(wanted.template))
                 await renew_mount(site, plan, ui)
                 past = await finished_before(site, wanted.template, plan, found)
@@ -73,6 +76,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                     break
                 wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
+            remember_place(workspace.folder, site.place.subscription, site.place.resource_group)
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
             target = write_target(deployed)
             Remembered(workspace.folder, wanted.template.sha256, wanted.given.values).is_so()
@@ -89,6 +93,7 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=False)
         async with _open_site(ui, answers.filled(wanted.named), wanted) as site:
+            wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=False)
             found = await _look(site, wanted, ui)
             plan = await make_plan(site, wanted, found)
@@ -225,11 +230,12 @@ async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Previ
 
 def _show(ui: Ui, site: Site, preview: Preview, plan: Plan, *, details: bool) -> None:
     heading, *tree = preview.tree(details=details)
-    billed: Iterable[Line] = map(Line, what_is_billed(plan.values, new_account=plan.existing.account is None))
-    if site.local:  # Azure and its prices are no concern of whoever stays here
-        billed = (replace(line, tone=Tone.DETAIL) for line in billed)
-        heading = replace(heading, tone=Tone.DETAIL)
-    _tell(ui, [heading, *tree, *billed])
+    profile = plan.profile.type if plan.profile is not None else ""
+    size = REPLICA_SIZES.get(profile)
+    hourly = price_list().hourly(profile, str(plan.settings.value("location")), *size) if size is not None else None
+    told = what_is_billed(plan.values, new_account=plan.existing.account is None, hourly=hourly)
+    tone = Tone.DETAIL if site.local else Tone.PLAIN  # Azure and its prices are no concern of whoever stays here
+    _tell(ui, [replace(heading, tone=tone) if site.local else heading, *tree, *(Line(line, tone) for line in told)])
 
 
 def _tell(ui: Ui, lines: Iterable[Line]) -> None:
@@ -237,20 +243,26 @@ def _tell(ui: Ui, lines: Iterable[Line]) -> None:
         ui.announce(line.text, line.tone)
 
 
-def _write_target(workspace: Workspace, cloud: Cloud, domains: Collection[str], deployed: Deployment) -> Target:
+def _write_target(workspace: Workspace, site: Site, plan: Plan, deployed: Deployment) -> Target:
     """The target as the deployment tells it, written; a custom domain of the app's that a person wrote stays."""
+    account = plan.settings.located("storageAccountName", site.place.subscription, site.place.resource_group)
+    here = account.is_in(site.place.subscription, site.place.resource_group)
     outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
     host = outputs["ACA_APP_ENDPOINT"]  # empty for an app without ingress
     target = Target(
         subscription=outputs["SUBSCRIPTION_ID"],
         resource_group=outputs["RESOURCE_GROUP_NAME"],
-        storage_account=outputs["STORAGE_ACCOUNT_NAME"],
+        storage_account=outputs["STORAGE_ACCOUNT_NAME"] if here else account.id_of(TYPES["storageAccountName"]),
         file_share=outputs["FILE_SHARE_NAME"],
         app=outputs["ACA_APP_NAME"],
-        endpoint=f"{cloud.endpoint_scheme}://{host}" if host else "",
+        endpoint=f"{site.cloud.endpoint_scheme}://{host}" if host else "",
     )
     before = _written(workspace)
-    if before is not None and before.app == target.app and is_own(before.endpoint, target.endpoint, domains):
+    if (
+        before is not None
+        and before.app == target.app
+        and is_own(before.endpoint, target.endpoint, plan.existing.domains)
+    ):
         target = replace(target, endpoint=before.endpoint)
     if before != target:
         workspace.write_target(target)

@@ -12,6 +12,7 @@ from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.endpoint.revisions import room_for_deployment
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.provision.hidden import hide, secrets_in
+from ai_toolkit.provision.mount_key import put_missing_definition
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.progress import ResourceProgress
@@ -48,12 +49,14 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
             tags = {str(name): str(value) for name, value in (plan.settings.value("tags") or {}).items()}
             await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
+        await put_missing_definition(site, plan, ui)
         tone = Tone.DETAIL if site.local else Tone.PLAIN
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}", tone)
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)), tone=tone)
         async with _room(site, plan, preview, ui):
-            return await _send_and_follow(site, template, plan, values, progress, finished)
+            made = _created(site, plan, preview)
+            return await _send_and_follow(site, template, plan, values, progress, finished, made)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args or not place.new:
             raise
@@ -106,9 +109,10 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
     values: Mapping[str, object],
     progress: ResourceProgress,
     finished: Finished,
+    created: frozenset[str],
 ) -> Deployment:
     try:
-        await site.deployments.send(plan.name, template.content, values)
+        await site.deployments.send(plan.name, template.content, values, created)
         return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
     except DeploymentFailed as error:  # whose words may repeat what was given
         secrets = secrets_in(values, template.secure)
@@ -117,6 +121,14 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
         if CLOSING in reason.args:
             raise
         raise Interrupted(await asyncio.shield(_cancel(site, plan.name, plan.earlier, finished))) from reason
+
+
+def _created(site: Site, plan: Plan, preview: Preview) -> frozenset[str]:
+    """What is not there yet, and what an earlier deployment of the same name found missing."""
+    before = (plan.earlier.creates if plan.earlier is not None else None) or frozenset()
+    prefix = f"{site.group_id}/providers/".lower()
+    foreseen = {one.id.lower().removeprefix(prefix) for one in preview.create if not one.id.endswith("…")}
+    return before | foreseen | plan.missing()
 
 
 async def _cancel(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
 from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.text_file import read_text
 
 CODE: Final = "inference"
@@ -62,6 +63,11 @@ class Target:
     @property
     def local(self) -> bool:
         return self.subscription == LOCAL_SUBSCRIPTION
+
+    @property
+    def account(self) -> Located:
+        """The storage account, which may be named by its id."""
+        return Located.of(self.storage_account, self.subscription, self.resource_group)
 
 
 class KeyVaultReference(dict[str, Any]):
@@ -179,6 +185,13 @@ class Workspace:
         document.update({key: getattr(target, name) for name, key in TARGET_KEYS.items()})
         write_atomically(path, json.dumps(document, indent=2) + "\n")
 
+    def forget_target(self) -> None:
+        """Writes null to the six keys: nothing is provisioned. Unknown keys stay; without a file none is made."""
+        path = self.target_path
+        if path.exists():
+            document = _read_object(path) | dict.fromkeys(TARGET_KEYS.values())
+            write_atomically(path, json.dumps(document, indent=2) + "\n")
+
     @property
     def finetuning_path(self) -> Path:
         """Fine-tuning's config file, in whichever of the two folders it left one."""
@@ -242,7 +255,7 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

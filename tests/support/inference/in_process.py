@@ -19,6 +19,7 @@ from aitk_app.settings import Settings
 from aitk_app.web.access import Access
 from aitk_app.web.answering import Completions
 from aitk_app.web.api import build_api
+from aitk_app.web.body_reading import check_body
 from aitk_app.web.gate import Gate
 from aitk_app.web.metrics import Metrics
 from aitk_app.web.sending import Limits
@@ -27,8 +28,11 @@ BASE = "base"
 
 
 @contextmanager
-def serving(models, folders=None, version=dict, **settings):
-    """The address, and the parts behind it, of `models` with the adapters in `folders` (name -> folder)."""
+def serving(models, folders=None, version=dict, *, room=None, **settings):
+    """The address, and the parts behind it, of `models` with the adapters in `folders` (name -> folder).
+
+    `room` makes the waiting room of its readiness.
+    """
     adapters = tuple(Adapter(name, folder, "") for name, folder in (folders or {}).items())
     catalog = Catalog(Path("/nowhere"), BaseModel(BASE, Path("/nowhere")), adapters, BASE)
     metrics = Metrics()
@@ -37,7 +41,7 @@ def serving(models, folders=None, version=dict, **settings):
     completions = Completions(catalog, models, scheduler, Settings(**settings))
     readiness = Readiness()
     readiness.report(Stage.READY)
-    gate = Gate(Access(KEY), readiness)
+    gate = Gate(Access(KEY), readiness, room=room and room(readiness), check=check_body)
     gate.inner = build_api(completions, version, metrics, Limits())
     server = uvicorn.Server(uvicorn.Config(gate, port=0, log_config=None, lifespan="off"))
     bound = threading.Event()
@@ -53,7 +57,14 @@ def serving(models, folders=None, version=dict, **settings):
     try:
         assert bound.wait(60)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield SimpleNamespace(url=f"http://127.0.0.1:{port}", completions=completions, gate=gate, key=KEY)
+        yield SimpleNamespace(
+            url=f"http://127.0.0.1:{port}",
+            completions=completions,
+            gate=gate,
+            key=KEY,
+            readiness=readiness,
+            catalog=catalog,
+        )
     finally:
         server.should_exit = True
         thread.join(30)

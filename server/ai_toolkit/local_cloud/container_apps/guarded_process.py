@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Final
 from ai_toolkit.local_cloud.container_apps import guard
 from ai_toolkit.local_cloud.container_apps.replica_log import read_lines
 from ai_toolkit.local_cloud.core.processes import kill_group
+from ai_toolkit.operating_system import end_group
 
 LAST_WORDS_SECONDS: Final = 5.0  # how long what a killed group wrote last is waited for
 
@@ -52,7 +52,7 @@ async def guarded(
 async def end(process: asyncio.subprocess.Process, grace_seconds: float) -> None:
     """Ask the group to end, and kill what is left of it after a while."""
     with contextlib.suppress(ProcessLookupError, TimeoutError):
-        os.killpg(process.pid, signal.SIGTERM)
+        end_group(process.pid, politely=True)
         async with asyncio.timeout(grace_seconds):
             await process.wait()
     kill_group(process.pid)

@@ -159,7 +159,7 @@ def replica_variables(
     home, temporary, app = work / "home", work / "tmp", work / "app"
     for folder in (home, temporary, app):
         folder.mkdir(parents=True, exist_ok=True)
-        if user is not None and folder != home:
+        if sys.platform != "win32" and user is not None and folder != home:
             os.chown(folder, user, user)
     home.chmod(0o755 if writes_home else 0o555)
     return {

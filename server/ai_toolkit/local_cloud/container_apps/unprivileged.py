@@ -41,6 +41,8 @@ def as_user(user: int, command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _has_name(user: int) -> bool:
+    if sys.platform != "linux":  # see `unnamed_user`
+        raise NotImplementedError
     try:
         pwd.getpwuid(user)
     except KeyError:
@@ -50,6 +52,8 @@ def _has_name(user: int) -> bool:
 
 def _become(user: int) -> None:
     """Another user for good, but for the right to read; raises OSError."""
+    if sys.platform != "linux":  # see `unnamed_user`
+        raise NotImplementedError
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0))
     # Else access(), by which a shell looks for its programs, answers as if the right to read were not there.

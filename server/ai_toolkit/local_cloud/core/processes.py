@@ -1,14 +1,20 @@
 """Which process is meant, although numbers are used again: a pid together with its start time."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from ai_toolkit.operating_system import end_group
+
 
 def start_time(pid: int) -> str | None:
-    """When the process began, in the system's own words; None when it is gone or only a zombie."""
+    """When the process began, in the system's own words; None when it is gone or only a zombie.
+
+    None on Windows too, where nothing of the local cloud runs.
+    """
+    if sys.platform == "win32":
+        return None
     if sys.platform == "linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -35,13 +41,15 @@ def is_alive(pid: int, started: str) -> bool:
 def kill_group(group: int) -> None:
     """Kill every process of a group at once; a group that is gone is no error."""
     try:
-        os.killpg(group, signal.SIGKILL)
+        end_group(group)
     except (ProcessLookupError, PermissionError):
         return
 
 
 def reap(pid: int) -> None:
     """Collect the exit status if the process is a child of ours; otherwise nothing."""
+    if sys.platform == "win32":
+        return
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

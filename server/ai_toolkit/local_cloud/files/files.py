@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,7 @@ from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_tex
 from ai_toolkit.local_cloud.files.ranges import CHUNK_BYTES, parse_range, remove, written_ranges
 from ai_toolkit.local_cloud.files.share_folder import OPEN_TO_ALL, SharePath
 from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.operating_system import NO_FOLLOW, read_at
 
 LARGEST_FILE_BYTES = 4 * 1024**4
 
@@ -47,10 +49,12 @@ async def create(request: FileRequest) -> web.Response:
 
 def _make(at: SharePath, size: int) -> None:
     """An empty file of that size, with the inode of the one that was there."""
-    descriptor = os.open(at.on_disk, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    descriptor = os.open(at.on_disk, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_FOLLOW, 0o644)
     try:
         os.ftruncate(descriptor, size)
         with contextlib.suppress(PermissionError):  # a replica's own
+            if sys.platform == "win32":  # where the local cloud does not run
+                raise NotImplementedError
             os.fchmod(descriptor, OPEN_TO_ALL)
     finally:
         os.close(descriptor)
@@ -84,7 +88,7 @@ async def download(request: FileRequest) -> web.StreamResponse:
     facts = request.facts(at)
     request.check_named_lease(facts)
     asked = request.http.headers.get("x-ms-range") or request.http.headers.get("Range")
-    descriptor = os.open(at.on_disk, os.O_RDONLY | os.O_NOFOLLOW)
+    descriptor = os.open(at.on_disk, os.O_RDONLY | NO_FOLLOW)
     try:
         size = os.fstat(descriptor).st_size
         start, end = parse_range(asked) if asked else (0, None)
@@ -96,7 +100,7 @@ async def download(request: FileRequest) -> web.StreamResponse:
         if asked:
             headers["Content-Range"] = f"bytes {start}-{last}/{size}"
             if request.http.headers.get("x-ms-range-get-content-md5", "").lower() == "true":
-                part = await asyncio.to_thread(os.pread, descriptor, last - start + 1, start)
+                part = await asyncio.to_thread(read_at, descriptor, last - start + 1, start)
                 headers["Content-MD5"] = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
             if facts.content_md5:
                 headers["x-ms-content-md5"] = facts.content_md5
@@ -105,7 +109,7 @@ async def download(request: FileRequest) -> web.StreamResponse:
         response = web.StreamResponse(status=206 if asked else 200, headers=headers)
         await response.prepare(request.http)
         while start <= last:
-            data = await asyncio.to_thread(os.pread, descriptor, min(CHUNK_BYTES, last - start + 1), start)
+            data = await asyncio.to_thread(read_at, descriptor, min(CHUNK_BYTES, last - start + 1), start)
             if not data:
                 break  # truncated meanwhile: the client sees that the body is too short
             await response.write(data)

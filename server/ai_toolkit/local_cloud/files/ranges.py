@@ -14,6 +14,7 @@ from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_tex
 from ai_toolkit.local_cloud.files.share_folder import SharePath
 from ai_toolkit.local_cloud.files.side_data import FileFacts
 from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.operating_system import NO_FOLLOW, read_at, write_at
 
 LARGEST_RANGE_BYTES = 4 * 1024**2
 CHUNK_BYTES = 1 << 20
@@ -90,7 +91,7 @@ async def _copied(request: FileRequest, length: int) -> bytearray:
 
 def _read(at: SharePath, start: int, length: int) -> bytes:
     with at.on_disk.open("rb") as stream:
-        return os.pread(stream.fileno(), length, start)
+        return read_at(stream.fileno(), length, start)
 
 
 def _checked_md5(given: str | None, data: bytearray) -> str:
@@ -103,11 +104,11 @@ def _checked_md5(given: str | None, data: bytearray) -> str:
 
 
 def _write(at: SharePath, start: int, data: bytes | bytearray) -> None:
-    descriptor = os.open(at.on_disk, os.O_WRONLY | os.O_NOFOLLOW)
+    descriptor = os.open(at.on_disk, os.O_WRONLY | NO_FOLLOW)
     try:
         view = memoryview(data)
         while view:
-            written = os.pwrite(descriptor, view, start)
+            written = write_at(descriptor, view, start)
             view, start = view[written:], start + written
     finally:
         os.close(descriptor)

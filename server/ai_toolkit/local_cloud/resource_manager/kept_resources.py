@@ -106,6 +106,84 @@ class Registries(_Kept):
         return {"listcredentials": _credentials}
 
 
+class Certificates(_Kept):
+    """Microsoft.App/managedEnvironments/certificates: what a person put there for a domain."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/certificates"
+    body: ClassVar[Table] = {**TRACKED, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+    def view(self, resource: StoredResource) -> JsonObject:
+        """The certificate without what only its owner may know."""
+        body = super().view(resource)
+        shown = {key: value for key, value in body["properties"].items() if key not in {"password", "value"}}
+        return {**body, "properties": shown}
+
+
+class ManagedCertificates(_Kept):
+    """Microsoft.App/managedEnvironments/managedCertificates: none is ever issued."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/managedCertificates"
+    body: ClassVar[Table] = {**TRACKED, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+
+class DaprComponents(_Kept):
+    """Microsoft.App/managedEnvironments/daprComponents: no sidecar reads them."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/daprComponents"
+
+
+class _StorageServices(_Kept):
+    """A service of a storage account that is not emulated: there is one in each, `default`, and it is empty."""
+
+    is_implicit: ClassVar[bool] = True
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
+    name_rule: ClassVar[str] = "it is always 'default'"
+
+
+class BlobServices(_StorageServices):
+    """Microsoft.Storage/storageAccounts/blobServices."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/blobServices"
+
+
+class QueueServices(_StorageServices):
+    """Microsoft.Storage/storageAccounts/queueServices."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/queueServices"
+
+
+class TableServices(_StorageServices):
+    """Microsoft.Storage/storageAccounts/tableServices."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/tableServices"
+
+
+class BlobContainers(_Kept):
+    """Microsoft.Storage/storageAccounts/blobServices/containers: the container, and nothing that could be in it."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/blobServices/containers"
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+    name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"
+
+
+class Queues(_Kept):
+    """Microsoft.Storage/storageAccounts/queueServices/queues: the queue, and nothing that could be in it."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/queueServices/queues"
+    name_pattern: ClassVar[re.Pattern[str]] = BlobContainers.name_pattern
+    name_rule: ClassVar[str] = BlobContainers.name_rule
+
+
+class Tables(_Kept):
+    """Microsoft.Storage/storageAccounts/tableServices/tables: the table, and nothing that could be in it."""
+
+    name: ClassVar[str] = "Microsoft.Storage/storageAccounts/tableServices/tables"
+    name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
+    name_rule: ClassVar[str] = "3 to 63 letters and digits, a letter first"
+
+
 def _credentials(registry: StoredResource) -> JsonObject:
     if not properties(registry.body).get("adminUserEnabled"):
         raise ArmError("UnAuthorizedForCredentialOperations", "The registry has no admin user.", status=400)
@@ -116,5 +194,9 @@ def _credentials(registry: StoredResource) -> JsonObject:
 
 def kept_types(store: ResourceStore) -> tuple[ResourceType, ...]:
     """All of them."""
-    kinds = (RoleAssignments, Locks, DiagnosticSettings, UserAssignedIdentities, Registries)
+    kinds = (
+        RoleAssignments, Locks, DiagnosticSettings, UserAssignedIdentities, Registries,
+        Certificates, ManagedCertificates, DaprComponents,
+        BlobServices, BlobContainers, QueueServices, Queues, TableServices, Tables,
+    )  # fmt: skip
     return tuple(kind(store) for kind in kinds)

@@ -30,9 +30,9 @@ def place_second_adapter(workspace: Path) -> None:
     _place(SECOND_ADAPTER_FOLDER, workspace / SECOND_ADAPTER_PLACE, linked=False)
     settings = workspace / _SETTINGS
     if settings.is_file():
-        text = settings.read_text("utf-8")
+        text = settings.read_bytes().decode("utf-8")  # with the line ends that it has
         named = f'default_adapter = "{ADAPTER_PLACE.relative_to("models").as_posix()}"\n'
-        settings.write_text(text.replace(_NO_DEFAULT, named), "utf-8")  # one that somebody named stays
+        settings.write_bytes(text.replace(_NO_DEFAULT, named).encode("utf-8"))  # one that somebody named stays
 
 
 def _place(source: Path, target: Path, *, linked: bool) -> None:
