@@ -29,7 +29,7 @@ def say(console: Console, message: str, tone: Tone = Tone.PLAIN) -> None:
     What goes to a file or a pipe is not broken at all: a program that reads it looks for lines.
     """
     width = console.width if console.is_terminal else 0
-    for line in message.splitlines() or [""]:
+    for line in message.split("\n"):
         for part in _lines(line, width):
             console.print(Text(part, style=_STYLES[tone]), soft_wrap=True)
 
