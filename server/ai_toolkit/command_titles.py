@@ -12,6 +12,7 @@ class Title(StrEnum):
 
     PROVISION = "Provision Azure Container Apps for inference"
     DEPLOY = "Deploy for inference"
+    BRING_BACK = "Bring the previous deploy back"
     GO_TO_ENDPOINT = "Go to Inference Endpoint"
     COPY_KEY = "Copy inference API key"
     COPY_EXAMPLE = "Copy inference API example"
@@ -21,6 +22,7 @@ class Title(StrEnum):
     CREATE_PROJECT = "Create inference project"
     START_LOCAL_CLOUD = "Start local cloud"
     USE_IN_CHAT = "Use in chat"
+    EVALUATE = "Evaluate inference"
     STOP = "Stop inference"
     START = "Start inference"
     TAKE_DOWN = "Take down inference"

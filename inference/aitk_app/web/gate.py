@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aitk_app.incidents import recorded
 from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
-from aitk_app.web.entrance import SESSION, Answer, entrance, may_wait, open_session
+from aitk_app.web.entrance import PAGE_HEADERS, SESSION, Answer, entrance, may_wait, open_session
 from aitk_app.web.holding import LeftError, RefusedError, Stream, WaitingRoom
 from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from aitk_app.readiness import Readiness
     from aitk_app.web.access import Access
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     Known = Callable[[str], Answer | None]
     BodyCheck = Callable[[str, bytes], None]
 
-logger = logging.getLogger(__name__)
-
 _BODY_LIMIT_BYTES = 16 << 20
+_DRAINED_BYTES = 4 * _BODY_LIMIT_BYTES
 
 
 class Gate:
@@ -70,16 +69,16 @@ class Gate:
         async def noting(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
             begun = True
-            if more and message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *more]}
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_page_headers(message["headers"]), *more]}
             await send(message)
 
         try:
             await self._answer(scope, headers, receive, noting)
-        except Exception as error:  # the edge
-            logger.exception("A request failed")
+        except Exception as error:  # noqa: BLE001 - the edge
+            number = recorded(error, "A request failed")
             if not begun and scope["type"] == "http":
-                body = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+                body = openai_error(unexpected_message(number), kind="server_error", code="internal_error")
                 await _send(noting, Answer(500, body))
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
@@ -101,7 +100,7 @@ class Gate:
         if may_wait(scope["method"], path, headers, self._access, state):
             await self._hold(path, headers, scope, receive, send)
             return
-        answer = entrance(path, headers, self._access, state)
+        answer = entrance(path, headers, self._access, state, scope["method"])
         if answer is not None:
             await _send(send, answer)
         elif self.inner is not None:
@@ -110,6 +109,7 @@ class Gate:
     async def _pass_on(self, inner: App, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """To the app proper, but no body larger than a long conversation."""
         if refused := _refused_by_its_headers(headers):
+            await _drained(receive)
             await _send(send, refused)
             return
         received = 0
@@ -127,6 +127,7 @@ class Gate:
     async def _hold(self, path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """Keep the request until the app can answer it."""
         if refused := _refused_by_its_headers(headers):
+            await _drained(receive)
             await _send(send, refused)
             return
         is_post = scope["method"] == "POST"
@@ -163,6 +164,14 @@ class Gate:
         return isinstance(asked, dict) and asked.get("stream") is True
 
 
+def _page_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What a page of the app proper gets besides; ours have it."""
+    given = {name.lower(): value for name, value in headers}
+    if not given.get(b"content-type", b"").startswith(b"text/html"):
+        return []
+    return [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items() if name.encode() not in given]
+
+
 def _refused_by_its_headers(headers: dict[str, str]) -> Answer | None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", ""}:
@@ -177,6 +186,15 @@ def _too_large() -> Answer:
     message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."
     body = openai_error(message, kind="invalid_request_error", code="request_too_large")
     return Answer(413, body, headers={"connection": "close"})
+
+
+async def _drained(receive: Receive) -> None:
+    """Read a refused body away, within reason: a client that still writes would not read the answer."""
+    length, more = 0, True
+    while more and length < _DRAINED_BYTES:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 async def _whole_body(receive: Receive) -> bytes:

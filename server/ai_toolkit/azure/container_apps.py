@@ -14,6 +14,7 @@ import aiohttp
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
+from ai_toolkit.azure.busy import when_free
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
@@ -105,9 +106,13 @@ class ContainerApps:
         }
 
     async def update(self, app: ContainerApp, properties: Mapping[str, Any]) -> None:
-        """Merges the properties into the app's by PATCH; returns when Azure has done it. Raises HttpResponseError."""
+        """Merges the properties into the app's by PATCH; returns when Azure has done it. Raises HttpResponseError.
+
+        An earlier change that Azure still carries out is waited for.
+        """
         body = json.dumps({"location": app.location, "properties": properties})
-        poller = await self._client.container_apps.begin_update(self._group, app.name, io.BytesIO(body.encode()))
+        apps = self._client.container_apps
+        poller = await when_free(lambda: apps.begin_update(self._group, app.name, io.BytesIO(body.encode())))
         await poller.result()
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
@@ -145,7 +150,8 @@ class ContainerApps:
 
     async def start(self, app: str) -> None:
         """Lets an app run again that was stopped; returns when Azure has done it."""
-        await (await self._client.container_apps.begin_start(self._group, app)).result()
+        poller = await when_free(lambda: self._client.container_apps.begin_start(self._group, app))
+        await poller.result()
 
     async def activate(self, app: str, revision: str) -> None:
         """Lets a revision run again that was deactivated."""
@@ -202,7 +208,8 @@ class ContainerApps:
 
     async def stop(self, app: str) -> None:
         """Ends the app's replicas, which are not billed then, until it is started; returns when Azure has done it."""
-        await (await self._client.container_apps.begin_stop(self._group, app)).result()
+        poller = await when_free(lambda: self._client.container_apps.begin_stop(self._group, app))
+        await poller.result()
 
     async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
         """The last lines of the replica's log and every new one, until the replica ends.
@@ -304,8 +311,9 @@ class ContainerApps:
         profiles = [*(value_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
-        poller = await self._client.managed_environments.begin_update(
-            environment.group, environment.name, io.BytesIO(body.encode())
+        environments = self._client.managed_environments
+        poller = await when_free(
+            lambda: environments.begin_update(environment.group, environment.name, io.BytesIO(body.encode()))
         )
         await poller.result()
 

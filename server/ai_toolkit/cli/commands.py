@@ -11,7 +11,8 @@ from ai_toolkit import __version__
 from ai_toolkit.cli import chat_command, local_cloud_command, look_commands
 from ai_toolkit.cli.billed_commands import down, prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
-from ai_toolkit.cli.options import common, credential_option, debug_option, workspace_option, yes_option
+from ai_toolkit.cli.evaluation import evaluate
+from ai_toolkit.cli.options import common, credential_option, debug_option, is_given, workspace_option, yes_option
 from ai_toolkit.cli.outcome import run
 from ai_toolkit.cli.result_schemas import SCHEMAS
 from ai_toolkit.cli.result_schemas import schema as schema_of
@@ -37,6 +38,7 @@ def main() -> None:
 
 
 for _command in (
+    evaluate,
     look_commands.status,
     look_commands.models,
     look_commands.logs,
@@ -125,6 +127,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
 @click.option("--previous", is_flag=True, help="Restore the code of the previous deploy, which the share keeps.")
+@click.option("--force", is_flag=True, help="Send also what is known to be wrong.")
 @click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
 @click.option(
@@ -138,12 +141,20 @@ def provision(  # noqa: PLR0913  (click passes each option)
     "--start/--no-start", default=None, help="Start an app that somebody stopped or deactivated, or leave it."
 )
 @click.option("--put-back/--no-put-back", default=None, help="Put back what somebody changed of the app, or leave it.")
+@click.option(
+    "--gate/--no-gate",
+    default=False,
+    envvar="AITK_DEPLOY_GATE",
+    show_envvar=True,
+    help="Evaluate first: where fewer cases pass than now, what serves now serves on, and the exit code is 1.",
+)
 @common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
     yes: bool,
     dry_run: bool,
     previous: bool,
+    force: bool,
     restart: bool,
     wake: bool,
     conflicts: str | None,
@@ -151,19 +162,26 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     key: str | None,
     start: bool | None,
     put_back: bool | None,
+    gate: bool,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
     """Synchronise the newest files with the endpoint and take the cheapest action that is enough."""
     if dry_run and previous:
         raise click.UsageError("--dry-run and --previous exclude each other.")
+    if gate and (dry_run or previous) and is_given("gate"):
+        raise click.UsageError("--gate judges a deploy: it excludes --dry-run and --previous.")
 
     async def work(ui: TerminalUi) -> "Deployed":
         from ai_toolkit.deploy.action import Options  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back)
+        options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back, force=force)
+        if gate and not (dry_run or previous):
+            from ai_toolkit.evaluation.gate import deploy_gated  # noqa: PLC0415
+
+            return await deploy_gated(workspace, ui, options)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     run(work, as_json=as_json, agreed=yes, show=show_planned if dry_run else show_deployed)

@@ -17,6 +17,7 @@ from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import chosen
 from ai_toolkit.cli.own_log import keep_log, own_log
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+from ai_toolkit.evaluation.errors import BelowMinimum
 from ai_toolkit.operating_system import on_interruption
 from ai_toolkit.ui import Tone
 
@@ -34,10 +35,12 @@ def run(
     as_json: bool,
     agreed: bool = False,
     show: Callable[[Result, TerminalUi], None] | None = None,
+    failed: int = FAILED,
 ) -> None:
     """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`.
 
-    `show` prints the result for a person, once nothing else is on the screen.
+    `show` prints the result for a person, once nothing else is on the screen. `failed` is the exit code of what could
+    not be done, for a command whose own answer may be 1.
     """
     keep_log(debug=chosen("debug"))
     ui = TerminalUi(quiet=as_json, agreed=agreed, verbose=chosen("verbose"))
@@ -48,7 +51,7 @@ def run(
             except BaseException as error:
                 log.debug("The command ended", exc_info=error)
                 ui.__exit__(None, None, None)
-                _end(error, as_json=as_json)
+                _end(error, as_json=as_json, failed=failed)
         if as_json:
             print_json(plain(result))
         elif show is not None:
@@ -100,7 +103,18 @@ async def _until_interrupted(work: Awaitable[Result], ui: TerminalUi) -> Result:
     return await task
 
 
-def _end(error: BaseException, *, as_json: bool) -> NoReturn:
+def _exit_code(error: AiToolkitError, failed: int) -> int:
+    match error:
+        case Dismissed() | Interrupted():
+            return CANCELLED
+        case UsageError():
+            return WRONG_COMMAND_LINE
+        case BelowMinimum():
+            return FAILED
+    return failed
+
+
+def _end(error: BaseException, *, as_json: bool, failed: int = FAILED) -> NoReturn:
     """Tells the error and ends the process with its exit code."""
     if isinstance(error, SystemExit):
         raise error
@@ -108,8 +122,7 @@ def _end(error: BaseException, *, as_json: bool) -> NoReturn:
         told: AiToolkitError = Interrupted()
     else:
         told = for_people(error, f"{own_log()} (aitk logs --own)")
-    codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
-    exit_code = codes.get(type(told), FAILED)
+    exit_code = _exit_code(told, failed)
     tell(told, as_json=as_json)
     if exit_code == CANCELLED and threading.active_count() > 1:
         _leave()  # a thread that converts or reads would be waited for; what it writes is put in place in one step

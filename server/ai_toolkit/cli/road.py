@@ -19,7 +19,7 @@ from ai_toolkit.errors import AiToolkitError, UsageError
 log = logging.getLogger(__name__)
 
 SECTIONS: Final = {
-    "The road": ("init", "provision", "deploy", "chat"),
+    "The road": ("init", "provision", "deploy", "chat", "eval"),
     "What runs": ("status", "models", "logs", "key", "link"),
     "What is billed": ("prices", "stop", "start", "down"),
     "This computer": ("demo", "local-cloud"),

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +23,11 @@ from ai_toolkit.deploy.action import (
     files_are,
     stale_adapters,
 )
-from ai_toolkit.deploy.app_settings import check_settings
 from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, what_runs
 from ai_toolkit.deploy.deployed import Deployed, Files, serving_of, what_serves
+from ai_toolkit.deploy.failed_start import remembered
 from ai_toolkit.deploy.git import head_commit
+from ai_toolkit.deploy.known_wrong import check_files, check_plan
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
 from ai_toolkit.deploy.questions import agree_to, choose_base_models
@@ -58,7 +59,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         named = workspace.named_target()
         files, origin = await _read(workspace.folder, ui)
         if not options.previous:  # which brings other settings back
-            await check_settings(workspace.folder)
+            await check_files(workspace, ui, force=options.force)
 
         async with open_app(workspace) as own:
             if own.target != named:
@@ -71,15 +72,19 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             async with own.cloud.file_share(own.target) as share:
                 left.append("replicas still load what they loaded before; files that were sent are not sent again.")
                 if options.previous:
-                    manifest, sent = await _bring_back(share, origin, ui), Files()
+                    manifest, sent = await _bring_back(share, origin, options, ui), Files()
                     action = cheapest_action(None, running, options)
                 else:
-                    plan, manifest = await _synchronise(share, files, origin, options, ui)
+                    plan, manifest = await _synchronise(workspace, share, files, origin, options, ui)
                     sent = Files.of(plan)
                     action = cheapest_action(plan, running, options)
                 await renew_mount_key_of(own, share, ui)  # before a replica is stopped that a new one could not replace
-            left.append("the files are on the share, and a replica that starts loads them.")
-            await _act(own.apps, running, action, manifest, ui)
+                left.append("the files are on the share, and a replica that starts loads them.")
+                async with AsyncExitStack() as outcome:
+                    if action is not Action.LATER:
+                        noted = remembered(share, manifest, own.apps, running.app.name, running.revisions)
+                        await outcome.enter_async_context(noted)
+                    await _act(own.apps, running, action, manifest, ui)
             serving = await what_serves(own.apps, running, action)
     ui.announce(f"Inference endpoint: {running.endpoint}", Tone.DETAIL)
     uploaded = len(sent.added) + len(sent.changed)
@@ -89,7 +94,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
 async def preview(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     """What `deploy` would send and do; changes nothing."""
     began = time.monotonic()
-    await check_settings(workspace.folder)
+    await check_files(workspace, ui, force=options.force)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         wanted = await changed_template(workspace, own, ui, put_back=options.put_back, only_looks=True)
@@ -98,6 +103,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         await _tell_of_two(own.apps, running, ui)
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
+        await check_plan(workspace, plan, share, ui, force=options.force)
     if plan.left:
         ui.announce(in_words(plan))
     action, serves = cheapest_action(plan, running, options), ", ".join(running.revisions) or None
@@ -126,8 +132,8 @@ def _what_a_cancel_leaves() -> Iterator[list[str]]:
         raise Interrupted(f"Cancelled: {left[-1]}") from reason
 
 
-async def _synchronise(
-    share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
+async def _synchronise(  # noqa: PLR0913, PLR0917  (what, where to, how)
+    workspace: Workspace, share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
 ) -> tuple[Plan, Manifest]:
     async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
@@ -136,16 +142,18 @@ async def _synchronise(
         ui.announce(in_words(plan))
         if plan.up_to_date and not plan.conflicting:
             return plan, plan.manifest
+        await check_plan(workspace, plan, share, ui, force=options.force)
         plan = await agree_to(ui, plan, options.conflicts)
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
 
-async def _bring_back(share: FileShare, origin: Origin, ui: Ui) -> Manifest:
+async def _bring_back(share: FileShare, origin: Origin, options: Options, ui: Ui) -> Manifest:
     async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
-        manifest = await bring_back_previous(share, now, origin)
+        manifest = await bring_back_previous(share, now, origin, models_too=options.models_too)
     when = now.origin.deployed if now.origin else "the last deploy"
-    ui.announce(f"The code that was deployed before {when} is on the share again; the files here are unchanged.")
+    what = "What" if options.models_too else "The code that"
+    ui.announce(f"{what} was deployed before {when} is on the share again; the files here are unchanged.")
     return manifest
 
 

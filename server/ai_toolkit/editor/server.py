@@ -38,6 +38,7 @@ from ai_toolkit.errors import (
     FolderNotTrusted,
     Interrupted,
     NoFolderOpen,
+    ReplicaFailed,
     ResourceMissing,
     SignInNeeded,
 )
@@ -47,7 +48,7 @@ from ai_toolkit.workspace.workspace import Workspace
 log = logging.getLogger(__name__)
 
 _COMMAND_FAILED: Final = -32803  # LSP: RequestFailed
-_WATCHED: Final = "**/{infra,inference,models}/**"
+_WATCHED: Final = "**/{infra,inference,models,evaluation}/**"
 
 _Result = TypeVar("_Result")
 
@@ -94,12 +95,20 @@ class Server(LanguageServer):
 
     async def credential(self) -> str:
         """The setting `aiToolkit.credential`, as it is now."""
+        found = await self._setting("aiToolkit.credential")
+        return found if isinstance(found, str) and found in CREDENTIALS else "auto"
+
+    async def gates_deploys(self) -> bool:
+        """The setting `aiToolkit.deploy.gate`, as it is now."""
+        return await self._setting("aiToolkit.deploy.gate") is True
+
+    async def _setting(self, section: str) -> Any:  # noqa: ANN401  (any JSON)
         about = self.client_capabilities.workspace
         if about is None or not about.configuration:
-            return "auto"
-        asked = types.ConfigurationParams([types.ConfigurationItem(section="aiToolkit.credential")])
+            return None
+        asked = types.ConfigurationParams([types.ConfigurationItem(section=section)])
         (found,) = await self.workspace_configuration_async(asked)
-        return found if isinstance(found, str) and found in CREDENTIALS else "auto"
+        return found
 
     async def editor_token(self, scope: str, tenant: str | None, sign_in: bool) -> str | None:  # noqa: FBT001  (EditorTokens)
         """A token of the editor's own account; None when nobody is signed in. Raises SignInNeeded."""
@@ -215,4 +224,9 @@ def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action
             return (protocol.Action(Title.CREATE_PROJECT, "aiToolkit.createProject", folder),)
         case FileMissing() | ResourceMissing():
             return (protocol.Action("Provision", "aiToolkit.provisionInference", folder),)
+        case ReplicaFailed():
+            return (
+                protocol.Action(Title.BRING_BACK, "aiToolkit.bringBack", folder),
+                protocol.Action(Title.SHOW_LOGS, "aiToolkit.showLogs", folder),
+            )
     return ()

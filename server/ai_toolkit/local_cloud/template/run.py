@@ -137,10 +137,10 @@ class DeploymentRun:
         if resource.only_if_missing and self.manager.find(resource.known_id) is not None:
             operation.was_only_read = True
             return "OK"
-        accepted, created = self.manager.accept(resource.known_id, resource.whole_body(), resource.api_version)
+        accepted = self.manager.accept(resource.known_id, resource.whole_body(), resource.api_version)
         await self.manager.finish(accepted)
         self.made.append(str(resource.known_id))
-        return "Created" if created else "OK"
+        return "Created" if accepted.is_new else "OK"
 
     async def _deploy_nested(self, resource: PlannedResource, planned: Plan | None) -> str:
         """A deployment within this one; it is planned anew only where its parameters were not known."""
