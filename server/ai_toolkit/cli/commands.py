@@ -174,9 +174,12 @@ def deploy(  # noqa: PLR0913  (click passes each option)
 
     async def work(ui: TerminalUi) -> "Deployed":
         from ai_toolkit.deploy.action import Options  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.deploy.questions import agree_to_download  # noqa: PLC0415
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
+        if not dry_run:
+            await agree_to_download(workspace, ui)
         options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back, force=force)
         if gate and not (dry_run or previous):
             from ai_toolkit.evaluation.gate import deploy_gated  # noqa: PLC0415

@@ -6,6 +6,7 @@ from typing import Final
 
 from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.deploy.action import Options
+from ai_toolkit.deploy.questions import agree_to_download
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.endpoint.address import endpoint_key
 from ai_toolkit.endpoint.client import Endpoint, signed_link
@@ -44,6 +45,7 @@ async def demo(ui: Ui, directory: Path | None, *, once: bool) -> Shown:
     try:
         await create_project(folder, ui, sample=True)
         await provision(workspace, ui, Answers(subscription=LOCAL_SUBSCRIPTION, agreed=True))
+        await agree_to_download(workspace, ui)
         deployed = await deploy(workspace, ui, Options(wake=True))
         key = await endpoint_key(workspace)
         async with Endpoint.open(deployed.endpoint, key) as endpoint:

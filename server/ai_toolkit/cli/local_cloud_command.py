@@ -90,8 +90,11 @@ async def _agree_to_reset(home: Path, ui: TerminalUi) -> None:
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The sample workspace.")
 @click.option("--once", is_flag=True, help="Stop everything at the end.")
 @click.option("--no-browser", is_flag=True, help="Do not open the chat page.")
+@yes_option
 @common
-def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Workspace, as_json: bool) -> None:
+def demo(  # noqa: PLR0913  (click passes each option)
+    *, directory: Path | None, once: bool, no_browser: bool, yes: bool, workspace: Workspace, as_json: bool
+) -> None:
     """Walk the whole road on this computer: provision, deploy, and ask the base and the fine-tuned model."""
     del workspace
 
@@ -105,4 +108,4 @@ def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Wor
         if shown.link is not None and not no_browser:
             webbrowser.open(shown.link)
 
-    run(work, as_json=as_json, agreed=True, show=show)
+    run(work, as_json=as_json, agreed=yes, show=show)
