@@ -193,7 +193,7 @@ async def _act(apps: ContainerApps, running: Running, action: Action, manifest: 
         if action is Action.LOAD_ADAPTERS:
             for adapter in stale_adapters(running.loaded or {}, manifest):
                 ui.report(f"loading the adapter {adapter.id}", 62)
-                await _load_adapter(endpoint, adapter, manifest)
+                await _load_adapter(endpoint, adapter, manifest, ui)
         if action is Action.WAKE:
             ui.report("waking the replica", 62)
             await endpoint.readiness()
@@ -214,12 +214,15 @@ def _why_another_revision(running: Running) -> str:
     return f"{app.name} gets a new revision in place of {before}, because {why}."
 
 
-async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
+async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest, ui: Ui) -> None:
     """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
 
     async def load() -> bool | None:
         files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
-        return files_are(files, adapter, manifest) or None
+        if files_are(files, adapter, manifest):
+            return True
+        ui.report(f"waiting until the replica sees the new {adapter.id}: its mount remembers files for half a minute")
+        return None
 
     with suppress(TimeoutError):  # what is loaded then is looked at and said
         await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
