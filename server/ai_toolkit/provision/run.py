@@ -56,6 +56,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     """
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
+        await asyncio.to_thread(workspace.raise_if_read_only)
         async with _open_site(ui, answers, wanted) as site:
             wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
