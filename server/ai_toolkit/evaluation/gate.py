@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import Options
+from ai_toolkit.deploy.deployed import Deployed
 from ai_toolkit.deploy.local_files import LocalFile, local_files
-from ai_toolkit.deploy.run import Deployed, deploy
+from ai_toolkit.deploy.run import deploy
 from ai_toolkit.deploy.sync import waiting_place
 from ai_toolkit.deploy.sync_plan import Plan, plan_sync
 from ai_toolkit.endpoint.address import OwnApp, open_app
@@ -121,8 +122,8 @@ async def _changes(workspace: Workspace, options: Options, ui: Ui) -> _Changes:
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         plan = await plan_sync(share, files)
-        listed = [await own.apps.replicas(own.app.name, one.name) for one in own.app.serving]
-    return _of(plan, is_asleep=not any(listed), keeps_conflicts=options.conflicts == "keep")
+        runs = [await own.apps.has_replica(own.app.name, one) for one in own.app.serving]
+    return _of(plan, is_asleep=not any(runs), keeps_conflicts=options.conflicts == "keep")
 
 
 def _of(plan: Plan, *, is_asleep: bool, keeps_conflicts: bool) -> _Changes:
