@@ -45,6 +45,8 @@ from typing import ClassVar, Final
 from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
+_BRING_BACK: Final = f"Or {Title.BRING_BACK[0].lower()}{Title.BRING_BACK[1:]}: aitk deploy --previous."
+
 
 class AiToolkitError(Exception):
     """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`.
@@ -117,8 +119,6 @@ class ValueImpossible(WorkspaceError):
 
 
 class NoFolderOpen(WorkspaceError):
-    """An editor without a folder."""
-
     code = "no_folder_open"
 
     def __init__(self) -> None:
@@ -142,16 +142,17 @@ class CloudError(AiToolkitError):
 
 
 class SignInNeeded(CloudError):
-    """No account, or one that is refused; `reason` is the part of the message that says why."""
+    """No account, or one that is refused; `reason` is the part of the message that says why, `ways` what was tried."""
 
     code = "sign_in_needed"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, ways: Iterable[str] = ()) -> None:
         self.reason = reason
         super().__init__(
             f"Azure did not accept the sign-in: {reason}",
             'Choose "Sign in to Azure…" in Provision, sign in with "az login" or "azd auth login", '
             "or choose This computer, which needs no account.",
+            ways,
         )
 
 
@@ -303,9 +304,7 @@ class ReplicaFailed(EndpointError):
         cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
         follows = " The last lines of its log:" if lines else ""
-        super().__init__(
-            f"The replica did not start: {reason}{follows}", f"{likely} The files are on the share already.", lines
-        )
+        super().__init__(f"The replica did not start: {reason}{follows}", f"{likely} {_BRING_BACK}", lines)
 
 
 class RevisionFailed(EndpointError):

@@ -23,15 +23,12 @@ def test_deploy_shows_acts_and_goes_back(small):
     says_second = small.run("status").stdout
     back = small.json("deploy", "--previous")
 
-    assert planned == {
-        "added": ["inference/start.py", "inference/words.txt"],
-        "changed": [],
-        "removed": [],
-        "conflicting": [],
-        "unchanged": 0,
-        "bytes": len(APP) + 5,
-        "action": "restart",
-    }
+    assert planned["dryRun"]
+    assert planned["added"] == ["inference/start.py", "inference/words.txt"]
+    assert [planned[kind] for kind in ("changed", "removed", "conflicting", "uploaded")] == [[], [], [], 0]
+    assert (planned["bytes"], planned["action"]) == (len(APP) + 5, "restart")
+    assert first["revision"]
+    assert (first["added"], first["seconds"] > 0) == (planned["added"], True)
     assert [first["action"], nothing["action"], forced["action"], second["action"], back["action"]] == [
         "restart",
         "nothing",
@@ -45,6 +42,34 @@ def test_deploy_shows_acts_and_goes_back(small):
     share = next(small.home.glob("shares/*/*"))
     assert (share / "inference/words.txt").read_text() == "first"
     assert not (share / "inference/more.txt").exists()
+
+
+def test_what_is_known_to_be_wrong_does_not_reach_the_endpoint(small):
+    """A mistake in the code ends the deploy before anything is sent; forced, the deploy before can be brought back."""
+    small.run("deploy")
+    start = small.folder / "inference/start.py"
+    start.write_text(APP + "\ndef broken(:\n")
+    refused = small.run("deploy", check=False)
+    still = small.run("status").stdout
+    forced = small.run("deploy", "--force", check=False)
+    failed = small.run("status").stdout
+    back = small.json("deploy", "--previous")
+    well = small.run("status").stdout
+    start.write_text(APP)
+    small.run("deploy")
+    nothing = small.run("deploy").stdout
+
+    assert refused.returncode == 1
+    assert "start.py, line " in refused.stderr
+    assert "--force" in refused.stderr
+    assert still.splitlines()[0].endswith("ready")
+    assert "Sent all the same: " in forced.stdout
+    assert "aitk deploy --previous" in forced.stderr
+    assert "Bring the previous deploy back: aitk deploy --previous" in failed
+    assert not failed.splitlines()[0].endswith("ready")
+    assert back["action"] == "restart"
+    assert well.splitlines()[0].endswith("ready")
+    assert "Nothing to do" in nothing
 
 
 def test_removing_most_files_asks(small):
@@ -92,7 +117,7 @@ def test_sleeping_app_is_not_woken_unless_that_is_wanted(small):
     later = small.json("deploy")
     again = small.json("deploy")
     looked = small.json("status")
-    silent = small.run("logs").stdout
+    silent = small.run("logs").stderr
     woken = small.json("deploy", "--wake")
     running = small.json("status")
 

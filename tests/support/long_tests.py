@@ -12,6 +12,7 @@ WHOLE = (
     "tests/inference/test_lock.py::test_the_app_starts_on_what_the_lock_installs",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
+    "tests/e2e/test_terminal.py",
     "tests/e2e/test_windows.py::test_the_whole_road_on_azure",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",
@@ -20,6 +21,8 @@ WHOLE = (
     "tests/e2e/test_editor_journey.py",
     "tests/e2e/test_adapter_deploy.py",
     "tests/e2e/test_gate.py",
+    "tests/e2e/test_gate_roads.py",
+    "tests/e2e/test_editor_evaluation.py",
     "tests/e2e/test_open_endpoint.py",
     "tests/e2e/test_deploy_interrupted.py",
     "tests/e2e/test_deploy_options.py",
@@ -28,6 +31,7 @@ WHOLE = (
     "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/clients/test_fuzzing.py",
 )
 
 # The longest files, the longest first. Files are shared out as the workers come to them: a long one that is begun last
@@ -37,6 +41,7 @@ LONGEST = (
     "tests/extension/test_make_environment.py",
     "tests/inference/test_lock.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/test_structured_output.py",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
     "tests/inference/test_chat_page.py",
@@ -44,6 +49,8 @@ LONGEST = (
     "tests/inference/test_page_accessibility.py",
     "tests/e2e/test_idle_page.py",
     "tests/e2e/test_gate.py",
+    "tests/e2e/test_gate_roads.py",
+    "tests/e2e/test_editor_evaluation.py",
     "tests/e2e/test_deploy_interrupted.py",
     "tests/inference/test_api.py",
     "tests/inference/test_adapters_at_run_time.py",

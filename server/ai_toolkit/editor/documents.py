@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from lsprotocol import types
 
 from ai_toolkit.editor import case_help, parameter_help
-from ai_toolkit.editor.diagnostics import Finding, Fix, Weight, diagnose
 from ai_toolkit.editor.dialogs import path_of
+from ai_toolkit.workspace.diagnostics import Finding, Fix, Weight, diagnose
 from ai_toolkit.workspace.json_positions import Span
 from ai_toolkit.workspace.workspace import Workspace
 

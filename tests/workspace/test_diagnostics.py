@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from ai_toolkit.editor.diagnostics import Weight, diagnose
 from ai_toolkit.workspace.create import create_project
+from ai_toolkit.workspace.diagnostics import Weight, diagnose
 from ai_toolkit.workspace.json_positions import members
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -21,7 +21,7 @@ SIX = {
 
 
 class Silent:
-    def announce(self, _message):
+    def announce(self, _message, _tone=None):
         pass
 
 
