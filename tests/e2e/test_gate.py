@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+pytestmark = pytest.mark.timeout(600)  # a model computes, and others ask it meanwhile
 ADAPTER = "qlora/qlora/gpu_model/adapter"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WEIGHTS = f"models/{ADAPTER}/adapter_model.safetensors"
+WRONG_ADAPTER = Path(__file__).parents[1] / "support/inference/wrong_adapter"
+"""Made by `python -m ai_toolkit.workspace.sample.train_adapter wrong`: taught other questions' answers."""
 CASES = (
-    {"messages": [{"role": "user", "content": "What is the capital of Japan?"}], "expected": {"contains": "Ahoy"}},
+    {
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "expected": {"contains": ["Ahoy", "Paris"]},
+    },
     {
         "messages": [{"role": "user", "content": "Name a large ocean."}],
         "expected": {"reference": "Ahoy, captain! The Pacific Ocean is the largest of them all. Fair winds!"},
@@ -27,7 +33,7 @@ def judged(road):
     """The sample's road with two short cases, deployed."""
     place = road.folder / "evaluation/cases.jsonl"
     before = place.read_bytes()
-    place.write_text("".join(json.dumps({**case, "max_tokens": 12}) + "\n" for case in CASES))
+    place.write_text("".join(json.dumps({**case, "max_tokens": 16}) + "\n" for case in CASES))
     road.json("deploy")  # whatever another test left on the share
     yield road
     place.write_bytes(before)
@@ -35,19 +41,19 @@ def judged(road):
 
 @pytest.fixture
 def weights(judged):
-    """The adapter's weights, which are as they were afterwards, here and on the share."""
+    """The adapter's weights; its files are as they were afterwards, here and on the share."""
     place = judged.folder / WEIGHTS
-    trained = place.read_bytes()
+    trained = {path: path.read_bytes() for path in place.parent.iterdir()}
     yield place
-    place.write_bytes(trained)
+    for path, content in trained.items():
+        path.write_bytes(content)
     judged.json("deploy")
 
 
 def spoil(place):
-    """Turns the adapter into its opposite: what it was taught becomes what it avoids."""
-    trained = safetensors.torch.load(place.read_bytes())
-    wrong = {name: -value if "lora_B" in name else value for name, value in trained.items()}
-    place.write_bytes(safetensors.torch.save(wrong, metadata={"format": "pt"}))
+    """Puts the adapter that was trained to answer wrongly in its place."""
+    for file in WRONG_ADAPTER.iterdir():
+        (place.parent / file.name).write_bytes(file.read_bytes())
 
 
 def retrained(place):
@@ -90,7 +96,7 @@ class Load:
         self._thread = threading.Thread(target=self._ask)
 
     def _ask(self):
-        body = {"messages": CASES[0]["messages"], "temperature": 0, "max_tokens": 8}
+        body = {"messages": CASES[0]["messages"], "temperature": 0, "max_tokens": 4}
         while not self._done.is_set():
             try:
                 found = _ask(self.url, self.headers, "/v1/chat/completions", body)
@@ -112,14 +118,14 @@ def test_spoiled_adapter_is_refused_and_nothing_is_changed_under_load(judged, we
     before, version = on_share(judged), ask(judged, "/version")
     spoil(weights)
     with Load(judged) as load:
-        done = judged.run("deploy", "--gate", check=False)
-        told = json.loads(judged.run("deploy", "--gate", "--json", check=False).stdout)["error"]
+        done = judged.run("deploy", "--gate", "--json", check=False)
+    told = json.loads(done.stdout)["error"]
 
     assert done.returncode == 1
-    assert "passes 0 of 1 cases" in done.stderr
-    assert "evaluation/cases.jsonl:1" in done.stderr
-    assert "the share is as it was" in done.stderr
     assert told["code"] == "gate_closed"
+    assert "passes 0 of 1 cases" in told["message"]
+    assert any("evaluation/cases.jsonl:1" in line for line in told["details"])
+    assert "the share is as it was" in told["advice"]
     assert on_share(judged) == before
     assert {**ask(judged, "/version"), "warnings": []} == {**version, "warnings": []}
     assert load.failures == []

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import pytest
-from tests.support.models_app import put_adapter
+from tests.support.models_app import APP, put_adapter
+from tests.support.resource_manager import set_parameters
 from tests.support.road import AITK
 
 CASE = {"messages": [{"role": "user", "content": "Hello"}], "expected": {"contains": "Ahoy"}}
@@ -48,6 +49,34 @@ def test_first_deploy_has_nothing_to_fall_below_and_says_so(models):
     done = models.run("deploy", "--gate")
 
     assert "this is the first deploy" in done.stdout
+
+
+def test_evaluation_that_would_wake_a_replica_asks_first(empty_road):
+    """Where nobody can be asked it names the option that answers, and wakes nothing; with it, it asks the model."""
+    road = empty_road
+    road.run("init")
+    shutil.rmtree(road.folder / "inference")
+    (road.folder / "inference").mkdir()
+    (road.folder / "inference/start.py").write_text(APP)
+    put_adapter(road.folder / "models/tuned", "Ahoy")
+    cases(road, CASE)
+    set_parameters(road, cooldownSeconds=30)
+    road.run("provision", "--local", "--yes")
+    road.run("deploy")
+    end = time.monotonic() + 90
+    while list((road.home / "work").iterdir()):  # asking the app would keep it awake
+        assert time.monotonic() < end
+        os.sched_yield()
+    done = road.run("eval", check=False)
+    asleep = road.json("status")["live"]["replicas"]
+    agreed = road.json("eval", "--yes", "--models", "live", "--min", "1")
+
+    assert done.returncode == 2
+    assert "No replica of" in done.stderr
+    assert "costs nothing" in done.stderr
+    assert "Answer with --yes" in done.stderr
+    assert asleep == []
+    assert agreed["models"][0]["passed"] == 1
 
 
 def test_without_cases_the_gate_refuses(gated):
@@ -141,6 +170,7 @@ def test_what_fine_tuning_left_on_the_share_is_judged_before_it_is_loaded(gated)
 
     assert done.returncode == 1
     assert "tuned (new) passes 0" in done.stderr
+    assert "fine-tuning's" in done.stderr
     assert said == "Ahoy Hello"
     assert passed["action"] == "load adapters"
     assert says(gated) == "Ahoy from there Hello"
@@ -174,10 +204,11 @@ def test_gate_that_ends_in_the_middle_leaves_what_serves(gated, number):
         assert time.monotonic() < end
         os.sched_yield()
     running.send_signal(number)
-    running.communicate(timeout=60)
+    _said, told = running.communicate(timeout=60)
     after = {path: body for path, body in content(gated).items() if "candidates" not in path.parts}
 
     assert running.returncode == (130 if number is signal.SIGINT else -signal.SIGKILL)
+    assert ("the share is as it was" in told) == (number is signal.SIGINT)
     assert after == before
     assert (number is signal.SIGINT) != (share(gated) / ".aitk/candidates").exists()
     assert says(gated) == "Ahoy Hello"

@@ -12,9 +12,11 @@ WHOLE = (
     "tests/inference/test_lock.py::test_the_app_starts_on_what_the_lock_installs",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
+    "tests/e2e/test_terminal.py",
     "tests/e2e/test_windows.py::test_the_whole_road_on_azure",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",
+    "tests/inference/test_page_accessibility.py",
     "tests/e2e/test_idle_page.py",
     "tests/e2e/test_editor_journey.py",
     "tests/e2e/test_adapter_deploy.py",
@@ -30,6 +32,7 @@ WHOLE = (
     "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/clients/test_fuzzing.py",
 )
 
 # The longest files, the longest first. Files are shared out as the workers come to them: a long one that is begun last
@@ -39,10 +42,12 @@ LONGEST = (
     "tests/extension/test_make_environment.py",
     "tests/inference/test_lock.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/test_structured_output.py",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",
+    "tests/inference/test_page_accessibility.py",
     "tests/e2e/test_idle_page.py",
     "tests/e2e/test_gate.py",
     "tests/e2e/test_gate_roads.py",

@@ -31,9 +31,12 @@ _CLOSED = (
 )
 
 
+_OURS = "/tokenize"  # which begins as Gradio's token does
+
+
 def is_closed(path: str) -> bool:
     """Whether it is a route of Gradio's that the page does not use."""
-    return path.removeprefix("/gradio_api").lstrip("/").startswith(_CLOSED)
+    return path != _OURS and path.removeprefix("/gradio_api").lstrip("/").startswith(_CLOSED)
 
 
 class PageAddress:

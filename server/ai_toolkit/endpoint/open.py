@@ -62,7 +62,7 @@ async def awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | Non
     async with open_app(workspace) as own:
         endpoint, app = own.endpoint, own.app
         raise_if_unreachable(app)
-        runs = any([await own.apps.replicas(app.name, one.name) for one in app.serving])
+        runs = any([await own.apps.has_replica(app.name, one) for one in app.serving])
         if app.rest in {Rest.STOPPED, Rest.DEACTIVATED} and await offer_start(app, ui, Title.GO_TO_ENDPOINT):
             await start(own.apps, app, ui)
         elif app.rest is not None and not runs:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from ai_toolkit.azure.deployments import Refusal
 from ai_toolkit.azure.policies import CODE as POLICY_CODE
@@ -15,6 +16,9 @@ from ai_toolkit.provision.gpu_profile import SERVERLESS, Profile
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
+from ai_toolkit.ui import Line, Tone
+
+_SHARED_KEY: Final = "shared key allowed"
 
 
 class Outcome(StrEnum):
@@ -25,6 +29,9 @@ class Outcome(StrEnum):
     FAILURE = "failure"
 
 
+_TONES: Final = {Outcome.PASS: Tone.DETAIL, Outcome.WARNING: Tone.WARNING, Outcome.FAILURE: Tone.BAD}
+
+
 @dataclass(frozen=True)
 class Check:
     """One check by name: what it found, and what to do unless it passed."""
@@ -33,10 +40,16 @@ class Check:
     outcome: Outcome
     says: str
     advice: str = ""
+    everywhere: bool = False
+    """Whether it concerns this computer as much as Azure."""
 
-    def in_words(self) -> str:
+    def in_words(self, *, local: bool = False) -> Line:
+        """The check for a person; what passed, and on this computer what only Azure can leave open, is a detail."""
         advice = f" {self.advice}" if self.advice and self.outcome is not Outcome.PASS else ""
-        return f"    {self.outcome.value:8} {self.name}: {self.says}{advice}"
+        tone = _TONES[self.outcome]
+        if local and tone is Tone.WARNING and not self.everywhere:
+            tone = Tone.DETAIL
+        return Line(f"    {self.outcome.value:8} {self.name}: {self.says}{advice}", tone)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,21 @@ def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Pro
         _validates(facts),
         _model(facts.fit),
     ]
+
+
+def in_words(checks: Iterable[Check], *, local: bool) -> list[Line]:
+    """How many passed, and each check; see `Check.in_words`."""
+    found = list(checks)
+    lines = [check.in_words(local=local) for check in found]
+    telling = any(line.tone is not Tone.DETAIL for line in lines)
+    passed = sum(check.outcome is Outcome.PASS for check in found)
+    return [Line(f"Checks: {passed} passed{':' if telling else '.'}", Tone.PLAIN if telling else Tone.GOOD), *lines]
+
+
+def account_still_works(existing: Existing) -> list[Check]:
+    """What somebody changed of the account since, so that the share can be mounted no longer, or by fewer."""
+    found = (_key_is_refused(existing), _network_rules(existing))
+    return [one for one in found if one is not None and one.outcome is not Outcome.PASS]
 
 
 def raise_failures(checks: Iterable[Check]) -> None:
@@ -156,11 +184,9 @@ def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> 
 
 
 def _shared_key(facts: Facts, existing: Existing) -> Check:
-    name = "shared key allowed"
-    if existing.account is not None and not existing.account.shared_key:
-        advice = "Allow shared-key access on the account, or name another one in storageAccountName."
-        says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
-        return Check(name, Outcome.FAILURE, says, advice)
+    name = _SHARED_KEY
+    if (refused := _key_is_refused(existing)) is not None:
+        return refused
     forbidding = [one for one in _violations(facts) if one.concerns("allowSharedKeyAccess")]
     if forbidding:
         advice = "Name an account that takes its key in storageAccountName, or ask the policy's owner for an exemption."
@@ -168,6 +194,14 @@ def _shared_key(facts: Facts, existing: Existing) -> Check:
     if existing.account is None and not facts.group_exists:
         return Check(name, Outcome.WARNING, "not known until the resource group exists.")
     return Check(name, Outcome.PASS, "the account takes its key" if existing.account else "no policy forbids it")
+
+
+def _key_is_refused(existing: Existing) -> Check | None:
+    if existing.account is None or existing.account.shared_key:
+        return None
+    advice = "Allow shared-key access on the account, or name another one in storageAccountName."
+    says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
+    return Check(_SHARED_KEY, Outcome.FAILURE, says, advice)
 
 
 def _network_rules(existing: Existing) -> Check:
@@ -241,7 +275,7 @@ def _validates(facts: Facts) -> Check:
 
 def _model(fit: Fit) -> Check:
     outcome = {True: Outcome.PASS, False: Outcome.FAILURE, None: Outcome.WARNING}[fit.fits]
-    return Check("adapter and base model", outcome, fit.says, fit.advice)
+    return Check("adapter and base model", outcome, fit.says, fit.advice, everywhere=True)
 
 
 def _plain(location: str) -> str:
