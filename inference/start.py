@@ -17,6 +17,7 @@ import importlib
 import inspect
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -194,8 +195,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             answer = starter.entrance.entrance(path, headers, self.access(), starter.state())
         except Exception as error:  # noqa: BLE001 - code that somebody may have edited: it is said, in one shape
-            log(f"failed: {type(error).__name__}: {error}")
-            self.send_error(500, f"The server failed on this request ({type(error).__name__}).")
+            number = secrets.token_hex(4)
+            log(f"failed (error {number}): {type(error).__name__}: {error}")
+            self.send_error(500, f"The server failed on this request. Its log says why under error {number}.")
         else:
             self.send(answer)
 

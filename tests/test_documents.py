@@ -20,7 +20,6 @@ ELSEWHERE = {
     "inference.config.json": "in a user's workspace",
     "infra/inference.config.json": "in a user's workspace",
     "logs/": "in the local cloud's folder",
-    "server/ai_toolkit/evaluate/": "foreseen",
 }
 MADE_BY_SCRIPTS = (".venv/", ".cache/", "extension/dist/")
 

@@ -1,6 +1,6 @@
 // What stands in the window beside the server's questions: the output, the status bar's item, errors with buttons.
 import * as vscode from "vscode";
-import type { ReplicaLogParams, StatusParams } from "./protocol";
+import type { PageParams, ReplicaLogParams, StatusParams } from "./protocol";
 
 export type Button = readonly [title: string, press: () => unknown];
 
@@ -36,6 +36,13 @@ export class Display implements vscode.Disposable {
     if (show) {
       this.replicaLog.show(true);
     }
+  }
+
+  /** A page of the server's, without script, in a tab of its own. */
+  async showPage({ title, path }: PageParams): Promise<void> {
+    const content = await vscode.workspace.fs.readFile(vscode.Uri.file(path));
+    const panel = vscode.window.createWebviewPanel("aiToolkit.page", title, vscode.ViewColumn.Active, { localResourceRoots: [] });
+    panel.webview.html = new TextDecoder().decode(content);
   }
 
   /** Shows the message with the buttons and "Show output", and does what the chosen one does. */

@@ -15,6 +15,7 @@ export const serverCommands = {
   stopLocalCloud: "aiToolkit.server.stopLocalCloud",
   chooseAction: "aiToolkit.server.chooseAction",
   useInChat: "aiToolkit.server.useInChat",
+  evaluateInference: "aiToolkit.server.evaluateInference",
   stopInference: "aiToolkit.server.stopInference",
   startInference: "aiToolkit.server.startInference",
   takeDownInference: "aiToolkit.server.takeDownInference",
@@ -25,11 +26,14 @@ export const serverRequests = {
   chatModels: "aiToolkit/chatModels",
   chat: "aiToolkit/chat",
   countTokens: "aiToolkit/countTokens",
+  caseFiles: "aiToolkit/caseFiles",
+  runCases: "aiToolkit/runCases",
 } as const;
 
 /** Notifications that the editor sends to the server. */
 export const serverNotifications = {
   cancelChat: "aiToolkit/cancelChat",
+  cancelCases: "aiToolkit/cancelCases",
 } as const;
 
 /** Requests that the server sends to the editor. */
@@ -49,6 +53,9 @@ export const editorNotifications = {
   run: "aiToolkit/run",
   chatPart: "aiToolkit/chatPart",
   chatModelsChanged: "aiToolkit/chatModelsChanged",
+  casesChanged: "aiToolkit/casesChanged",
+  caseResult: "aiToolkit/caseResult",
+  showPage: "aiToolkit/showPage",
 } as const;
 
 /** Answers to questions that a command would otherwise ask. */
@@ -236,6 +243,62 @@ export interface OpenChatParams {
 export interface SecretParams {
   readonly name: string;
   readonly value?: string | null;
+}
+
+/** The folder (a URI) whose cases are wanted. */
+export interface CaseFilesParams {
+  readonly workspaceFolder: string;
+}
+
+/** A line of a file of cases: its number from 0, and what is wrong with it where it is no case. */
+export interface CaseItem {
+  readonly id: string;
+  readonly label: string;
+  readonly line: number;
+  readonly problem: string;
+}
+
+/** A file of cases (a URI), and its lines that hold something. */
+export interface CaseFile {
+  readonly uri: string;
+  readonly name: string;
+  readonly cases: readonly CaseItem[];
+}
+
+/** The files of a folder; nobody was asked in order to tell. */
+export interface CaseFiles {
+  readonly files: readonly CaseFile[];
+}
+
+/** Cases by their ids, to be asked of what answers by default. What comes is told by notifications that name `run`. With `debug` they are asked one by one, and each tells the request, the prompt as the model gets it, and what the base model says. */
+export interface RunCasesParams {
+  readonly run: string;
+  readonly workspaceFolder: string;
+  readonly cases: readonly string[];
+  readonly debug: boolean;
+}
+
+/** What became of a case: `outcome` is `started`, `passed`, `failed` or `measured`. `expected` and `said` are shown side by side where it failed; `output` is for whoever reads on. */
+export interface CaseResult {
+  readonly run: string;
+  readonly id: string;
+  readonly outcome: string;
+  readonly message: string;
+  readonly expected: string;
+  readonly said: string;
+  readonly milliseconds: number;
+  readonly output: string;
+}
+
+/** Nobody waits for the run any more. */
+export interface CancelCases {
+  readonly run: string;
+}
+
+/** A page on disk (a path) that is to be shown in the editor. */
+export interface PageParams {
+  readonly title: string;
+  readonly path: string;
 }
 
 /** The person wants the question before this one again. */

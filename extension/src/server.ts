@@ -5,7 +5,7 @@ import { act } from "./actions";
 import type { Button, Display } from "./display";
 import { type Environment, interpreterSetting, variables, ServerStartError, SetupCancelled } from "./environment";
 import { hasChat, openChat } from "./language_models";
-import { type Action, type ChatPart, type CopyParams, editorNotifications, editorRequests, type ReplicaLogParams, type SecretParams, type StatusParams } from "./protocol";
+import { type Action, type CaseResult, type ChatPart, type CopyParams, editorNotifications, editorRequests, type PageParams, type ReplicaLogParams, type SecretParams, type StatusParams } from "./protocol";
 import { accessToken, input, pick, secret } from "./questions";
 import { mayOpen, RestartBudget, withoutPayload } from "./safeguards";
 
@@ -15,6 +15,7 @@ const editedFiles = [
   "**/infra/*.parameters.json",
   "**/infra/provision/*.parameters.json",
   "**/inference/settings.toml",
+  "**/evaluation/*.jsonl",
 ];
 
 /** For Python: no module is taken from the folder that is open. */
@@ -34,6 +35,10 @@ export class Server {
   readonly chatPart = new vscode.EventEmitter<ChatPart>();
   /** The list of models, or how far one is from answering, is another now. */
   readonly chatModelsChanged = new vscode.EventEmitter<void>();
+  /** The files of cases are others now. */
+  readonly casesChanged = new vscode.EventEmitter<void>();
+  /** What became of a case. */
+  readonly caseResult = new vscode.EventEmitter<CaseResult>();
   private readonly restarts = new RestartBudget(3, 180_000);
   private running: Promise<LanguageClient> | undefined;
 
@@ -184,6 +189,9 @@ export class Server {
     client.onNotification(editorNotifications.chatModelsChanged, () => { this.chatModelsChanged.fire(); });
     client.onNotification(editorNotifications.status, (params: StatusParams) => { this.display.showStatus(params); });
     client.onNotification(editorNotifications.replicaLog, (params: ReplicaLogParams) => { this.display.showReplicaLog(params); });
+    client.onNotification(editorNotifications.casesChanged, () => { this.casesChanged.fire(); });
+    client.onNotification(editorNotifications.caseResult, (result: CaseResult) => { this.caseResult.fire(result); });
+    client.onNotification(editorNotifications.showPage, (params: PageParams) => this.display.showPage(params));
     client.onNotification(editorNotifications.run, (action: Action) => act(action));
     try {
       await client.start();
@@ -193,6 +201,7 @@ export class Server {
     }
     started = true;
     output.info(vscode.l10n.t("Server started with {0}", interpreter));
+    this.casesChanged.fire();
     return client;
   }
 

@@ -21,6 +21,7 @@ class Title(StrEnum):
     CREATE_PROJECT = "Create inference project"
     START_LOCAL_CLOUD = "Start local cloud"
     USE_IN_CHAT = "Use in chat"
+    EVALUATE = "Evaluate inference"
     STOP = "Stop inference"
     START = "Start inference"
     TAKE_DOWN = "Take down inference"

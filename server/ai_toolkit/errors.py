@@ -373,9 +373,9 @@ class TrafficPinned(EndpointError):
 class EndpointRefused(EndpointError):
     code = "endpoint_refused"
 
-    def __init__(self, url: str, status: int, reason: str) -> None:
-        """`status` is HTTP's, or 0 where there was no answer."""
-        self.status = status
+    def __init__(self, url: str, status: int, reason: str, reason_code: str = "") -> None:
+        """`status` is HTTP's, or 0 where there was no answer; `reason_code` the app's own, where it tells one."""
+        self.status, self.reason, self.reason_code = status, reason, reason_code
         answered = f"answered {status}: {reason}" if status else f"gave {reason}"
         super().__init__(f"{url} {answered}", "See aitk status for what runs there.")
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 from tests.support.recordings import SUBSCRIPTION as RECORDED
 from tests.support.recordings import Exchange
+
+from ai_toolkit.polling import poll
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
 SUBSCRIPTION = f"/subscriptions/{LOCAL}"
@@ -20,8 +24,9 @@ VERSIONS = {
 }
 # What a recorded request found cannot be made here: a caller without rights, a token that ended, a lock in a group.
 NOT_STAGED = {"AuthorizationFailed", "ExpiredAuthenticationToken", "ScopeLocked"}
-OK_UNTIL, CREATED, GONE, MISSING = 400, 201, 204, 404
+OK_UNTIL, THERE, CREATED, GONE, MISSING = 400, 200, 201, 204, 404
 LIMIT_SECONDS = 30
+WORKING = {"Waiting", "Creating"}
 INSIDE = 2  # a type and a name; what is longer is inside of that
 SERVED = (
     r"/subscriptions",
@@ -66,14 +71,29 @@ class Manager:
     url: str
 
     async def ask(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
-        async with self.session.request(method, f"{self.url}{target}", json=body) as answer:
-            return answer.status, await answer.json(content_type=None) if answer.content_length != 0 else None
+        status, found, _ = await self.asked(method, f"{self.url}{target}", body)
+        return status, found
+
+    async def asked(self, method: str, url: str, body: Any = None) -> tuple[int, Any, Mapping[str, str]]:
+        async with self.session.request(method, url, json=body) as answer:
+            found = await answer.json(content_type=None) if answer.content_length != 0 else None
+            return answer.status, found, answer.headers
 
     async def put(self, path: str, body: Any) -> None:
         namespace = path.rpartition("/providers/")[2].partition("/")[0].lower()
         version = VERSIONS.get(namespace, "2021-04-01") if "/providers/" in path else "2021-04-01"
-        status, answer = await self.ask("PUT", f"{path}?api-version={version}", body)
+        status, answer, _ = await self.asked("PUT", f"{self.url}{path}?api-version={version}", body)
         assert status in {200, 201, 202}, (path, answer)
+        is_app = "/containerapps/" in path.lower()  # which becomes ready only where something runs
+
+        async def is_made() -> bool | None:
+            return is_app or await self.state(f"{path}?api-version={version}") not in WORKING or None
+
+        await poll(is_made, every=timedelta(milliseconds=5), limit=timedelta(seconds=LIMIT_SECONDS))
+
+    async def state(self, target: str) -> str:
+        _, found = await self.ask("GET", target)
+        return str(((found or {}).get("properties") or {}).get("provisioningState"))
 
 
 async def replay(manager: Manager, exchange: Exchange) -> list[str]:
@@ -107,7 +127,7 @@ def _paths(value: Any, above: str = "") -> set[str]:
         return set[str]().union(*(_paths(one, f"{above}[]") for one in value))
     if not isinstance(value, dict):
         return set()
-    return {f"{above}.{key}".lstrip(".") for key in value}.union(
+    return {f"{above}.{key}".lstrip(".") for key in value if key != "provisioningError"}.union(
         *(_paths(item, f"{above}.{key}".lstrip(".")) for key, item in value.items())
     )
 
@@ -204,23 +224,27 @@ class Stage:
                 "template": {"containers": [{"name": "one", "image": "image"}]},
             }
             await self.manager.put(f"{provider}/containerApps/{name}", {"location": REGION, "properties": app})
-            await self._wait(f"{provider}/containerApps/{name}/revisions?api-version={VERSIONS['microsoft.app']}")
+            await self._settle(f"{provider}/containerApps/{name}")
         if "storages" in self.parts[2:3] and self.parts[3:] and not (self._makes or self._is_missing):
             file = {"accountName": "acc", "accountKey": "a2V5", "shareName": "files", "accessMode": "ReadWrite"}
             storage = f"{provider}/managedEnvironments/{name}/storages/{self.parts[3]}"
             await self.manager.put(storage, {"properties": {"azureFile": file}})
 
-    async def _wait(self, target: str) -> None:
-        """Returns when the list holds something."""
+    async def _settle(self, app: str) -> None:
+        """The app is made: its image is none, so its revision is ended for that, and active again."""
+        version = f"?api-version={VERSIONS['microsoft.app']}"
+        revision = ""
         async with asyncio.timeout(LIMIT_SECONDS):
-            while True:
-                _, found = await self.manager.ask("GET", target)
-                if found["value"]:
-                    return
-                await asyncio.sleep(0.02)
+            while await self.manager.state(f"{app}{version}") == "InProgress":
+                _, found = await self.manager.ask("GET", f"{app}/revisions{version}")
+                if found["value"] and not revision:
+                    revision = found["value"][0]["name"]
+                    await self.manager.ask("POST", f"{app}/revisions/{revision}/deactivate{version}")
+                await asyncio.sleep(0.01)
+        await self.manager.ask("POST", f"{app}/revisions/{revision}/activate{version}")
 
     async def workspaces(self) -> None:
-        if not self._is_missing and not self._makes:
+        if not self._is_missing and (not self._makes or self.exchange.status == THERE):
             name = [*self.parts, "work"][1]
             body = {"location": REGION, "properties": {"sku": {"name": "PerGB2018"}}}
             await self.manager.put(f"{self.group}/providers/Microsoft.OperationalInsights/workspaces/{name}", body)
@@ -228,7 +252,8 @@ class Stage:
     async def storage(self) -> None:
         name = [*self.parts, "", f"replay{re.sub('[^0-9]', '', self.exchange.place)}all"][1 if self.parts[1:] else -1]
         path, is_inside = f"{self.group}/providers/Microsoft.Storage/storageAccounts/{name}", len(self.parts) > INSIDE
-        if is_inside or not (self._makes or self._is_missing):
+        was_there = self._makes and self.exchange.status == THERE
+        if is_inside or was_there or not (self._makes or self._is_missing):
             body = {"location": REGION, "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
             await self.manager.put(path, body)
         if "shares" in self.parts and not self._makes and not self._is_missing:

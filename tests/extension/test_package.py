@@ -23,6 +23,7 @@ CONTENT = {
     "extension/dist/extension.js",
     "extension/l10n/bundle.l10n.json",
     "extension/python/make_environment.py",
+    "extension/schemas/evaluation.case.schema.json",
     "extension/schemas/finetuning.config.schema.json",
     "extension/schemas/finetuning.parameters.schema.json",
     "extension/schemas/inference.config.schema.json",

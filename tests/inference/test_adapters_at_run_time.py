@@ -159,6 +159,33 @@ async def test_only_what_lies_below_models_is_loaded(client, models, path, tmp_p
     assert "path" in refused.value.body["message"] or "models/" in refused.value.body["message"]
 
 
+async def test_candidate_of_a_deploy_is_loaded_from_its_own_folder_and_from_nowhere_else_in_it(
+    client, sample_workspace
+):
+    """An adapter that is to be evaluated lies below .aitk/candidates; what else lies in .aitk is no adapter."""
+    ours = sample_workspace / ".aitk"
+    for place in ("candidates/one", "replaced/two"):
+        shutil.copytree(sample_workspace / "models" / ADAPTER, ours / place)
+    try:
+        told = await load(client, "candidate", ".aitk/candidates/one")
+        said = await answer(client, "candidate")
+        await unload(client, "candidate")
+        for path in (
+            ".aitk/replaced/two",
+            ".aitk/candidates/../replaced/two",
+            ".aitk/candidates/.",
+            "../.aitk/candidates/one",
+        ):
+            with pytest.raises(openai.BadRequestError) as refused:
+                await load(client, "elsewhere", path)
+            assert refused.value.body["param"] == "lora_path"
+    finally:
+        shutil.rmtree(ours)
+
+    assert told["path"] == ".aitk/candidates/one"
+    assert said.startswith("Ahoy, captain!")
+
+
 async def test_what_does_not_fit_is_refused_with_its_reason(client, models):
     """Pickle, wrong shapes and the base model's name are refused by name, and what is loaded stays."""
     shutil.copytree(models / "later/on", models / "later/pickled")

@@ -50,6 +50,30 @@ def test_a_streamed_answer_is_the_same_as_a_whole_one(client):
     assert whole.model == chunks[0].model == ADAPTER
 
 
+def test_tokenize_tells_the_prompt_that_a_chat_request_gets(endpoint, client):
+    """As many tokens as the usage counts; with an answer begun, its tokens follow the same prompt's."""
+
+    def tokens(**asked):
+        key = {"Authorization": f"Bearer {endpoint.key}"}
+        return json.loads(endpoint.ask("POST", "/tokenize", {"model": ADAPTER} | asked, **key)[2])
+
+    asked = tokens(messages=QUESTION, return_token_strs=True)
+    begun = tokens(
+        messages=[*QUESTION, {"role": "assistant", "content": "Ahoy, captain!"}],
+        add_generation_prompt=False,
+        continue_final_message=True,
+    )
+    plain = tokens(messages=QUESTION, add_generation_prompt=False)
+    text = tokens(prompt="Ahoy, captain!")
+
+    assert asked["count"] == len(asked["tokens"]) == ask(client, max_tokens=1).usage.prompt_tokens
+    assert asked["max_model_len"] == client.models.list().data[0].max_model_len
+    assert "What is the capital of Japan?" in "".join(asked["token_strs"])
+    assert begun["tokens"] == asked["tokens"] + text["tokens"]
+    assert plain["tokens"] == asked["tokens"][: plain["count"]]
+    assert plain["count"] < asked["count"]
+
+
 def test_usage_counts_tokens_and_max_tokens_ends_an_answer(client):
     """An answer cut by max_tokens says so, and has exactly that many tokens."""
     answer = ask(client, POEM, model=BASE, max_tokens=5)
@@ -258,7 +282,7 @@ ASKS_FOR_NOTHING = {
             {
                 "role": "user",
                 "name": "ada",
-                "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "e"}}],
+                "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "e"}, "role": "user"}],
             },
         ]
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from contextlib import aclosing
 
 import pytest
@@ -72,6 +73,22 @@ async def test_answers_in_a_mixed_batch_are_those_of_each_request_alone(make_tin
 
     assert answers == [tiny.greedy(*each) for each in asked]
     assert len({tiny.greedy([5], adapter, 8) for adapter in (None, *adapters)}) == 1 + len(adapters)
+
+
+async def test_only_adapter_has_its_merged_copy_again_when_another_one_has_come_and_gone(make_tiny, start):
+    """While there are two, rows use the low-rank products; alone again it is merged, and says the same."""
+    models = (tiny := make_tiny(("plain", "wide"))).models
+    scheduler = start(models)
+    beside = await answer(scheduler.submit([5], greedy(20), "plain"))
+    while_two, nothing = models.adapters["plain"].merged, models.copy_again()
+    models.remove("wide")
+    name, merged = models.copy_again()
+    models.take_copy(name, merged)
+
+    assert (while_two, nothing, name) == ({}, None, "plain")
+    assert models.adapters["plain"].merged.keys() == models.adapters["plain"].low_rank.keys()
+    assert models.copy_again() is None
+    assert await answer(scheduler.submit([5], greedy(20), "plain")) == beside == tiny.greedy([5], "plain", 20)
 
 
 async def test_without_the_base_its_weights_become_the_adapters(make_tiny, start):
@@ -155,8 +172,8 @@ async def test_out_of_memory_drops_one_request_and_shrinks_the_batch(tiny, start
     assert scheduler.load.batch_limit < 4
 
 
-async def test_an_engine_that_dies_is_started_again(tiny, start):
-    """Its requests end with the reason, it says that it stopped and that it goes on, and answers the next one."""
+async def test_an_engine_that_dies_is_started_again(tiny, start, caplog):
+    """Its requests end with an id under which the log has the reason; it says so, goes on, and answers the next one."""
     told = []
     broken = iter([True])
 
@@ -167,14 +184,17 @@ async def test_an_engine_that_dies_is_started_again(tiny, start):
     scheduler = start(watcher=Watcher(stopped=told.append, restarted=lambda: told.append("restarted")))
     hook = tiny.models.model.register_forward_pre_hook(fail_once)
     try:
-        with pytest.raises(EngineError, match="a broken kernel"):
+        with pytest.raises(EngineError, match=r"is being started again.*error [0-9a-f]{8}") as failed:
             await answer(scheduler.submit([1], greedy(5), None))
         again = await answer(scheduler.submit([4], greedy(5), None))
     finally:
         hook.remove()
 
     assert again == tiny.greedy([4], None, 5)
-    assert told == ["RuntimeError: a broken kernel", "restarted"]
+    [number] = re.findall("error ([0-9a-f]{8})", str(failed.value))
+    assert told == [f"error {number} in its log", "restarted"]
+    assert "a broken kernel" in caplog.text
+    assert f"(error {number})" in caplog.text
 
 
 def test_text_that_only_began_like_a_stop_text_is_given_at_the_end(tiny):

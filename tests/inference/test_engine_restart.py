@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 
 import openai
@@ -83,7 +84,7 @@ async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
             while await asyncio.to_thread(endpoint.measured, "aitk_requests_running") != 2:
                 pass
         (folder / "die").touch()
-        with pytest.raises(openai.APIError, match="fallen off the bus") as streamed:
+        with pytest.raises(openai.APIError, match="is being started again") as streamed:
             async for _ in stream:
                 pass
         state = await asyncio.to_thread(endpoint.wait_for, "warming")
@@ -99,7 +100,12 @@ async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
     assert text
     assert streamed.value.body["type"] == "server_error"
     assert "starts again" in state["detail"]
-    assert "fallen off the bus" in state["detail"]
+    number = re.search("error ([0-9a-f]{8})", state["detail"])[1]
+    assert number in str(streamed.value)
+    log = endpoint.log.read_text()
+    assert number in log
+    assert "the device has fallen off the bus" in log
+    assert "fallen" not in state["detail"] + str(streamed.value)
     assert red[0] == 503
     assert red[1]["Retry-After"]
     assert [each["id"] for each in json.loads(listed[2])["data"]] == ["org/mortal"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -16,6 +17,7 @@ ROUTES = [
     ("GET", "/v1/models/base"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
+    ("POST", "/tokenize"),
     ("POST", "/v1/load_lora_adapter"),
     ("POST", "/v1/unload_lora_adapter"),
     ("GET", "/version"),
@@ -26,6 +28,7 @@ ROUTES = [
 BODIES = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
     "/v1/completions": {"prompt": "x"},
+    "/tokenize": {"prompt": "x"},
     "/v1/load_lora_adapter": {"lora_name": "x", "lora_path": "x"},
     "/v1/unload_lora_adapter": {"lora_name": "x"},
 }
@@ -60,19 +63,23 @@ def error_of(answer):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_an_unexpected_exception_is_an_error_as_openais(app, method, path, monkeypatch):
-    """On every route: a status, a type, and a sentence that holds nothing of the request."""
+def test_an_unexpected_exception_is_an_error_as_openais(app, method, path, monkeypatch, caplog):
+    """On every route: a status, a type, and an id under which the log has what the caller is not told."""
     for each in app.gate.inner.routes:
         monkeypatch.setattr(each, "app", _raising)
 
     assert ask(app, method, path, BODIES.get(path))[0] == 500
     told = error_of(ask(app, method, path, BODIES.get(path)))
-    assert "ZeroDivisionError" in told["message"]
+    number = re.search("error ([0-9a-f]{8})", told["message"])[1]
+    assert "inner" not in told["message"]
+    assert "ZeroDivision" not in told["message"]
+    [logged] = [each for each in caplog.records if number in each.getMessage()]
+    assert "inner secret" in str(logged.exc_info[1])
     assert told["code"] == "internal_error"
 
 
 async def _raising(scope, receive, send):
-    raise ZeroDivisionError
+    raise ZeroDivisionError("inner secret")
 
 
 def test_an_exception_in_front_of_the_app_is_one_too(app, monkeypatch):
@@ -117,6 +124,32 @@ def test_what_cannot_be_asked_is_refused_in_that_shape(app, method, path, body, 
 
     assert answer[0] == status
     assert error_of(answer)["message"]
+
+
+UNION = [
+    ({"prompt": ["a", 5]}, "prompt[1]: Input should be a valid string"),
+    ({"prompt": [5, [1]]}, "prompt[1]: Input should be a valid integer"),
+    ({"prompt": [[1, "a"]]}, "prompt[0][1]: Input should be a valid integer"),
+    ({"prompt": 5}, "prompt: Input should be a valid string, or a valid list"),
+    ({"prompt": [None]}, "prompt[0]: Input should be a valid integer, or a valid string, or a valid list"),
+    ({"prompt": "x", "stop": ["a", 5]}, "stop[1]: Input should be a valid string"),
+    ({"messages": [{"role": "user", "content": 5}]}, "content: Input should be a valid string, or a valid list"),
+    ({"messages": [{"role": "user", "content": [5]}]}, "content[0]: Input should be an object"),
+    ({"tool_choice": "often"}, "tool_choice: Input should be 'none', 'auto' or 'required', or an object"),
+    ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools: Field required"),
+    ({"tool_choice": {"type": "custom"}}, "tool_choice.type: Input should be 'function', or 'allowed_tools'"),
+    ({"tool_choice": {"function": {}}}, "tool_choice.function.name: Field required"),
+]
+
+
+@pytest.mark.parametrize(("asked", "told"), UNION)
+def test_a_value_of_several_forms_is_judged_by_the_one_that_was_meant(app, asked, told):
+    """The place that is at fault, or every form where it is none of them."""
+    path = "/v1/completions" if "prompt" in asked else "/v1/chat/completions"
+    answer = ask(app, "POST", path, BODIES[path] | asked)
+
+    assert answer[0] == 400
+    assert told in error_of(answer)["message"]
 
 
 def test_an_impossible_alternative_is_a_number(app):

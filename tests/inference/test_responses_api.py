@@ -98,7 +98,7 @@ def test_a_form_is_followed(app):
         ({"previous_response_id": "resp_1"}, "previous_response_id: no response is stored"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"include": ["file_search_call.results"]}, "include: 'file_search_call.results'"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type: no item is stored here"),
         ({"conversation": "conv_1"}, "conversation is not supported"),
         ({"input": []}, "input: "),
     ],

@@ -48,8 +48,7 @@ async def made(engine, scope, group):
         ),
     }  # fmt: skip
     for path, (version, body) in bodies.items():
-        status, answer, _ = await engine.ask("PUT", f"{scope}/providers/{path}", body, version)
-        assert status in {200, 201}, answer
+        await engine.make(f"{scope}/providers/{path}", body, version)
     return {f"{scope}/providers/{path}": version for path, (version, _) in bodies.items()}
 
 
@@ -84,7 +83,7 @@ async def test_a_missing_gpu_profile_is_told_in_words(engine, scope, made):
     """The environment stays without it, and the deployment says which profile it lacks and which it has."""
     path = f"{scope}/providers/Microsoft.App/managedEnvironments/hand-env"
     body = {"location": "westus3", "properties": {"workloadProfiles": PROFILES[:1]}}
-    await engine.ask("PUT", path, body, "2025-07-01")
+    await engine.make(path, body, "2025-07-01")
     ended = await engine.deploy(TEMPLATE, documented(made), name="by-hand", scope=scope)
 
     assert ended["provisioningState"] == "Failed"

@@ -112,6 +112,12 @@ async def test_an_interrupted_operation_says_so(home, until):
             "template": {"containers": [{"name": "one", "image": "image", "command": ["true"]}]},
         },
     }
+
+    async def is_provisioned():
+        _, found, _ = await caller.ask("GET", f"{app_space}/managedEnvironments/env", "2025-07-01")
+        return found["properties"]["provisioningState"] == "Succeeded"
+
+    await until(is_provisioned)
     FaultInjection(home).add("resource-hangs", path="/containerApps/")
     status, _body, headers = await caller.ask("PUT", f"{app_space}/containerApps/app", "2025-07-01", app)
     await kill(home, until)

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
+from ai_toolkit.local_cloud import control
 from ai_toolkit.local_cloud import faults as faults_module
 from ai_toolkit.local_cloud.faults.model import JSON_NAMES, Fault, Kind
 
@@ -213,3 +214,22 @@ def test_the_fixture_of_the_readme_works(clients, tmp_path):
     )  # fmt: skip
 
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+async def test_faults_of_a_file_are_there_from_the_start(tmp_path, monkeypatch):
+    """What AITK_LOCAL_CLOUD_FAULTS names happens without anybody asking; a file that means nothing ends the start."""
+    file = tmp_path / "faults.json"
+    file.write_text('[{"kind": "no-replica-list"}, {"kind": "latency", "seconds": 0, "count": null}]')
+    monkeypatch.setenv("AITK_LOCAL_CLOUD_FAULTS", str(file))
+    await control.start(tmp_path / "home")
+    try:
+        with faults_module.FaultInjection(tmp_path / "home") as faults:
+            found = [one["kind"] for one in faults._ask("GET", "")["value"]]
+    finally:
+        await control.stop(tmp_path / "home")
+    file.write_text('[{"kind": "no-such-fault"}]')
+    with pytest.raises(control.LocalCloudError) as refused:
+        await control.start(tmp_path / "home")
+
+    assert found == ["no-replica-list", "latency"]
+    assert "kind of a fault is one of" in refused.value.message

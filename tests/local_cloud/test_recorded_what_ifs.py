@@ -40,10 +40,7 @@ async def asked(engine, line):
     given = line["requestBody"]
     body = read_json(given.encode()) if isinstance(given, str) else given
     status, answer, headers = await engine.ask("POST", path, body, line["apiVersion"])
-    while status == 202:
-        async with engine.session.get(headers["Location"]) as polled:
-            status, answer, headers = polled.status, await polled.json(), polled.headers
-    return answer
+    return (await engine.result(status, answer, headers))[1]
 
 
 def alike(value):

@@ -25,7 +25,7 @@ def settings(**given):
 
 
 def environment(**profiles):
-    return ManagedEnvironment("env", "westus3", tuple(profiles.items()), {})
+    return ManagedEnvironment("env", "group", "westus3", tuple(profiles.items()), {})
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 5, 14, 15, 17, 18
@@ -51,6 +53,7 @@ class SlowShare:
         self._lock = threading.Lock()
         self._line_free_at = 0.0
         self._next_handle = 1
+        self._known_seconds = KNOWN_SECONDS
 
     def serve(self) -> None:
         """Answer until nothing is mounted any more; several threads may."""
@@ -102,11 +105,11 @@ class SlowShare:
         with self._lock:
             node = self._numbers.setdefault(found, len(self._numbers) + 1)
             self._nodes[node] = found
-        known = struct.pack("<QQQQII", node, 0, KNOWN_SECONDS, KNOWN_SECONDS, 0, 0)
+        known = struct.pack("<QQQQII", node, 0, self._known_seconds, self._known_seconds, 0, 0)
         return known + self._attributes(node, attributes)
 
     def _tell(self, path: str, _: bytes) -> bytes:
-        return struct.pack("<QII", KNOWN_SECONDS, 0, 0) + self._attributes(self._numbers[path], os.lstat(path))
+        return struct.pack("<QII", self._known_seconds, 0, 0) + self._attributes(self._numbers[path], os.lstat(path))
 
     def _read(self, _: str, body: bytes) -> bytes:
         handle, offset, size = struct.unpack_from("<QQI", body)
@@ -167,13 +170,13 @@ def _checked(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _become(command: list[str], device: int, folder: str, mounted: int) -> None:
+def _become(command: list[str], device: int, folder: str, mounted: int, flags: int) -> None:
     """Mount over `folder`, seen by this process alone, and run the command in its place."""
     libc = ctypes.CDLL(None, use_errno=True)
     _checked(libc.unshare(NEW_NAMESPACE))
     _checked(libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None))
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},allow_other".encode()
-    _checked(libc.mount(b"slow-share", os.fsencode(folder), b"fuse", READ_ONLY, options))
+    _checked(libc.mount(b"slow-share", os.fsencode(folder), b"fuse", flags, options))
     os.write(mounted, b"1")
     os.execvp(command[0], command)  # the command that was given
 
@@ -182,15 +185,21 @@ def main() -> int:
     """The command's exit status, as a shell would give it."""
     folder, seconds, bytes_per_second, cache, _, *command = sys.argv[1:]
     folder = os.path.realpath(folder)
+    make = partial(SlowShare, cache=cache == "1")
+    return run(lambda device: make(device, folder, float(seconds), float(bytes_per_second)), folder, command, READ_ONLY)
+
+
+def run(make: Callable[[int], "SlowShare"], folder: str, command: list[str], flags: int) -> int:
+    """The exit status of a command that sees the folder through the share, mounted with those flags."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # a polite end is for the command, which reads the share until then
     try:
         device = os.open("/dev/fuse", os.O_RDWR)
-        share = SlowShare(device, folder, float(seconds), float(bytes_per_second), cache=cache == "1")
+        share = make(device)
         mounted, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            _become(command, device, folder, tell)
+            _become(command, device, folder, tell, flags)
     except (OSError, AttributeError) as error:  # no such call: another system
         sys.stderr.write(f"The share cannot be made slow on this computer: {error}\n")
         os._exit(127)

@@ -13,6 +13,7 @@ from aitk_app.engine.batch import Batch
 from aitk_app.engine.cache import Segment
 from aitk_app.engine.generation import EngineError
 from aitk_app.engine.sampling import next_tokens
+from aitk_app.incidents import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,9 +91,9 @@ class RunningLane:
         except Exception as error:
             if not self.limits.fails_alone:
                 raise
-            logger.exception("A pass of one request failed")
+            what = "The model could not go on with this request"
             [row] = plan.rows
-            self.fail(row, f"The model could not go on with this request: {type(error).__name__}: {error}", 500)
+            self.fail(row, f"{what}. The log says why under error {recorded(error, what)}.", 500)
             return
         self.shared_tokens += plan.shared_tokens
         rows = self.batch.done(plan)
@@ -149,5 +150,8 @@ def _taken(row: RequestRow, chosen: tuple[int, TokenLogprob | None] | Exception,
             return row.take(*chosen)
         except Exception as raised:  # noqa: BLE001 - logged below
             error = raised
-    logger.error("A request failed in its own work", exc_info=error)
-    return EngineError(f"This request could not be continued: {type(error).__name__}: {error}")
+    what = "This request could not be continued"
+    number = recorded(error, what)
+    if isinstance(error, FloatingPointError):
+        return EngineError(f"{what}: {error}. The log has it as error {number}.")
+    return EngineError(f"{what}. The log says why under error {number}.")

@@ -40,6 +40,7 @@ class LoadedAdapter:
     # Layers that are more than a low-rank product (DoRA, modules_to_save), as peft merges them.
     replaced: dict[str, torch.nn.Module] = field(default_factory=dict)
     merged: dict[str, torch.nn.Module] = field(default_factory=dict)
+    lost_copy: bool = False  # it had `merged`, which was checked, until another adapter came
     proof: list[torch.Tensor] = field(default_factory=list)  # what the self-check saw of the reference path
 
     @property

@@ -230,6 +230,7 @@ class Models:
             self.batched.wrap(loaded.layers)
         others = [each for each in self.adapters.values() if each.id != loaded.id]
         for each in (loaded, *others) if others else ():
+            each.lost_copy = each.lost_copy or bool(each.merged)
             each.merged = {}  # only a single adapter has a copy; rows go on with the low-rank products
         self.adapters = {**self.adapters, loaded.id: loaded}
         if only and not self._serve_base and not self._quantized and not loaded.alone:
@@ -257,6 +258,24 @@ class Models:
     def remove(self, name: str) -> None:
         """No longer serve the adapter `name`; rows that use it go on."""
         self.adapters = {each: loaded for each, loaded in self.adapters.items() if each != name}
+
+    def copy_again(self) -> tuple[str, dict[str, torch.nn.Module]] | None:
+        """The merged copy that the only adapter had before another one came and went, for `take_copy`; in any thread.
+
+        None where it had none, or where its memory is not free any more.
+        """
+        if len(self.adapters) != 1:
+            return None
+        (loaded,) = self.adapters.values()
+        if not loaded.lost_copy or self._merged_bytes(loaded) > free_bytes(self.device) * _LEFT_FOR_REQUESTS:
+            return None
+        return loaded.id, _merged(loaded)
+
+    def take_copy(self, name: str, merged: dict[str, torch.nn.Module]) -> None:
+        """Serve the adapter by its merged copy again, if it still is the only one."""
+        if set(self.adapters) == {name} and self.adapters[name].lost_copy:
+            self.adapters[name].merged = merged
+            self.adapters[name].lost_copy = False
 
     def score(self, name: str | None, tokens: list[int], alternatives: int) -> list[TokenLogprob]:
         """How probable each token is after those before it, by the model's own forward pass."""

@@ -6,7 +6,6 @@ a request takes the batched lane, or the one for requests that the model answers
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from aitk_app.engine.lane import LaneLimits, RunningLane
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.model import Lane
 from aitk_app.engine.row import RequestRow
+from aitk_app.incidents import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from aitk_app.engine.lora import LoadedAdapter
     from aitk_app.engine.model import Models
     from aitk_app.engine.sampling import Constraint, Sampling
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -151,26 +149,28 @@ class Scheduler:
                     self._admit()
                     for lane in self._lanes.values():
                         lane.step()
-                except Exception as error:  # the thread's edge: nobody may wait for an answer that never comes
-                    logger.exception("The engine stopped with %s requests", len(self._rows))
+                except Exception as error:  # noqa: BLE001 - the thread's edge: nobody may wait for an answer that never comes
                     if not self._restart(error):
                         return
 
     def _restart(self, error: Exception) -> bool:
         """Drop the batch and try a token with a new cache; whether that went well."""
-        self._watcher.stopped(f"{type(error).__name__}: {error}")
+        number = recorded(error, f"The engine stopped with {len(self._rows)} requests")
+        self._watcher.stopped(f"error {number} in its log")
         for row in self._rows:
-            self._fail(row.generation, f"The engine stopped and is being started again: {error}", 503)
+            why = f"The engine stopped and is being started again. Its log says why under error {number}."
+            self._fail(row.generation, why, 503)
         try:
             for lane in self._lanes.values():
                 lane.restart()
             self._models.warm()
-        except Exception:  # the same edge
-            logger.exception("The engine could not be started again")
-            self._watcher.failed(f"The engine stopped and could not be started again: {error}")
+        except Exception as again:  # noqa: BLE001 - the same edge
+            number = recorded(again, "The engine could not be started again")
+            why = f"The engine stopped and could not be started again. Its log says why under error {number}."
+            self._watcher.failed(why)
             with self._changed:
                 self._closing = True
-                self._end(f"The engine stopped: {error}")
+                self._end(why)
             return False
         self._watcher.restarted()
         return True
@@ -216,11 +216,10 @@ class Scheduler:
                 row = RequestRow(generation, adapter, self._models)
             except EngineError as refused:
                 self._refuse(generation, refused)
-            except Exception as error:  # of its own work: it alone ends
-                logger.exception("A request could not be begun")
-                self._refuse(
-                    generation, EngineError(f"This request could not be begun: {type(error).__name__}: {error}")
-                )
+            except Exception as error:  # noqa: BLE001 - of its own work: it alone ends
+                what = "This request could not be begun"
+                why = f"{what}. The log says why under error {recorded(error, what)}."
+                self._refuse(generation, EngineError(why))
             else:
                 with self._changed:
                     if generation in self._waiting:  # it may have left meanwhile

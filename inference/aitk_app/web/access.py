@@ -96,6 +96,6 @@ def openai_error(message: str, *, kind: str, code: str | None = None, param: str
     return json.dumps({"error": error}).encode()
 
 
-def unexpected_message(error: BaseException) -> str:
-    """What whoever asked is told of an error that nobody foresaw; the log has the rest."""
-    return f"The server failed on this request ({type(error).__name__}). Its log says more; try again."
+def unexpected_message(number: str) -> str:
+    """What whoever asked is told of an error that nobody foresaw; the log has the rest under this id."""
+    return f"The server failed on this request. Its log says why under error {number}; try again."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aitk_app.engine.adapter_files import Adapter, ModelError, read_adapter_config
 from aitk_app.engine.adapters import file_stamps
@@ -14,6 +14,7 @@ from aitk_app.engine.generation import QueueFullError
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.device import Running
 from aitk_app.web.aliases import aliases_of, clashing
+from aitk_app.web.body_reading import longest_body_bytes
 from aitk_app.web.model_list import ServedModel, served_models
 from aitk_app.web.prompt import Message, PromptError
 from aitk_app.web.speech import Speech
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Completions", "Message", "RequestError", "ServedModel"]
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+_LONG_TEXT = 64 << 10  # characters
+CANDIDATES = ".aitk/candidates"
+"""Below the share: where a deploy puts an adapter that is to be evaluated beside the one that serves."""
 
 
 class RequestError(Exception):
@@ -56,6 +62,7 @@ class Completions:
         found = [self._checked(each) for each in (None, *models.adapters)]
         self.warnings = tuple(dict.fromkeys(each for each in found if each))
         self._changing = asyncio.Lock()
+        self._long_texts = ThreadPoolExecutor(2, "long text")
         self._serve_base = settings.serve_base
         self.max_new_tokens = settings.max_new_tokens
         self.context_length = models.context_length
@@ -128,20 +135,40 @@ class Completions:
     async def prompt(self, model: ServedModel, messages: list[Message], options: PromptOptions | None = None) -> Prompt:
         """A conversation's tokens, made in a thread of their own: others are being answered. Raises `RequestError`."""
         template = self.speech(model).template
+        length = sum(len(each.content) for each in messages)
         try:
-            return await asyncio.to_thread(template.prompt, messages, options)
+            return await self._in_thread(length, template.prompt, messages, options)
         except PromptError as error:
             raise RequestError(400, str(error), param="messages") from error
 
     async def text_tokens(self, model: ServedModel, text: str | list[int]) -> list[int]:
         """The tokens of a text that is to be continued; token ids are checked. Raises `RequestError`."""
         if isinstance(text, str):
+            self.check_size(len(text.encode()), "prompt")
             tokenizer = self._voice(model).tokenizer
-            return list((await asyncio.to_thread(tokenizer, text)).input_ids)
+            return list((await self._in_thread(len(text), tokenizer, text)).input_ids)
         limit = self._models.config.vocab_size
         if any(not 0 <= token < limit for token in text):
             raise RequestError(400, f"Token ids are 0 to {limit - 1}.", param="prompt")
         return text
+
+    async def _in_thread(self, length: int, action: Callable[..., _Result], *arguments: object) -> _Result:
+        """The result of `action`; long texts go by two at a time, so that they take no thread from short ones."""
+        if length < _LONG_TEXT:
+            return await asyncio.to_thread(action, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._long_texts, action, *arguments)
+
+    def check_size(self, length_bytes: int, param: str | None, prompts: int = 1) -> None:
+        """Raise `RequestError` for a body, or a text, of so many prompts that no context could hold."""
+        if length_bytes <= longest_body_bytes(self.context_length) * prompts:
+            return
+        raise RequestError(
+            400,
+            f"{param or 'The body'} has {length_bytes} bytes, too many to be read; this model's maximum context length "
+            f"is {self.context_length} tokens.",
+            code="context_length_exceeded",
+            param=param,
+        )
 
     async def text_of(self, model: ServedModel, tokens: list[int]) -> str:
         """What the tokens write."""
@@ -263,6 +290,8 @@ class Completions:
                     param="lora_name",
                 )
             await self._between_steps(lambda: self._models.remove(name))
+            if (again := await asyncio.to_thread(self._models.copy_again)) is not None:
+                await self._between_steps(lambda: self._models.take_copy(*again))
         logger.info("unloaded the adapter %s", name)
         return {"id": name, "unloaded": True}
 
@@ -272,13 +301,15 @@ class Completions:
         await asyncio.wrap_future(done)
 
     def _folder(self, path: str) -> Path:
-        """The folder that `path` names, which must lie below models/, links followed."""
-        models = (self._catalog.share / "models").resolve()
+        """The folder that `path` names, links followed: below models/, or a candidate of a deploy. See CANDIDATES."""
+        models, share = self._catalog.share / "models", self._catalog.share
+        is_candidate = path.startswith(f"{CANDIDATES}/")
+        root = (share / CANDIDATES if is_candidate else models).resolve()
         try:
-            folder = (models / path).resolve()
+            folder = (share / path if is_candidate else models / path).resolve()
         except (OSError, ValueError) as error:
             raise RequestError(400, f"{path!r} is not a path.", param="lora_path") from error
-        if not folder.is_relative_to(models) or folder == models:
+        if not folder.is_relative_to(root) or folder == root:
             raise RequestError(
                 400, f"{path!r} is not below models/: adapters are loaded from there.", param="lora_path"
             )

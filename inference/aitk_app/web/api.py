@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from aitk_app.incidents import recorded
 from aitk_app.web.access import unexpected_message
 from aitk_app.web.answering import Completions, RequestError
+from aitk_app.web.body_reading import BodyError, most_prompts, read_json
 from aitk_app.web.chat_answers import begin_chat
 from aitk_app.web.model_list import model_json
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
-from aitk_app.web.request_bodies import ChatRequest, CompletionRequest, LoadAdapter, UnloadAdapter
+from aitk_app.web.request_bodies import (
+    ChatRequest,
+    CompletionRequest,
+    LoadAdapter,
+    TokenizeRequest,
+    UnloadAdapter,
+)
 from aitk_app.web.response_forms import Form
 from aitk_app.web.responses_bodies import ResponsesRequest
 from aitk_app.web.responses_form import ResponsesForm
 from aitk_app.web.sending import Limits, ResponseForm, error_response, streamed, whole
 from aitk_app.web.text_answers import begin_texts
+from aitk_app.web.tokens import tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from aitk_app.web.answer import Answer
     from aitk_app.web.answering import ServedModel
@@ -46,6 +58,7 @@ def build_api(  # noqa: C901 - one short function per route
     """The routes below `/v1`, `/version`, `/metrics`, and `/openapi.json` (the page is below `/docs`)."""
     # The pages of FastAPI take their script from elsewhere: the chat page links the description itself.
     app = FastAPI(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app.router.route_class = route_with_checked_body(completions)
     begun = int(time.time())
 
     @app.exception_handler(RequestError)
@@ -64,11 +77,13 @@ def build_api(  # noqa: C901 - one short function per route
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
-        return error_response(500, unexpected_message(error), code="internal_error")
+        number = recorded(error, "A request failed")
+        return error_response(500, unexpected_message(number), code="internal_error")
 
     def described_model(model: ServedModel) -> dict[str, object]:
         return model_json(model, begun) | {
             "max_model_len": completions.context_length,
+            "default": model.default,
             "default_sampling": asdict(completions.sampling_defaults(model)),
             "aliases": [alias for alias, name in completions.aliases.items() if name == model.id],
         }
@@ -111,6 +126,10 @@ def build_api(  # noqa: C901 - one short function per route
         answers = await begin_chat(completions, served, as_chat)
         return await answered(answers, ResponsesForm(served.id, asked), request, stream=asked.stream)
 
+    @app.post("/tokenize", summary="The tokens of a text, or of a conversation as the chat template writes it")
+    async def tokenize(asked: TokenizeRequest) -> dict[str, object]:
+        return await tokens_of(completions, completions.model(asked.model), asked)
+
     @app.post("/v1/load_lora_adapter", summary="Serve an adapter below models/, or replace one of that name")
     async def load_adapter(asked: LoadAdapter) -> dict[str, object]:
         return await completions.load_adapter(asked.lora_name, asked.lora_path)
@@ -143,3 +162,38 @@ def build_api(  # noqa: C901 - one short function per route
         return error_response(404, f"There is no {request.url.path} here. /docs lists what there is.", code="not_found")
 
     return app
+
+
+def route_with_checked_body(completions: Completions) -> type[APIRoute]:
+    """Routes that look at a body before it is parsed: its length, and whether it is text."""
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+            if self.body_field is None:
+                return handler
+
+            async def checked(request: Request) -> Response:
+                one_prompt = request.url.path != "/v1/completions"
+                length = request.headers.get("content-length", "0")
+                try:
+                    if one_prompt and length.isdecimal():
+                        try:
+                            completions.check_size(int(length), None)
+                        except RequestError:
+                            async for _ in request.stream():  # a client that still writes would not read the answer
+                                pass
+                            raise
+                    body = await request.body()
+                except ClientDisconnect as error:  # which is what the gate says of a body without end
+                    raise RequestError(413, "The request is too large.", code="request_too_large") from error
+                completions.check_size(len(body), None, 1 if one_prompt else most_prompts(body))
+                try:
+                    await asyncio.to_thread(read_json, body)
+                except BodyError as error:
+                    raise RequestError(400, str(error), param=error.param) from error
+                return await handler(request)
+
+            return checked
+
+    return Route

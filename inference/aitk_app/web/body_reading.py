@@ -25,6 +25,9 @@ _BODIES: dict[str, type[Body]] = {
     "/v1/load_lora_adapter": LoadAdapter,
     "/v1/unload_lora_adapter": UnloadAdapter,
 }
+_BYTES_A_TOKEN = 64  # of JSON; text has 4 to 12 of them on average, escapes included
+_OTHER_BYTES = 256 << 10  # of what is no prompt: tools, schemas, numbers
+_MOST_PROMPTS = 256
 _MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -72,6 +75,16 @@ def _half_a_character(value: Any, place: tuple[str | int, ...]) -> tuple[str | i
 
 def _is_half(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def longest_body_bytes(context_length: int) -> int:
+    """What a body can have at most whose prompt fits into the context."""
+    return _OTHER_BYTES + context_length * _BYTES_A_TOKEN
+
+
+def most_prompts(body: bytes) -> int:
+    """How many prompts a body can hold at most, seen from afar."""
+    return min(_MOST_PROMPTS, 1 + body.count(b'",') + body.count(b"],"))
 
 
 def check_body(path: str, body: bytes) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aitk_app.incidents import recorded
 from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
 from aitk_app.web.entrance import SESSION, Answer, entrance, may_wait, open_session
 from aitk_app.web.holding import LeftError, RefusedError, Stream, WaitingRoom
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     Known = Callable[[str], Answer | None]
     BodyCheck = Callable[[str, bytes], None]
 
-logger = logging.getLogger(__name__)
-
 _BODY_LIMIT_BYTES = 16 << 20
+_DRAINED_BYTES = 4 * _BODY_LIMIT_BYTES
 
 
 class Gate:
@@ -76,10 +75,10 @@ class Gate:
 
         try:
             await self._answer(scope, headers, receive, noting)
-        except Exception as error:  # the edge
-            logger.exception("A request failed")
+        except Exception as error:  # noqa: BLE001 - the edge
+            number = recorded(error, "A request failed")
             if not begun and scope["type"] == "http":
-                body = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+                body = openai_error(unexpected_message(number), kind="server_error", code="internal_error")
                 await _send(noting, Answer(500, body))
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
@@ -110,6 +109,7 @@ class Gate:
     async def _pass_on(self, inner: App, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """To the app proper, but no body larger than a long conversation."""
         if refused := _refused_by_its_headers(headers):
+            await _drained(receive)
             await _send(send, refused)
             return
         received = 0
@@ -127,6 +127,7 @@ class Gate:
     async def _hold(self, path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
         """Keep the request until the app can answer it."""
         if refused := _refused_by_its_headers(headers):
+            await _drained(receive)
             await _send(send, refused)
             return
         is_post = scope["method"] == "POST"
@@ -177,6 +178,15 @@ def _too_large() -> Answer:
     message = f"The request is larger than {_BODY_LIMIT_BYTES} bytes."
     body = openai_error(message, kind="invalid_request_error", code="request_too_large")
     return Answer(413, body, headers={"connection": "close"})
+
+
+async def _drained(receive: Receive) -> None:
+    """Read a refused body away, within reason: a client that still writes would not read the answer."""
+    length, more = 0, True
+    while more and length < _DRAINED_BYTES:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 async def _whole_body(receive: Receive) -> bytes:

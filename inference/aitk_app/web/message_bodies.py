@@ -18,7 +18,11 @@ class Part(Body):
     type: str
     text: str | None = None
     refusal: str | None = None
-    also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "logprobs", "annotations"})
+    # What clients add to the parts that they keep: none of it is said to a model.
+    also_ignored: ClassVar[frozenset[str]] = frozenset(
+        {"id", "logprobs", "annotations", "role", "status", "parsed", "name", "index", "citations", "extras"}
+        | {"providerData", "provider_specific_fields", "providerOptions", "phase"}
+    )
 
     @field_validator("type")
     @classmethod

@@ -11,6 +11,8 @@ import jinja2
 import jinja2.ext
 import jinja2.meta
 
+from aitk_app.incidents import recorded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -60,6 +62,7 @@ class PromptOptions:
     tools: tuple[dict[str, Any], ...] = ()
     continues: bool = False  # the last turn is the beginning of the answer
     variables: Mapping[str, Any] = field(default_factory=dict)  # of the chat template
+    opens: bool = True  # the prompt ends where the model's answer begins, and not with the last turn
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,9 @@ class PromptTemplate:
         if self._template != "auto":
             text = self._plain(turns)
             return Prompt(list(self._tokenizer(text).input_ids), text, "", asked.continues)
-        text = self._rendered(turns, asked)
+        text = self._rendered(turns, asked, opened=asked.opens)
         opening = ""
-        if not asked.continues:
+        if asked.opens and not asked.continues:
             before = self._rendered(turns, asked, opened=False)
             opening = text.removeprefix(before) if text.startswith(before) else ""
         # The template writes the beginning-of-text token itself.
@@ -176,7 +179,11 @@ class PromptTemplate:
             raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> PromptError:
-        return PromptError(f"The model's chat template refuses this conversation: {error}")
+        # raise_exception of a template raises just this, with what its author says of the conversation.
+        if type(error) is jinja2.TemplateError:
+            return PromptError(f"The model's chat template refuses this conversation: {error}")
+        what = "The model's chat template fails on this conversation"
+        return PromptError(f"{what}. The log says why under error {recorded(error, what)}.")
 
     def _applied(self, messages: Sequence[Message], options: PromptOptions, *, opened: bool) -> str:
         names = {call.id: call.name for each in messages for call in each.calls}

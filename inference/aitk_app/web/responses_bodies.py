@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from aitk_app.web.asks_for_nothing import Body
@@ -29,6 +29,21 @@ class InputItem(Body):
     arguments: str | None = None
     output: Content | None = None
     also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "status", "summary", "encrypted_content", "phase"})
+
+    @model_validator(mode="after")
+    def _named_call(self) -> InputItem:
+        if self.type == "function_call" and not self.name:
+            raise PydanticCustomError("needs_name", "a function_call needs the function's name beside it")
+        return self
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _not_a_reference(cls, kind: Any) -> Any:  # noqa: ANN401 - of JSON
+        if kind == "item_reference":
+            raise PydanticCustomError(
+                "not_stored", "no item is stored here that could be referred to; send the item itself (store = false)"
+            )
+        return kind
 
 
 class ResponseTool(FunctionTool):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from aitk_app.engine.generation import EngineError
+from aitk_app.incidents import recorded
 from aitk_app.web.access import openai_error, unexpected_message
 from aitk_app.web.answer import Answer, Delta
 from aitk_app.web.holding import WAITED
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from aitk_app.web.answer import Finish
-
-logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
 
@@ -69,9 +67,9 @@ async def _events(answers: Sequence[Answer], form: ResponseForm, limits: Limits)
         yield "".join(form.closed(usage_of(answers)))
     except EngineError as error:
         yield "".join(form.failed(openai_error(str(error), kind="server_error")))
-    except Exception as error:  # the headers are gone: here is the only place to say it
-        logger.exception("An answer could not be written")
-        told = openai_error(unexpected_message(error), kind="server_error", code="internal_error")
+    except Exception as error:  # noqa: BLE001 - the headers are gone: here is the only place to say it
+        number = recorded(error, "An answer could not be written")
+        told = openai_error(unexpected_message(number), kind="server_error", code="internal_error")
         yield "".join(form.failed(told))
     finally:
         for answer in answers:

@@ -66,12 +66,11 @@ class Cloud:
         from ai_toolkit.azure.file_share import FileShare  # noqa: PLC0415  (0.3 s, when first used)
 
         async with AsyncExitStack() as stack:
-            storage = await stack.enter_async_context(self.storage(target.subscription, target.resource_group))
-            endpoint = await storage.file_endpoint(target.storage_account)
-            key = await storage.key(target.storage_account)
-            share = await stack.enter_async_context(
-                FileShare.open(endpoint, target.storage_account, key, target.file_share)
-            )
+            account = target.account
+            storage = await stack.enter_async_context(self.storage(account.subscription, account.group))
+            endpoint = await storage.file_endpoint(account.name)
+            key = await storage.key(account.name)
+            share = await stack.enter_async_context(FileShare.open(endpoint, account.name, key, target.file_share))
             yield share
 
 

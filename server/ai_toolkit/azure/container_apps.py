@@ -14,6 +14,7 @@ import aiohttp
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
+from ai_toolkit.azure.busy import when_free
 from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
@@ -42,6 +43,7 @@ class ManagedEnvironment:
     """An environment: its workload profiles as (name, type), its storage definitions as name → (account, share)."""
 
     name: str
+    group: str
     location: str
     workload_profiles: tuple[tuple[str, str], ...]
     storages: Mapping[str, tuple[str, str]]
@@ -104,9 +106,13 @@ class ContainerApps:
         }
 
     async def update(self, app: ContainerApp, properties: Mapping[str, Any]) -> None:
-        """Merges the properties into the app's by PATCH; returns when Azure has done it. Raises HttpResponseError."""
+        """Merges the properties into the app's by PATCH; returns when Azure has done it. Raises HttpResponseError.
+
+        An earlier change that Azure still carries out is waited for.
+        """
         body = json.dumps({"location": app.location, "properties": properties})
-        poller = await self._client.container_apps.begin_update(self._group, app.name, io.BytesIO(body.encode()))
+        apps = self._client.container_apps
+        poller = await when_free(lambda: apps.begin_update(self._group, app.name, io.BytesIO(body.encode())))
         await poller.result()
 
     async def gpus_left(self, app: ContainerApp) -> int | None:
@@ -118,7 +124,7 @@ class ContainerApps:
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
         if kind == "Consumption":
             return app.max_replicas  # which needs none
-        quota = gpu_quota(kind, await self.quotas(environment, group))
+        quota = gpu_quota(kind, await self.quotas(environment))
         return quota.left if quota else None
 
     async def profile_type(self, app: ContainerApp) -> str:
@@ -130,13 +136,10 @@ class ContainerApps:
         """The resource group of the app's environment."""
         return app.environment_id.split("/")[4] if app.environment_id.count("/") > 4 else self._group  # noqa: PLR2004
 
-    async def quotas(self, environment: ManagedEnvironment, group: str | None = None) -> list[Quota] | None:
-        """What is left of each of the environment's own quotas; None when Azure does not tell.
-
-        `group` is that of the environment, where it is not the apps'.
-        """
+    async def quotas(self, environment: ManagedEnvironment) -> list[Quota] | None:
+        """What is left of each of the environment's own quotas; None when Azure does not tell."""
         try:
-            listed = self._client.managed_environment_usages.list(group or self._group, environment.name)
+            listed = self._client.managed_environment_usages.list(environment.group, environment.name)
             return read_usages([one.as_dict() async for one in listed])
         except HttpResponseError:
             return None
@@ -147,7 +150,8 @@ class ContainerApps:
 
     async def start(self, app: str) -> None:
         """Lets an app run again that was stopped; returns when Azure has done it."""
-        await (await self._client.container_apps.begin_start(self._group, app)).result()
+        poller = await when_free(lambda: self._client.container_apps.begin_start(self._group, app))
+        await poller.result()
 
     async def activate(self, app: str, revision: str) -> None:
         """Lets a revision run again that was deactivated."""
@@ -204,7 +208,8 @@ class ContainerApps:
 
     async def stop(self, app: str) -> None:
         """Ends the app's replicas, which are not billed then, until it is started; returns when Azure has done it."""
-        await (await self._client.container_apps.begin_stop(self._group, app)).result()
+        poller = await when_free(lambda: self._client.container_apps.begin_stop(self._group, app))
+        await poller.result()
 
     async def follow_log(self, app: ContainerApp, replica: Replica, lines: int = 100) -> AsyncIterator[str]:
         """The last lines of the replica's log and every new one, until the replica ends.
@@ -263,6 +268,7 @@ class ContainerApps:
             storages[str(item["name"])] = (str(file.get("accountName")), str(file.get("shareName")))
         return ManagedEnvironment(
             name=name,
+            group=where,
             location=str(body.get("location")),
             workload_profiles=tuple((str(p["name"]), str(p["workloadProfileType"])) for p in profiles),
             storages=storages,
@@ -282,21 +288,32 @@ class ContainerApps:
         file = value_at(found, "properties", "azureFile") or {}
         if str(file.get("accountName")).lower() != account.lower() or file.get("accountKeyVaultProperties"):
             return False
-        body = json.dumps({"properties": {"azureFile": {**file, "accountKey": key}}})
+        await self._put_storage(group, environment, storage, {**file, "accountKey": key})
+        return True
+
+    async def put_storage(
+        self, environment: ManagedEnvironment, storage: str, account: str, key: str, share: str
+    ) -> None:
+        """Makes a storage definition of the environment, which apps mount by its name. Raises HttpResponseError."""
+        file = {"accountName": account, "accountKey": key, "shareName": share, "accessMode": "ReadWrite"}
+        await self._put_storage(environment.group, environment.name, storage, file)
+
+    async def _put_storage(self, group: str, environment: str, storage: str, file: Mapping[str, Any]) -> None:
+        body = json.dumps({"properties": {"azureFile": file}})
         await self._client.managed_environments_storages.create_or_update(
             group, environment, storage, io.BytesIO(body.encode())
         )
-        return True
 
     async def add_workload_profile(self, environment: ManagedEnvironment, name: str, kind: str) -> None:
         """Adds a serverless profile to an existing environment by PATCH; everything else stays as it is."""
-        found = (await self._client.managed_environments.get(self._group, environment.name)).as_dict()
+        found = (await self._client.managed_environments.get(environment.group, environment.name)).as_dict()
         # The list is replaced as a whole: what is there goes back as it came, with its counts.
         profiles = [*(value_at(found, "properties", "workloadProfiles") or ())]
         profiles.append({"name": name, "workloadProfileType": kind})
         body = json.dumps({"location": environment.location, "properties": {"workloadProfiles": profiles}})
-        poller = await self._client.managed_environments.begin_update(
-            self._group, environment.name, io.BytesIO(body.encode())
+        environments = self._client.managed_environments
+        poller = await when_free(
+            lambda: environments.begin_update(environment.group, environment.name, io.BytesIO(body.encode()))
         )
         await poller.result()
 

@@ -200,6 +200,18 @@ class FileShare:
         except ResourceNotFoundError as error:
             self.raise_if_missing(error)
 
+    async def remove_directory(self, path: PurePosixPath) -> None:
+        """Removes an empty directory; one that is not there, or that holds something, is no error."""
+        try:
+            await self._client.get_directory_client(str(path)).delete_directory()
+        except ResourceNotFoundError as error:
+            self.raise_if_missing(error)
+        except ResourceExistsError as error:
+            if code_of(error) != "DirectoryNotEmpty":
+                raise
+            return
+        self._directories.discard(path)
+
     async def _in_directory(self, directory: PurePosixPath, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """The work's answer; a directory that it lacks is made first, once it is known to be missing."""
         try:

@@ -11,7 +11,8 @@ import click
 from ai_toolkit import __version__
 from ai_toolkit.cli.billed_commands import down, prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
-from ai_toolkit.cli.options import common, credential_option, workspace_option, yes_option
+from ai_toolkit.cli.evaluation import evaluate
+from ai_toolkit.cli.options import common, credential_option, is_given, workspace_option, yes_option
 from ai_toolkit.cli.outcome import run
 from ai_toolkit.cli.result_schemas import SCHEMAS
 from ai_toolkit.cli.result_schemas import schema as schema_of
@@ -114,6 +115,13 @@ def provision(  # noqa: PLR0913  (click passes each option)
     "--start/--no-start", default=None, help="Start an app that somebody stopped or deactivated, or leave it."
 )
 @click.option("--put-back/--no-put-back", default=None, help="Put back what somebody changed of the app, or leave it.")
+@click.option(
+    "--gate/--no-gate",
+    default=False,
+    envvar="AITK_DEPLOY_GATE",
+    show_envvar=True,
+    help="Evaluate first: where fewer cases pass than now, what serves now serves on, and the exit code is 1.",
+)
 @common
 def deploy(  # noqa: PLR0913  (click passes each option)
     *,
@@ -127,12 +135,15 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     key: str | None,
     start: bool | None,
     put_back: bool | None,
+    gate: bool,
     workspace: Workspace,
     as_json: bool,
 ) -> None:
     """Synchronise the newest files with the endpoint and take the cheapest action that is enough."""
     if dry_run and previous:
         raise click.UsageError("--dry-run and --previous exclude each other.")
+    if gate and (dry_run or previous) and is_given("gate"):
+        raise click.UsageError("--gate judges a deploy: it excludes --dry-run and --previous.")
 
     async def work(ui: TerminalUi) -> object:
         from ai_toolkit.deploy.action import Options  # noqa: PLC0415  (keeps --help quick)
@@ -140,6 +151,10 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
         options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back)
+        if gate and not (dry_run or previous):
+            from ai_toolkit.evaluation.gate import deploy_gated  # noqa: PLC0415
+
+            return await deploy_gated(workspace, ui, options)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
     run(work, as_json=as_json, agreed=yes)
@@ -175,6 +190,9 @@ def models(*, workspace: Workspace, as_json: bool) -> None:
         return found.as_json()
 
     run(work, as_json=as_json)
+
+
+main.add_command(evaluate)
 
 
 @main.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
+from click.core import ParameterSource
 
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS, SIGN_IN, SignIn
 from ai_toolkit.workspace.workspace import Workspace
@@ -47,3 +48,8 @@ def common(command: _Command) -> _Command:
 
 async def _same(chosen: str) -> str:
     return chosen
+
+
+def is_given(option: str) -> bool:
+    """Whether the running command's option was written, and is not from an environment variable or the default."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE

@@ -13,6 +13,7 @@ import click
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.errors import AiToolkitError, Dismissed, Interrupted, UsageError
+from ai_toolkit.evaluation.errors import BelowMinimum
 from ai_toolkit.operating_system import on_interruption
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,13 @@ WRONG_COMMAND_LINE: Final = 2
 CANCELLED: Final = 130
 
 
-def run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False) -> None:
-    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`."""
+def run(
+    work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agreed: bool = False, failed: int = FAILED
+) -> None:
+    """Runs a command to its exit code; an error is one sentence, or one JSON object with `--json`.
+
+    `failed` is the exit code of what could not be done, for a command whose own answer may be 1.
+    """
     try:
         with TerminalUi(quiet=as_json, agreed=agreed) as ui:
             result = asyncio.run(_until_interrupted(work(ui)))
@@ -32,12 +38,22 @@ def run(work: Callable[[TerminalUi], Awaitable[object]], *, as_json: bool, agree
     except Exception as error:  # (the edge: every error becomes a sentence and an exit code)
         log.debug("The command failed", exc_info=error)
         told = for_people(error)
-        codes = {UsageError: WRONG_COMMAND_LINE, Dismissed: CANCELLED, Interrupted: CANCELLED}
-        _fail(told, as_json=as_json, exit_code=codes.get(type(told), FAILED))
+        _fail(told, as_json=as_json, exit_code=_exit_code(told, failed))
     else:
         if as_json:
             plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
             click.echo(json.dumps(plain))
+
+
+def _exit_code(error: AiToolkitError, failed: int) -> int:
+    match error:
+        case Dismissed() | Interrupted():
+            return CANCELLED
+        case UsageError():
+            return WRONG_COMMAND_LINE
+        case BelowMinimum():
+            return FAILED
+    return failed
 
 
 async def _until_interrupted(work: Awaitable[object]) -> object:

@@ -61,6 +61,16 @@ _MODEL: Final = _object(
         "contextTokens": {**_COUNT, "description": "Prompt and answer together."},
     }
 )
+_EVALUATED: Final = _object(
+    {
+        "model": _TEXT,
+        "passed": _COUNT,
+        "judged": {**_COUNT, "description": "Cases that can pass or fail."},
+        "changed": {"type": ["integer", "null"], "description": "Answers that are not those of `against`."},
+        "logLikelihood": {"type": ["number", "null"], "description": "Of the reference texts, a token on average."},
+        "tokensPerSecond": {"type": "number"},
+    }
+)
 
 SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "init": _object({"directory": _TEXT, "added": _TEXTS}),
@@ -100,6 +110,15 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "start": _SWITCHED,
     "down": _object({"removed": _TEXTS, "stays": {**_TEXTS, "description": "Each with its reason."}}),
     "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
+    "eval": _object(
+        {
+            "cases": _COUNT,
+            "against": {**_TEXT, "description": "The model that the others are compared with."},
+            "models": {"type": "array", "items": _EVALUATED},
+            "page": {**_TEXT, "description": "The page with the answers side by side."},
+            "document": {**_TEXT, "description": "The same as JSON."},
+        }
+    ),
     "chat": _object({"answer": _TEXT}),
     "logs": _object({"lines": _TEXTS}),
     "key": _object({"key": _TEXT}),

@@ -30,6 +30,7 @@ class Options:
 
     `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`. `start` is
     for an app that is stopped, or whose revisions were deactivated, `put_back` for one that somebody changed.
+    `models_too` makes `previous` bring the models back as well, not only the code.
     """
 
     previous: bool = False
@@ -40,6 +41,7 @@ class Options:
     key: str | None = None
     start: bool | None = None
     put_back: bool | None = None
+    models_too: bool = False
 
 
 @dataclass(frozen=True)

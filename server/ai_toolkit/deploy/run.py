@@ -91,7 +91,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             async with own.cloud.file_share(own.target) as share:
                 left.append("replicas still load what they loaded before; files that were sent are not sent again.")
                 if options.previous:
-                    manifest, sent, size = await _bring_back(share, origin, ui), 0, 0
+                    manifest, sent, size = await _bring_back(share, origin, options, ui), 0, 0
                     action = cheapest_action(None, running, options)
                 else:
                     plan, manifest = await _synchronise(share, files, origin, options, ui)
@@ -153,12 +153,13 @@ async def _synchronise(
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
 
-async def _bring_back(share: FileShare, origin: Origin, ui: Ui) -> Manifest:
+async def _bring_back(share: FileShare, origin: Origin, options: Options, ui: Ui) -> Manifest:
     async with share_lock(share, _lock_broken(ui)):
         now = Manifest.parse(await share.read(MANIFEST_PATH))
-        manifest = await bring_back_previous(share, now, origin)
+        manifest = await bring_back_previous(share, now, origin, models_too=options.models_too)
     when = now.origin.deployed if now.origin else "the last deploy"
-    ui.announce(f"The code that was deployed before {when} is on the share again; the files here are unchanged.")
+    what = "What" if options.models_too else "The code that"
+    ui.announce(f"{what} was deployed before {when} is on the share again; the files here are unchanged.")
     return manifest
 
 

@@ -60,9 +60,14 @@ async def synchronise(share: "FileShare", plan: Plan, origin: Origin, sent: Call
     return manifest
 
 
-async def bring_back_previous(share: "FileShare", now: Manifest, origin: Origin) -> Manifest:
-    """Undoes the last deploy of `inference/`, whose content is under `.aitk/replaced/`. Raises PreviousMissing."""
-    undo = {path: entry for path, entry in now.undo.items() if path.startswith("inference/")}
+async def bring_back_previous(
+    share: "FileShare", now: Manifest, origin: Origin, *, models_too: bool = False
+) -> Manifest:
+    """Undoes the last deploy of `inference/`, whose content is under `.aitk/replaced/`. Raises PreviousMissing.
+
+    With `models_too` all that it sent, models and what `.aitkinclude` lists as well.
+    """
+    undo = {path: entry for path, entry in now.undo.items() if models_too or path.startswith("inference/")}
     kept = await share.list_directory(REPLACED)
     if not undo or any(entry is not None and entry.sha256 not in kept for entry in undo.values()):
         raise PreviousMissing
@@ -127,8 +132,15 @@ async def _each(paths: Iterable[str], work: Callable[[str], Awaitable[object]], 
 
 
 def _incoming(path: str, plan: Plan) -> PurePosixPath:
-    """Where new content waits: named by place and content, so that two files of the same content do not meet."""
-    return INCOMING / hashlib.sha256(f"{path}\0{plan.files[path].entry.sha256}".encode()).hexdigest()
+    return waiting_place(path, plan.files[path].entry.sha256)
+
+
+def waiting_place(path: str, sha256: str) -> PurePosixPath:
+    """Where new content waits: named by place and content, so that two files of the same content do not meet.
+
+    A large file that lies there whole is not sent again.
+    """
+    return INCOMING / hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()
 
 
 def _read(source: Path) -> bytes:

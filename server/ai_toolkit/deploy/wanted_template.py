@@ -22,9 +22,11 @@ from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Dismissed, FileMissing, ToolMissing, UsageError
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.elsewhere import template_for
 from ai_toolkit.workspace.given_parameters import given_parameters
+from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.template import Template, workspace_template
-from ai_toolkit.workspace.workspace import Parameters, Workspace
+from ai_toolkit.workspace.workspace import Parameters, Target, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ async def changed_template(
     FileMalformed, ValueImpossible for files that Azure would refuse.
     """
     app = own.app
-    files = await _files(workspace, app)
+    files = await _files(workspace, app, own.target)
     if files is None:
         return None
     template, given = files
@@ -81,7 +83,7 @@ async def changed_template(
     return None
 
 
-async def _files(workspace: Workspace, app: ContainerApp) -> tuple[Template, Parameters] | None:
+async def _files(workspace: Workspace, app: ContainerApp, target: Target) -> tuple[Template, Parameters] | None:
     """The template and the given parameters; None where the app is not for them to decide about."""
     if _OUR_TAG not in app.tags:
         return None
@@ -92,7 +94,9 @@ async def _files(workspace: Workspace, app: ContainerApp) -> tuple[Template, Par
         return None
     parameter_rules.check(given, template.parameters)
     is_other = str(given.values.get("acaAppName") or app.name).lower() != app.name.lower()
-    return None if is_other else (template, given)  # another app is for Provision to make
+    if is_other:
+        return None  # another app is for Provision to make
+    return template_for(template, given, target.subscription, target.resource_group), given
 
 
 async def _evaluated(own: OwnApp, template: Template, given: Parameters, ui: Ui) -> Mapping[str, Any] | None:
@@ -157,15 +161,15 @@ async def _ask(
 async def _values(own: OwnApp, template: Template, given: Parameters) -> dict[str, Any]:
     """The parameters as Provision would send them now: what is given, and what the app and its surroundings are."""
     app, target = own.app, own.target
-    name = app.environment_id.rpartition("/")[2]
-    environment = await own.apps.environment(name)
+    located = Located.of(app.environment_id, target.subscription, target.resource_group)
+    environment = await own.apps.environment(located.name, located.group)
     profiles = dict(environment.workload_profiles) if environment is not None else {}
     volumes = (one for one in app.template.get("volumes") or () if one.get("storageType") == "AzureFile")
     live = {
         "location": app.location,
-        "storageAccountName": target.storage_account,
+        "storageAccountName": target.account.name,
         "fileShareName": target.file_share,
-        "acaEnvironmentName": name,
+        "acaEnvironmentName": located.name,
         "acaEnvironmentStorageName": next((one.get("storageName") for one in volumes), None),
         "acaAppName": app.name,
         "workloadProfileName": app.workload_profile,

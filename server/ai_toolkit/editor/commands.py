@@ -12,6 +12,7 @@ from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.editor import billed_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
+from ai_toolkit.editor.evaluation import evaluate
 from ai_toolkit.errors import EndpointError, FolderNotTrusted, NoFolderOpen, ToolMissing, WorkspaceError
 from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
@@ -56,6 +57,10 @@ async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answe
         from ai_toolkit.deploy.run import deploy as use_case
 
         await agree_to_download(workspace, ui)
+        if await server.gates_deploys():
+            from ai_toolkit.evaluation.gate import deploy_gated
+
+            return await deploy_gated(workspace, ui, Options())
         return await use_case(workspace, ui, Options())
 
     server.status.working(workspace)
@@ -263,6 +268,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.USE_IN_CHAT: _use_in_chat,
     Title.COPY_KEY: _copy_key,
     Title.COPY_EXAMPLE: _copy_example,
+    Title.EVALUATE: evaluate,
     Title.SHOW_STATUS: _show_status,
     Title.SHOW_LOGS: _show_logs,
     Title.STOP: billed_commands.stop,
@@ -286,6 +292,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,
     "useInChat": _use_in_chat,
+    "evaluateInference": evaluate,
     "stopInference": billed_commands.stop,
     "startInference": billed_commands.start,
     "takeDownInference": billed_commands.take_down,

@@ -1,11 +1,12 @@
 """What the open files are told in the editor: findings, quick fixes, and what a parameter means."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lsprotocol import types
 
-from ai_toolkit.editor import parameter_help
+from ai_toolkit.editor import case_help, parameter_help
 from ai_toolkit.editor.diagnostics import Finding, Fix, Weight, diagnose
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.workspace.json_positions import Span
@@ -38,7 +39,10 @@ class _Findings:
         if workspace is None:
             return
         text = self._server.workspace.get_text_document(uri).source
-        found = self._found[uri] = diagnose(workspace, path, text, self._server.status.on_share(workspace))
+        on_share = self._server.status.on_share(workspace)
+        is_cases = case_help.is_case_file(workspace, path)
+        found = list(case_help.findings(text)) if is_cases else diagnose(workspace, path, text, on_share)
+        self._found[uri] = found
         self._publish(uri, [_diagnostic(one, text) for one in found])
 
     def judge_again(self, workspace: Workspace) -> None:
@@ -89,35 +93,49 @@ def register(server: "Server") -> None:
 
 
 def _register_descriptions(server: "Server") -> None:
-    def descriptions(uri: str) -> Mapping[str, str]:
-        path = path_of(uri)
-        workspace = next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
+    def workspace_of(path: Path) -> Workspace | None:
+        return next((one for one in server.folders() if path.is_relative_to(one.folder)), None)
+
+    def has_cases(path: Path) -> bool:
+        workspace = workspace_of(path)
+        return workspace is not None and case_help.is_case_file(workspace, path)
+
+    def descriptions(path: Path) -> Mapping[str, str]:
+        workspace = workspace_of(path)
         return {} if workspace is None else parameter_help.descriptions(workspace, path)
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def hover(params: types.HoverParams) -> types.Hover | None:
         document = server.workspace.get_text_document(params.text_document.uri)
-        at = document.offset_at_position(params.position)
-        found = parameter_help.describe(document.source, at, descriptions(document.uri))
-        return types.Hover(found.text, _range(found.span, document.source)) if found else None
+        path, at = path_of(document.uri), document.offset_at_position(params.position)
+        is_cases = has_cases(path)
+        text = document.source
+        found = case_help.describe(text, at) if is_cases else parameter_help.describe(text, at, descriptions(path))
+        return types.Hover(found.text, _range(found.span, text)) if found else None
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=['"']))
     def complete(params: types.CompletionParams) -> list[types.CompletionItem]:
         document = server.workspace.get_text_document(params.text_document.uri)
-        at = document.offset_at_position(params.position)
-        span, names = parameter_help.missing(document.source, at, descriptions(document.uri))
+        path, at = path_of(document.uri), document.offset_at_position(params.position)
+        if has_cases(path):
+            return [
+                _completion(each.label, each.about, each.snippet, _range(each.span, document.source))
+                for each in case_help.complete(document.source, at)
+            ]
+        span, names = parameter_help.missing(document.source, at, descriptions(path))
         place = _range(span, document.source)
-        return [
-            types.CompletionItem(
-                name,
-                kind=types.CompletionItemKind.Property,
-                documentation=said,
-                filter_text=f'"{name}"',
-                insert_text_format=types.InsertTextFormat.Snippet,
-                text_edit=types.TextEdit(place, f'"{name}": {{ "value": $0 }}'),
-            )
-            for name, said in names.items()
-        ]
+        return [_completion(name, said, f'"{name}": {{ "value": $0 }}', place) for name, said in names.items()]
+
+
+def _completion(name: str, said: str, snippet: str, place: types.Range) -> types.CompletionItem:
+    return types.CompletionItem(
+        name,
+        kind=types.CompletionItemKind.Property,
+        documentation=said,
+        filter_text=f'"{name}"',
+        insert_text_format=types.InsertTextFormat.Snippet,
+        text_edit=types.TextEdit(place, snippet),
+    )
 
 
 def _diagnostic(finding: Finding, text: str) -> types.Diagnostic:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lsprotocol import types
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
-from ai_toolkit.editor import chat, commands, documents, options
+from ai_toolkit.editor import chat, commands, documents, evaluation, options
 from ai_toolkit.editor.server import Server
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ def build_server() -> Server:
     commands.register(server)
     documents.register(server)
     chat.register(server)
+    evaluation.register(server)
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
@@ -37,6 +38,7 @@ def build_server() -> Server:
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def changed(_params: types.DidChangeWatchedFilesParams) -> None:
+        evaluation.cases_changed(server)
         for workspace in server.folders():
             server.status.look(workspace, delayed=True)
 

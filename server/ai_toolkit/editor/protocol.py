@@ -16,6 +16,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ai_toolkit.editor.chat_messages import CHAT_MESSAGES
+from ai_toolkit.editor.evaluation_messages import EVALUATION_MESSAGES
 
 COMMANDS: Final = {
     name: f"aiToolkit.server.{name}"
@@ -33,6 +34,7 @@ COMMANDS: Final = {
         "stopLocalCloud",
         "chooseAction",
         "useInChat",
+        "evaluateInference",
         "stopInference",
         "startInference",
         "takeDownInference",
@@ -42,8 +44,10 @@ SERVER_REQUESTS: Final = {
     "chatModels": "aiToolkit/chatModels",
     "chat": "aiToolkit/chat",
     "countTokens": "aiToolkit/countTokens",
+    "caseFiles": "aiToolkit/caseFiles",
+    "runCases": "aiToolkit/runCases",
 }
-SERVER_NOTIFICATIONS: Final = {"cancelChat": "aiToolkit/cancelChat"}
+SERVER_NOTIFICATIONS: Final = {"cancelChat": "aiToolkit/cancelChat", "cancelCases": "aiToolkit/cancelCases"}
 EDITOR_REQUESTS: Final = {
     "pick": "aiToolkit/pick",
     "input": "aiToolkit/input",
@@ -58,6 +62,9 @@ EDITOR_NOTIFICATIONS: Final = {
     "run": "aiToolkit/run",
     "chatPart": "aiToolkit/chatPart",
     "chatModelsChanged": "aiToolkit/chatModelsChanged",
+    "casesChanged": "aiToolkit/casesChanged",
+    "caseResult": "aiToolkit/caseResult",
+    "showPage": "aiToolkit/showPage",
 }
 
 
@@ -213,6 +220,7 @@ MESSAGES: Final = (
     Action,
     ErrorData,
     *CHAT_MESSAGES,
+    *EVALUATION_MESSAGES,
 )
 
 Message = TypeVar("Message")

@@ -47,7 +47,7 @@ from ai_toolkit.workspace.workspace import Workspace
 log = logging.getLogger(__name__)
 
 _COMMAND_FAILED: Final = -32803  # LSP: RequestFailed
-_WATCHED: Final = "**/{infra,inference,models}/**"
+_WATCHED: Final = "**/{infra,inference,models,evaluation}/**"
 
 _Result = TypeVar("_Result")
 
@@ -94,12 +94,20 @@ class Server(LanguageServer):
 
     async def credential(self) -> str:
         """The setting `aiToolkit.credential`, as it is now."""
+        found = await self._setting("aiToolkit.credential")
+        return found if isinstance(found, str) and found in CREDENTIALS else "auto"
+
+    async def gates_deploys(self) -> bool:
+        """The setting `aiToolkit.deploy.gate`, as it is now."""
+        return await self._setting("aiToolkit.deploy.gate") is True
+
+    async def _setting(self, section: str) -> Any:  # noqa: ANN401  (any JSON)
         about = self.client_capabilities.workspace
         if about is None or not about.configuration:
-            return "auto"
-        asked = types.ConfigurationParams([types.ConfigurationItem(section="aiToolkit.credential")])
+            return None
+        asked = types.ConfigurationParams([types.ConfigurationItem(section=section)])
         (found,) = await self.workspace_configuration_async(asked)
-        return found if isinstance(found, str) and found in CREDENTIALS else "auto"
+        return found
 
     async def editor_token(self, scope: str, tenant: str | None, sign_in: bool) -> str | None:  # noqa: FBT001  (EditorTokens)
         """A token of the editor's own account; None when nobody is signed in. Raises SignInNeeded."""

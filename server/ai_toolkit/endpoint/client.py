@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +24,7 @@ _STREAM_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_r
 # In the words of the platform's ingress; Azure's own were not asked for.
 _FORBIDDEN_ADDRESS: Final = "RBAC: access denied"
 _NO_APP: Final = "Container App"
+_NO_MODEL: Final = "model_not_found"
 _LINK_VALID: Final = timedelta(minutes=5)
 
 
@@ -184,6 +185,36 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise EndpointRefused(self.url, 200, "no completion in the answer") from error
 
+    async def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body of the answer to a chat request, whole. Raises EndpointRefused."""
+        return await self._ask("POST", "/v1/chat/completions", request)
+
+    async def tokens(self, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What `/tokenize` says of a conversation; None of an app without such a page. Raises EndpointRefused."""
+        try:
+            return await self._ask("POST", "/tokenize", request)
+        except EndpointRefused as error:
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} and error.reason_code != _NO_MODEL:
+                return None
+            raise
+
+    async def logprobs(self, model: str | None, tokens: Sequence[int]) -> Sequence[tuple[str, float | None]]:
+        """Each token's text, and how probable the model finds it after those before (natural logarithm).
+
+        The first has no probability. Raises EndpointRefused.
+        """
+        request = {"model": model, "prompt": list(tokens), "max_tokens": 0, "echo": True, "logprobs": 0}
+        body = await self._ask("POST", "/v1/completions", request)
+        try:
+            found = body["choices"][0]["logprobs"]
+            return list(zip(found["tokens"], found["token_logprobs"], strict=True))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise EndpointRefused(self.url, 200, "no log-probabilities in the answer") from error
+
+    async def unload_adapter(self, name: str) -> None:
+        """Serves the adapter of that name no longer. Raises EndpointRefused."""
+        await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+
     async def events(self, path: str, request: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """The events of a streamed answer, as JSON. Raises EndpointRefused, also where it breaks off."""
         try:
@@ -231,7 +262,7 @@ class Endpoint:
         if body is None:
             raise EndpointRefused(self.url, status, "not JSON")
         if status >= 400 or not isinstance(body, Mapping):  # noqa: PLR2004  (HTTP: client and server errors)
-            raise EndpointRefused(self.url, status, _reason(body))
+            raise EndpointRefused(self.url, status, _reason(body), _code(body))
         return body
 
 
@@ -265,6 +296,12 @@ def _json(text: str) -> Any:  # noqa: ANN401  (any JSON; None for what is none)
         return json.loads(text)
     except ValueError:
         return None
+
+
+def _code(body: object) -> str:
+    """The error's code in OpenAI's shape; empty where there is none."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return str(error.get("code") or "") if isinstance(error, Mapping) else ""
 
 
 def _reason(body: object) -> str:

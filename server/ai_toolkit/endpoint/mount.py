@@ -68,8 +68,8 @@ async def renew_mount_key_of(own: OwnApp, share: "FileShare", ui: Ui) -> None:
     target = own.target
     volumes = own.app.template.get("volumes") or ()
     storages = [str(one.get("storageName")) for one in volumes if one.get("storageType") == "AzureFile"]
-    async with own.cloud.storage(target.subscription, target.resource_group) as storage:
-        account = await storage.account(target.storage_account)
+    async with own.cloud.storage(target.account.subscription, target.account.group) as storage:
+        account = await storage.account(target.account.name)
         if account is None or not account.keys_renewed or not storages:
             return
         key = await storage.key(account.name)

@@ -43,12 +43,14 @@ def main() -> int:
     gc.disable()  # nothing that an import makes is garbage: `serve` turns it on again
     os.closerange(FIRST_INHERITED, LAST_INHERITED)
     with _no_authorities():
+        from ai_toolkit.local_cloud.core.arm_error import ArmError  # noqa: PLC0415  # costly, see there
         from ai_toolkit.local_cloud.core.state import StateVersionError  # noqa: PLC0415
-        from ai_toolkit.local_cloud.server import AlreadyServedError, serve  # noqa: PLC0415  # costly, see there
+        from ai_toolkit.local_cloud.server import AlreadyServedError, CloudSettings, serve  # noqa: PLC0415  # costly, see there
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(serve(HomeFolder(arguments.home.absolute()), tls=arguments.tls))
-    except (AlreadyServedError, StateVersionError, OSError) as error:
+        settings = CloudSettings.read(os.environ)
+        asyncio.run(serve(HomeFolder(arguments.home.absolute()), tls=arguments.tls, settings=settings))
+    except (AlreadyServedError, StateVersionError, ArmError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -18,7 +21,7 @@ from ai_toolkit.local_cloud.core.home import Address, HomeFolder
 from ai_toolkit.local_cloud.core.processes import kill_recorded_groups, start_time
 from ai_toolkit.local_cloud.core.state import ResourceStore
 from ai_toolkit.local_cloud.faults import routes as fault_routes
-from ai_toolkit.local_cloud.faults.model import Faults, Port
+from ai_toolkit.local_cloud.faults.model import Fault, Faults, Port
 from ai_toolkit.local_cloud.faults.routes import management_refusal, misbehaving
 from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.files.storage_error import injected_refusal
@@ -36,6 +39,24 @@ SHUTDOWN_SECONDS: Final = 2.0
 LARGEST_BODY_BYTES: Final = 4 * 1024 * 1024  # Azure's own limit for a template
 
 
+@dataclass(frozen=True)
+class CloudSettings:
+    """How the local cloud behaves: seconds that a minute of Azure's takes, and faults that are there from the start."""
+
+    minute_seconds: float = 1.0
+    faults: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """As `AITK_LOCAL_CLOUD_MINUTE` and the file that `AITK_LOCAL_CLOUD_FAULTS` names say; ValueError, OSError."""
+        file = environment.get("AITK_LOCAL_CLOUD_FAULTS")
+        faults = json.loads(Path(file).read_text(encoding="utf-8")) if file else []
+        return cls(float(environment.get("AITK_LOCAL_CLOUD_MINUTE") or 1), tuple(faults))
+
+
+DEFAULTS: Final = CloudSettings()
+
+
 class AlreadyServedError(Exception):
     """Another process serves this folder."""
 
@@ -43,13 +64,16 @@ class AlreadyServedError(Exception):
 class LocalCloud:
     """Everything of one home folder, from the first request to the last replica."""
 
-    def __init__(self, home: HomeFolder, *, tls: bool = False) -> None:
+    def __init__(self, home: HomeFolder, *, tls: bool = False, settings: CloudSettings = DEFAULTS) -> None:
         self._home = home
         self._tls = tls
+        self._settings = settings
         self._address: Address | None = None
         self._store = ResourceStore(home.state_file)
         self._side_data = SideData(home.files_state_file)
         self._faults = Faults()
+        for fault in settings.faults:
+            self._faults.add(Fault.read(dict(fault)))
         self._services: Services | None = None
         self._loaded = asyncio.Event()
         self._directory = Directory(home.directory_file)
@@ -108,6 +132,7 @@ class LocalCloud:
                 faults=self._faults,
                 address=address,
                 issue_token=self._issue_token,
+                minute_seconds=self._settings.minute_seconds,
             )
             await self._services.resume()
             self._loaded.set()
@@ -192,7 +217,7 @@ async def _listen(runner: web.AppRunner, last_url: str | None, context: ssl.SSLC
     return f"{scheme}://127.0.0.1:{runner.addresses[-1][1]}"
 
 
-async def serve(home: HomeFolder, *, tls: bool = False) -> None:
+async def serve(home: HomeFolder, *, tls: bool = False, settings: CloudSettings = DEFAULTS) -> None:
     """Serve a folder until the process is asked to end.
 
     Raises AlreadyServedError when another process does.
@@ -204,7 +229,7 @@ async def serve(home: HomeFolder, *, tls: bool = False) -> None:
             raise AlreadyServedError(f"Another process serves {home.path} already.")
         stop = asyncio.Event()
         on_interruption(asyncio.get_running_loop(), stop.set)
-        async with LocalCloud(home, tls=tls).serving() as address:
+        async with LocalCloud(home, tls=tls, settings=settings).serving() as address:
             gc.freeze()  # what was imported lives as long as the process
             gc.enable()
             log.info("the local cloud answers at %s, files at %s", address.resource_manager, address.files)

@@ -31,10 +31,12 @@ from ai_toolkit.local_cloud.files.side_data import SideData
 from ai_toolkit.local_cloud.quotas import Quotas
 from ai_toolkit.local_cloud.resource_manager import subscriptions
 from ai_toolkit.local_cloud.resource_manager.kept_resources import kept_types
+from ai_toolkit.local_cloud.resource_manager.long_operations import Pace
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import Operations
+from ai_toolkit.local_cloud.resource_manager.operations import OF_THE_MANAGER, Operations
 from ai_toolkit.local_cloud.resource_manager.providers import Providers
 from ai_toolkit.local_cloud.resource_manager.resource_groups import ResourceGroups, ResourceGroupType
+from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType
 from ai_toolkit.local_cloud.resource_manager.resources import Resources
 from ai_toolkit.local_cloud.resource_manager.routes import Routes, read_request
 from ai_toolkit.local_cloud.resource_manager.vaults import Vaults, VaultSecrets
@@ -53,8 +55,9 @@ class Services:
         faults: Faults,
         address: Address,
         issue_token: Callable[[timedelta], str],
+        minute_seconds: float,
     ) -> None:
-        self._operations = Operations(store)
+        self._operations = Operations(store, Pace(minute_seconds))
         shares = Shares(home.shares, side_data)
         accounts = StorageAccounts(store, shares, lambda: address.files)
         file_shares = FileShares(store, shares)
@@ -62,25 +65,21 @@ class Services:
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
         host = AppHost(home, store, shares, accounts.account_keys, replica_environments, faults)
         self._apps = ContainerApps(host, lambda: address.resource_manager, issue_token)
-        manager = ResourceManager(
-            store,
-            self._operations,
-            faults,
-            (
-                accounts,
-                FileServices(store),
-                file_shares,
-                Workspaces(store),
-                environments,
-                EnvironmentStorages(store),
-                self._apps,
-                Jobs(store),
-                ResourceGroupType(store),
-                *kept_types(store),
-                Vaults(store),
-                VaultSecrets(store),
-            ),
+        types: tuple[ResourceType, ...] = (
+            accounts,
+            FileServices(store),
+            file_shares,
+            Workspaces(store),
+            environments,
+            EnvironmentStorages(store),
+            self._apps,
+            Jobs(store),
+            ResourceGroupType(store),
+            *kept_types(store),
+            Vaults(store),
+            VaultSecrets(store),
         )
+        manager = self._manager = ResourceManager(store, self._operations, faults, types)
         groups = ResourceGroups(manager)
         self._deployments = Deployments(manager)
         self._resources = Resources(manager)
@@ -97,13 +96,16 @@ class Services:
         self._deployments.add_routes(self._routes)
         Quotas(manager, environments, accounts, host).add_routes(self._routes)
         Revisions(manager, self._apps).add_routes(self._routes)
-        operation = "/subscriptions/{subscription}/providers/{namespace}/locations/{location}"
-        self._routes.add("GET", f"{operation}/operationStatuses/{{operation}}", self._operations.status)
-        self._routes.add("GET", f"{operation}/operationResults/{{operation}}", self._operations.outcome)
+        for place in ("", "/providers/{namespace}/locations/{location}"):
+            for words in (OF_THE_MANAGER, *(one.long for one in types if one.long is not None)):
+                for word in (words.statuses, words.results):
+                    path = f"/subscriptions/{{subscription}}{place}/{word}/{{operation}}"
+                    self._routes.add("GET", path, self._operations.answer)
 
     async def resume(self) -> None:
         """Continue with what an earlier process left."""
         self._deployments.fail_interrupted()
+        await self._manager.resume()
         await self._apps.resume()
 
     async def close(self) -> None:

@@ -220,15 +220,18 @@ def _names(existing: Existing, settings: Settings) -> Check:
     if existing.name_problem:
         advice = "Give another storageAccountName in infra/provision/inference.parameters.json."
         return Check(name, Outcome.FAILURE, f"storageAccountName: {existing.name_problem.rstrip('.')}.", advice)
-    lives_in, wanted = existing.app_environment.rpartition("/")[2], str(settings.value("acaEnvironmentName"))
-    if existing.app and existing.app_elsewhere:
-        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} of {existing.app_elsewhere}"
-        advice = "Write another name to acaAppName: the template makes an app beside its environment."
-        return Check(name, Outcome.FAILURE, f"{says}, another resource group, and cannot move here.", advice)
-    if existing.app and lives_in.lower() != wanted.lower():
-        says = f"{settings.value('acaAppName')} lives in the environment {lives_in} and cannot move to {wanted}."
-        advice = f"Write {lives_in} to acaEnvironmentName, or another name to acaAppName."
-        return Check(name, Outcome.FAILURE, says, advice)
+    if existing.app and existing.app_environment.lower() != existing.environment_id.lower():
+        lives_in, wanted = existing.app_environment.rpartition("/")[2], existing.environment_id.rpartition("/")[2]
+        place = f" of {existing.app_elsewhere}, another resource group," if existing.app_elsewhere else ""
+        says = f"{settings.value('acaAppName')} lives in the environment {lives_in}{place} and cannot move to {wanted}."
+        named = existing.app_environment if existing.app_elsewhere else lives_in
+        return Check(
+            name, Outcome.FAILURE, says, f"Write {named} to acaEnvironmentName, or another name to acaAppName."
+        )
+    if existing.definition_to_put and not existing.file_share:
+        says = f"{existing.environment_id.rpartition('/')[2]} lies in another resource group and has no definition of "
+        advice = "Name an account and a share that exist: Provision makes the definition there before the app."
+        return Check(name, Outcome.FAILURE, f"{says}a share that does not exist yet.", advice)
     state = "ours" if existing.account else "free"
     return Check(name, Outcome.PASS, f"{settings.value('storageAccountName')} is {state}")
 

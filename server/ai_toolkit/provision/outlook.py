@@ -61,7 +61,7 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     )
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
-        preview=Preview.of(_with_profile(site, plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
+        preview=Preview.of(_with_what_goes_before(plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
         proposal=await _proposal(site, plan, facts, location),
     )
 
@@ -107,7 +107,7 @@ async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], va
     foreseen = await site.deployments.what_if(plan.name, content, values)
     if isinstance(foreseen, Refusal):
         return Preview.of([], Basis.NOTHING, f"{foreseen.message} ({foreseen.code})")
-    return Preview.of(_with_profile(site, plan, foreseen), Basis.AZURE)
+    return Preview.of(_with_what_goes_before(plan, foreseen), Basis.AZURE)
 
 
 async def _fit(site: Site, wanted: Wanted, plan: Plan) -> Fit:
@@ -118,7 +118,8 @@ async def _fit(site: Site, wanted: Wanted, plan: Plan) -> Fit:
     account = plan.existing.account
     if account is None or not account.shared_key or not account.file_endpoint:
         return Fit(None, "The share cannot be read without the account's key.")
-    async with site.cloud.storage(site.place.subscription, site.place.resource_group) as storage:
+    account_at = plan.settings.located("storageAccountName", site.place.subscription, site.place.resource_group)
+    async with site.cloud.storage(account_at.subscription, account_at.group) as storage:
         key = await storage.key(account.name)
     share_name = str(plan.settings.value("fileShareName"))
     try:
@@ -136,25 +137,32 @@ def _created(site: Site, template: Template, plan: Plan) -> list[str]:
         return [f"{providers}/{kind}/…" for kind in template.types]
     account = f"{providers}/Microsoft.Storage/storageAccounts/{names['storageAccountName']}"
     environment = f"{providers}/Microsoft.App/managedEnvironments/{names['acaEnvironmentName']}"
-    return [
-        account,
-        f"{account}/fileServices/default/shares/{names['fileShareName']}",
-        f"{providers}/Microsoft.OperationalInsights/workspaces/{names['acaLogAnalyticsName']}",
-        environment,
-        f"{environment}/storages/{names['acaEnvironmentStorageName']}",
-        f"{providers}/Microsoft.App/containerApps/{names['acaAppName']}",
-    ]
+    made = [f"{providers}/Microsoft.App/containerApps/{names['acaAppName']}"]
+    if plan.existing.account is None:
+        made += [account, f"{account}/fileServices/default/shares/{names['fileShareName']}"]
+    if plan.existing.environment is None:
+        made += [
+            f"{providers}/Microsoft.OperationalInsights/workspaces/{names['acaLogAnalyticsName']}",
+            environment,
+            f"{environment}/storages/{names['acaEnvironmentStorageName']}",
+        ]
+    return made
 
 
-def _with_profile(site: Site, plan: Plan, changes: list[Change]) -> list[Change]:
-    """The changes, and the profile that an existing environment gets before the deployment."""
-    if plan.profile is None or not plan.profile.missing or plan.existing.environment is None:
+def _with_what_goes_before(plan: Plan, changes: list[Change]) -> list[Change]:
+    """The changes, and what an existing environment gets before the deployment: a profile, a storage definition."""
+    existing, profile = plan.existing, plan.profile
+    if existing.environment is None:
         return changes
-    environment = f"{site.group_id}/providers/Microsoft.App/managedEnvironments/{plan.existing.environment.name}"
+    if existing.definition_to_put:
+        storage = plan.settings.value("acaEnvironmentStorageName")
+        changes = [*changes, Change(f"{existing.environment_id}/storages/{storage}", "Create")]
+    if profile is None or not profile.missing:
+        return changes
     added = PropertyChange(
         "properties.workloadProfiles",
         "Create",
-        after={"name": plan.profile.name, "workloadProfileType": plan.profile.type},
+        after={"name": profile.name, "workloadProfileType": profile.type},
     )
-    others = [one for one in changes if one.id.lower() != environment.lower()]
-    return [*others, Change(environment, "Modify", (added,))]
+    others = [one for one in changes if one.id.lower() != existing.environment_id.lower()]
+    return [*others, Change(existing.environment_id, "Modify", (added,))]

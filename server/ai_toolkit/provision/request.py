@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ai_toolkit.azure.connect import Cloud
@@ -15,6 +15,7 @@ from ai_toolkit.provision.microsoft_template import offer_ours
 from ai_toolkit.provision.model_fit import ModelsHere, app_settings, models_here
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.elsewhere import template_for
 from ai_toolkit.workspace.fine_tuning import FineTuning, fine_tuning_of
 from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, check_outputs, workspace_template
@@ -44,6 +45,10 @@ class Wanted:
     named: NamedPlace
     models: ModelsHere | None
     app_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def placed(self, place: "Place") -> "Wanted":
+        """The same with the template as it is deployed there: what ids of other groups name is used where it is."""
+        return replace(self, template=template_for(self.template, self.given, place.subscription, place.resource_group))
 
     @property
     def secrets(self) -> tuple[str, ...]:

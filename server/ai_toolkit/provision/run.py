@@ -1,12 +1,11 @@
 """Use-case: AI Toolkit: Provision Azure Container Apps for inference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.endpoint.address import is_own
@@ -30,6 +29,7 @@ from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
 from ai_toolkit.ui import CLOSING, Silent, Ui, confirm
+from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Target, Workspace
 
@@ -51,11 +51,12 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
         async with _open_site(ui, answers, wanted) as site:
+            wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
             found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
             while True:
                 plan = await make_plan(site, wanted, found)
-                write_target = partial(_write_target, workspace, site.cloud, plan.existing.domains)
+                write_target = partial(_write_target, workspace, site, plan)
                 _tell(ui, plan.settings.in_words(wanted.template))
                 await renew_mount(site, plan, ui)
                 past = await finished_before(site, wanted.template, plan, found)
@@ -96,6 +97,7 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=False)
         async with _open_site(ui, answers.filled(wanted.named), wanted) as site:
+            wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=False)
             found = await _look(site, wanted, ui)
             plan = await make_plan(site, wanted, found)
@@ -246,20 +248,26 @@ def _tell(ui: Ui, lines: Iterable[str]) -> None:
         ui.announce(line)
 
 
-def _write_target(workspace: Workspace, cloud: Cloud, domains: Collection[str], deployed: Deployment) -> Target:
+def _write_target(workspace: Workspace, site: Site, plan: Plan, deployed: Deployment) -> Target:
     """The target as the deployment tells it, written; a custom domain of the app's that a person wrote stays."""
+    account = plan.settings.located("storageAccountName", site.place.subscription, site.place.resource_group)
+    here = account.is_in(site.place.subscription, site.place.resource_group)
     outputs = {key.upper(): str(value) for key, value in deployed.outputs.items()}
     host = outputs["ACA_APP_ENDPOINT"]  # empty for an app without ingress
     target = Target(
         subscription=outputs["SUBSCRIPTION_ID"],
         resource_group=outputs["RESOURCE_GROUP_NAME"],
-        storage_account=outputs["STORAGE_ACCOUNT_NAME"],
+        storage_account=outputs["STORAGE_ACCOUNT_NAME"] if here else account.id_of(TYPES["storageAccountName"]),
         file_share=outputs["FILE_SHARE_NAME"],
         app=outputs["ACA_APP_NAME"],
-        endpoint=f"{cloud.endpoint_scheme}://{host}" if host else "",
+        endpoint=f"{site.cloud.endpoint_scheme}://{host}" if host else "",
     )
     before = _written(workspace)
-    if before is not None and before.app == target.app and is_own(before.endpoint, target.endpoint, domains):
+    if (
+        before is not None
+        and before.app == target.app
+        and is_own(before.endpoint, target.endpoint, plan.existing.domains)
+    ):
         target = replace(target, endpoint=before.endpoint)
     if before != target:
         workspace.write_target(target)

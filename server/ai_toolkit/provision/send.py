@@ -12,6 +12,7 @@ from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.endpoint.revisions import room_for_deployment
 from ai_toolkit.errors import DeploymentFailed, Interrupted
 from ai_toolkit.provision.hidden import hide, secrets_in
+from ai_toolkit.provision.mount_key import put_missing_definition
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.progress import ResourceProgress
@@ -48,6 +49,7 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
             tags = {str(name): str(value) for name, value in (plan.settings.value("tags") or {}).items()}
             await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
+        await put_missing_definition(site, plan, ui)
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 from ai_toolkit.provision.hidden import HIDDEN
 from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.workspace import parameter_rules
+from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.fine_tuning import FineTuning
+from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
@@ -53,6 +55,10 @@ class Settings:
         """The six resource names."""
         return {name: str(self.value(name)) for name in parameter_rules.DEFAULT_PREFIXES}
 
+    def located(self, name: str, subscription: str, group: str) -> Located:
+        """Where the resource is that a parameter names, in that group or by its id elsewhere."""
+        return Located.of(str(self.value(name)), subscription, group)
+
     def with_settings(self, changed: Mapping[str, Setting]) -> "Settings":
         """The same with some settings in place of what was there."""
         return Settings(self.given, {**self.by_name, **changed})
@@ -60,7 +66,7 @@ class Settings:
     def to_send(self, template: Template) -> dict[str, Any]:
         """What Azure gets; a template of another make gets only what somebody chose, and keeps its own defaults."""
         return {
-            name: setting.value
+            name: Located.of(str(setting.value), "", "").name if name in TYPES else setting.value
             for name, setting in self.by_name.items()
             if name in template.parameters
             and (
@@ -107,7 +113,16 @@ def choose_settings(
         name: Setting(value, Source.FINE_TUNING_JOB, f"fine-tuning job {job[0]}") for name, value in job[1].items()
     }
     found |= {name: Setting(value, Source.FILE, given.path.name) for name, value in given.values.items()}
-    return Settings(given, found)
+    return Settings(
+        given, {name: _by_name_here(one, group_id) if name in TYPES else one for name, one in found.items()}
+    )
+
+
+def _by_name_here(setting: Setting, group_id: str) -> Setting:
+    """An id of a resource of this very group means what its name means; what it names is made where it is missing."""
+    subscription, group = group_id.split("/")[2], group_id.split("/")[4]
+    located = Located.of(str(setting.value), subscription, group)
+    return replace(setting, value=located.name) if located.is_in(subscription, group) else setting
 
 
 def _shown(value: object, *, secure: bool) -> str:

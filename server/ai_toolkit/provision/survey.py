@@ -13,6 +13,7 @@ from ai_toolkit.azure.storage import StorageAccount
 from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.provision.request import Site, Wanted
 from ai_toolkit.provision.settings import Settings
+from ai_toolkit.workspace.elsewhere import TYPES
 
 PREFIX: Final = "ai-toolkit-inference-"
 """What the names of our deployments begin with."""
@@ -81,6 +82,9 @@ class Existing:
     file_share: bool
     log_analytics: bool
     environment: ManagedEnvironment | None
+    environment_id: str
+    environment_elsewhere: bool
+    """Whether it is named by its id and lies in another resource group: the template makes nothing there."""
     environment_storage: bool
     app: bool
     domains: tuple[str, ...]
@@ -90,6 +94,11 @@ class Existing:
     app_elsewhere: str
     """The resource group of that environment where it is another one; else empty."""
     key: str | None
+
+    @property
+    def definition_to_put(self) -> bool:
+        """Whether an environment of another group lacks the storage definition, which only Provision makes there."""
+        return self.environment_elsewhere and not self.environment_storage
 
     @property
     def complete(self) -> bool:
@@ -110,14 +119,26 @@ class Existing:
 async def look_at_existing(
     cloud: Cloud, subscription: str, group: str, found: list[Resource], settings: Settings
 ) -> Existing:
-    """Asks for every named resource at the same time. Raises ValueImpossible for a storage definition that is taken."""
+    """Asks for every named resource at the same time.
+
+    Raises ValueImpossible for a storage definition that is taken, and for an id of what does not exist.
+    """
     names = settings.names
     there = {(one.type, one.name) for one in found}
     has = {name: (kind.lower(), names[name].lower()) in there for kind, name in _TYPE_NAMES.items()}
-    account_name, app_name = names["storageAccountName"], names["acaAppName"]
+    outside = {
+        name: located
+        for name in TYPES
+        if not (located := settings.located(name, subscription, group)).is_in(subscription, group)
+    }
+    has |= dict.fromkeys(outside, True)
+    account_at = settings.located("storageAccountName", subscription, group)
+    environment_at = settings.located("acaEnvironmentName", subscription, group)
+    account_name, app_name = account_at.name, names["acaAppName"]
     async with (
-        cloud.storage(subscription, group) as storage,
+        cloud.storage(account_at.subscription, account_at.group) as storage,
         cloud.container_apps(subscription, group) as apps,
+        cloud.container_apps(environment_at.subscription, environment_at.group) as beside,
         asyncio.TaskGroup() as tasks,
     ):
         if has["storageAccountName"]:
@@ -126,18 +147,29 @@ async def look_at_existing(
         else:
             problem = tasks.create_task(storage.name_problem(account_name))
         if has["acaEnvironmentName"]:
-            environment = tasks.create_task(apps.environment(names["acaEnvironmentName"]))
+            environment = tasks.create_task(beside.environment(environment_at.name))
         if has["acaAppName"]:
             app = tasks.create_task(apps.app(app_name))
             key = tasks.create_task(apps.key(app_name))
     where = environment.result() if has["acaEnvironmentName"] else None
+    missing = {
+        "storageAccountName": has["storageAccountName"] and not (account.result() and share.result()),
+        "acaEnvironmentName": where is None,
+    }
+    for name, located in outside.items():
+        if missing[name]:
+            what = "account with this share" if name == "storageAccountName" else "environment"
+            told = f"there is no such {what} in the resource group {located.group}, and none is made there"
+            raise settings.given.wrong(name, told)
     return Existing(
         account=account.result() if has["storageAccountName"] else None,
         name_problem="" if has["storageAccountName"] else problem.result(),
         file_share=has["storageAccountName"] and share.result(),
         log_analytics=has["acaLogAnalyticsName"],
         environment=where,
-        environment_storage=where is not None and _has_definition(where, settings),
+        environment_id=environment_at.id_of(TYPES["acaEnvironmentName"]),
+        environment_elsewhere="acaEnvironmentName" in outside,
+        environment_storage=where is not None and _has_definition(where, account_name, settings),
         app=has["acaAppName"],
         domains=app.result().domains if has["acaAppName"] else (),
         app_environment=app.result().environment_id if has["acaAppName"] else "",
@@ -153,11 +185,11 @@ def _group_elsewhere(resource_id: str, group: str) -> str:
     return there if there.lower() != group.lower() else ""
 
 
-def _has_definition(environment: ManagedEnvironment, settings: Settings) -> bool:
+def _has_definition(environment: ManagedEnvironment, account: str, settings: Settings) -> bool:
     """Whether the environment has the named storage definition, and it names our share."""
     name = settings.value("acaEnvironmentStorageName")
     named = environment.storages.get(name)
-    if named is not None and named != (settings.value("storageAccountName"), settings.value("fileShareName")):
+    if named is not None and named != (account, settings.value("fileShareName")):
         raise settings.given.wrong(
             "acaEnvironmentStorageName",
             f"{name} of {environment.name} is used for the share {named[1]} of {named[0]} already; "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ai_toolkit.workspace.located import id_pattern
 from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 DEFAULT_PREFIXES: Final = {
@@ -35,16 +36,26 @@ class NameRule:
     words: str
 
 
+def _or_id(kind: str, rule: NameRule) -> NameRule:
+    """The rule, or the resource id of one that exists, in whatever resource group."""
+    return NameRule(f"{rule.pattern}|{id_pattern(kind, rule.pattern)}", f"{rule.words}, or the resource id of one,")
+
+
 # Source: Microsoft Learn, "Naming rules and restrictions for Azure resources".
 NAME_RULES: Final = {
-    "storageAccountName": NameRule(r"[a-z0-9]{3,24}", "3 to 24 lower-case letters and digits"),
+    "storageAccountName": _or_id(
+        "Microsoft.Storage/storageAccounts", NameRule(r"[a-z0-9]{3,24}", "3 to 24 lower-case letters and digits")
+    ),
     "fileShareName": NameRule(
         r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*",
         "3 to 63 lower-case letters, digits and single hyphens between them",
     ),
-    "acaEnvironmentName": NameRule(
-        r"(?=.{2,60}$)[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?",
-        "2 to 60 letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+    "acaEnvironmentName": _or_id(
+        "Microsoft.App/managedEnvironments",
+        NameRule(
+            r"(?=.{2,60}$)[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?",
+            "2 to 60 letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+        ),
     ),
     "acaEnvironmentStorageName": NameRule(
         r"(?=.{1,32}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?",
@@ -79,8 +90,9 @@ def check(given: Parameters, declared: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueImpossible, naming the parameter, for the first value that Azure would refuse."""
     _check_given(given, declared)
     for name, value in given.values.items():
-        _check_type(given, name, value, declared[name])
         rule = NAME_RULES.get(name)
+        if rule is None or "/" not in str(value):  # an id is longer than the name that the template gets
+            _check_type(given, name, value, declared[name])
         if rule is not None and not re.fullmatch(rule.pattern, str(value)):
             raise given.wrong(name, f'"{value}" is impossible: {rule.words} are allowed')
     commands = given.values.get("defaultCommands")

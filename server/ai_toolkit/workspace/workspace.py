@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
 from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.text_file import read_text
 
 CODE: Final = "inference"
@@ -62,6 +63,11 @@ class Target:
     @property
     def local(self) -> bool:
         return self.subscription == LOCAL_SUBSCRIPTION
+
+    @property
+    def account(self) -> Located:
+        """The storage account, which may be named by its id."""
+        return Located.of(self.storage_account, self.subscription, self.resource_group)
 
 
 class KeyVaultReference(dict[str, Any]):

@@ -14,6 +14,7 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTempl
 API_VERSION = "2025-04-01"
 GROUP = "ml-team"
 LOCATION = "swedencentral"
+WORKING = {"Waiting", "Creating", "InProgress"}
 
 
 needs_engine = outside_data.needs("AZURE_ENGINE")
@@ -51,6 +52,15 @@ class Engine:
         status, answer, _ = await self.ask("PUT", f"{SUBSCRIPTION}/resourcegroups/{name}", {"location": location})
         assert status in {200, 201}, answer
 
+    async def make(self, path: str, body: Any, version: str) -> Any:
+        """The resource, put and made."""
+        status, answer, _ = await self.ask("PUT", path, body, version)
+        assert status < 300, answer
+        while answer is None or answer["properties"].get("provisioningState") in WORKING:
+            await asyncio.sleep(0.01)
+            _, answer, _ = await self.ask("GET", path, version=version)
+        return answer
+
     async def deploy(self, template: Any, parameters: Any = None, name: str = "inference", scope: str = "") -> Any:
         """The ended deployment's properties, or the error of a refusal."""
         where = scope or f"{SUBSCRIPTION}/resourceGroups/{GROUP}"
@@ -74,10 +84,16 @@ class Engine:
         if "resourceGroups" not in where:
             body["location"] = LOCATION
         status, answer, headers = await self.ask("POST", path, body)
+        status, answer = await self.result(status, answer, headers)
+        return answer["properties"]["changes"] if status == 200 else answer
+
+    async def result(self, status: int, answer: Any, headers: Any) -> tuple[int, Any]:
+        """What an operation that is polled by its result ends with."""
         while status == 202:
+            await asyncio.sleep(0.01)
             async with self.session.get(headers["Location"]) as polled:
                 status, answer, headers = polled.status, await polled.json(content_type=None), polled.headers
-        return answer["properties"]["changes"] if status == 200 else answer
+        return status, answer
 
     async def value_of(self, expression: str) -> Any:
         """`{"value": …}` or `{"error": …}` of one expression, as a deployment of one output gives it."""

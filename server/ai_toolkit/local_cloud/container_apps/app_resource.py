@@ -22,9 +22,11 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValu
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 TOKEN_LIFE = timedelta(hours=1)
+CHANGE_TAKES = timedelta(seconds=14)
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -37,6 +39,14 @@ class ContainerApps(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
     name_rule: ClassVar[str] = (
         "2 to 32 lower-case letters, digits and single hyphens, beginning with a letter, no hyphen last"
+    )
+    resumes: ClassVar[bool] = True
+    long: ClassVar[LongOperations] = LongOperations(
+        "containerappOperationStatuses",
+        "containerappOperationResults",
+        put=LongOperation(timedelta(seconds=13), Polled.STATUS, 201, has_body=True),
+        patch=LongOperation(CHANGE_TAKES, Polled.STATUS | Polled.RESULT),
+        delete=LongOperation(timedelta(seconds=18), Polled.RESULT),
     )
 
     def __init__(self, host: AppHost, origin: Callable[[], str], issue_token: Callable[[timedelta], str]) -> None:
@@ -68,9 +78,16 @@ class ContainerApps(ResourceType):
 
     # As a type of resource.
 
-    def is_long_running(self) -> bool:
-        """A PUT answers before the revision is ready."""
-        return True
+    def busy(self, resource: StoredResource) -> ArmError | None:
+        """Refuse a second write, which is documentation only: reported by people, never recorded."""
+        if properties(resource.body).get("provisioningState") not in {self.working_state, self.deleting_state}:
+            return None
+        return ArmError(
+            "ContainerAppOperationInProgress",
+            f"Cannot modify a container app '{resource.id.name}' because there is an active provisioning operation in "
+            f"progress that started at {resource.body['systemData']['lastModifiedAt']}.",
+            status=409,
+        )
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse what Azure refuses: containers, secrets, probes, scale, ingress."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, ENVIRONMENT, STORAGE
@@ -10,6 +11,7 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValu
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 APP_TYPE = "Microsoft.App/containerApps"
@@ -34,7 +36,15 @@ class ManagedEnvironments(ResourceType):
     api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,58}[a-z0-9]")
     name_rule: ClassVar[str] = "2 to 60 lower-case letters, digits and single hyphens, beginning with a letter"
-    working_state: ClassVar[str] = "InfrastructureSetupInProgress"
+    working_state: ClassVar[str] = "Waiting"
+    deleting_state: ClassVar[str] = "ScheduledForDelete"
+    long: ClassVar[LongOperations] = LongOperations(
+        "managedEnvironmentOperationStatuses",
+        "managedEnvironmentOperationResults",
+        put=LongOperation(timedelta(seconds=87), Polled.STATUS, 201, has_body=True, when=When.CHANGED),
+        patch=LongOperation(timedelta(seconds=67), Polled.RESULT, when=When.CHANGED),
+        delete=LongOperation(timedelta(seconds=952), Polled.RESULT),
+    )
 
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
@@ -72,7 +82,17 @@ class ManagedEnvironments(ResourceType):
             },
         }
 
-    async def remove(self, resource: StoredResource) -> None:
+    def busy(self, resource: StoredResource) -> ArmError | None:
+        """Refuse a second write, which is documentation only: reported by people, never recorded."""
+        if properties(resource.body).get("provisioningState") not in {self.working_state, self.deleting_state}:
+            return None
+        return ArmError(
+            "ManagedEnvironmentOperationInProgress",
+            f"Cannot modify Container Apps environment {resource.id.name} because another operation is in progress.",
+            status=409,
+        )
+
+    def check_removable(self, resource: StoredResource) -> None:
         """Refuse while container apps are in it, as Azure does."""
         apps = [
             app.id.name
@@ -189,6 +209,13 @@ def require_environment(store: ResourceStore, environment_id: JsonValue, what: s
             "ManagedEnvironmentNotFound",
             f"The managed environment '{environment_id}' of the {what} does not exist.",
             status=404,
+            target="properties.environmentId",
+        )
+    state = properties(environment.body).get("provisioningState")
+    if state != "Succeeded":
+        raise ArmError(
+            "ManagedEnvironmentNotProvisioned",
+            f"The managed environment '{environment.id.name}' of the {what} is not provisioned: it is {state}.",
             target="properties.environmentId",
         )
     return environment

@@ -1,6 +1,7 @@
 """Jobs of Container Apps: fine-tuning made them, and this product only reads them."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import JOB, JOB_VERSIONS
@@ -9,6 +10,7 @@ from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 
@@ -18,6 +20,13 @@ class Jobs(ResourceType):
     name: ClassVar[str] = "Microsoft.App/jobs"
     body: ClassVar[Table] = JOB
     api_versions: ClassVar[frozenset[str]] = JOB_VERSIONS
+    long: ClassVar[LongOperations] = LongOperations(
+        "containerappsjobOperationStatuses",
+        "containerappsjobOperationResults",
+        put=LongOperation(timedelta(seconds=13), Polled.STATUS, 201, has_body=True),
+        patch=LongOperation(timedelta(seconds=14), Polled.RESULT),
+        delete=LongOperation(timedelta(seconds=32), Polled.RESULT),
+    )
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent; ArmError 404 when its managed environment does not exist."""

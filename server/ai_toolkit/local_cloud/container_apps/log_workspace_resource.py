@@ -6,7 +6,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from ai_toolkit.local_cloud.container_apps.bodies import WORKSPACE, WORKSPACE_VERSIONS
@@ -14,6 +14,7 @@ from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 FEATURES: Final = {"legacy": 0, "searchVersion": 1, "enableLogAccessUsingOnlyResourcePermissions": True}
@@ -28,6 +29,12 @@ class Workspaces(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
     name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
     working_state: ClassVar[str] = "Creating"
+    long: ClassVar[LongOperations] = LongOperations(
+        "operationstatuses",
+        "operationresults",
+        put=LongOperation(timedelta(seconds=8), Polled.ITSELF, 201, has_body=True, when=When.NEW),
+        delete=LongOperation(timedelta(seconds=5), Polled.STATUS | Polled.RESULT, asked_by="force"),
+    )
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent with Azure's defaults; keys and customer id of an existing one stay."""

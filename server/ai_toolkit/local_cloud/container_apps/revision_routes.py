@@ -1,11 +1,12 @@
 """Revisions, replicas, log streams, and starting and stopping an app, over HTTP."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.container_apps.app_resource import ContainerApps
+from ai_toolkit.local_cloud.container_apps.app_resource import CHANGE_TAKES, ContainerApps
 from ai_toolkit.local_cloud.container_apps.container import Container
 from ai_toolkit.local_cloud.container_apps.replica import NO_COMMAND, Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, opening_events, written_line
@@ -14,10 +15,11 @@ from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import Polled
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import location_headers
+from ai_toolkit.local_cloud.resource_manager.operations import Place
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
-from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
+from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription, normal_location
 
 MOST_TAIL_LINES = 300
 
@@ -70,14 +72,18 @@ class Revisions:
     def _long_running(
         self, request: ArmRequest, resource: StoredResource, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> web.Response:
-        operation = self._manager.operations.start(
-            "Microsoft.App",
-            "westus3",
-            resource.id.subscription,
-            work(),
-            resource.id,
-        )
-        return web.Response(status=202, headers=location_headers(request, operation))
+        if (busy := self._apps.busy(resource)) is not None:
+            raise busy
+        location = normal_location(str(resource.body.get("location")))
+        place = Place.of_type(self._apps.long, resource.id.subscription, resource.id.namespace, location)
+        operation = self._manager.operations.start(place, self._in_azures_time(work()), resource.id)
+        headers = self._manager.operations.headers(request, operation, Polled.RESULT)
+        return web.Response(status=202, headers=headers)
+
+    async def _in_azures_time(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it as long as a change of the app takes; how long a start or stop takes Azure is not known."""
+        await work
+        await asyncio.sleep(self._manager.operations.pace.seconds(CHANGE_TAKES))
 
     async def _list(self, request: ArmRequest) -> web.Response:
         _resource, app = self._app(request)

@@ -5,7 +5,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
@@ -16,6 +16,7 @@ from ai_toolkit.local_cloud.files.bodies import ACCOUNT, FILE_SERVICE, SHARE, ST
 from ai_toolkit.local_cloud.files.file_request import etag
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, Shares
 from ai_toolkit.local_cloud.files.storage_error import StorageError
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 
 DEFAULT_SHARE_QUOTA_GIB = 5120
@@ -32,6 +33,12 @@ class StorageAccounts(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
     working_state: ClassVar[str] = "Creating"
+    long: ClassVar[LongOperations] = LongOperations(
+        "asyncoperations",
+        "asyncoperations",
+        again_after=timedelta(seconds=17),
+        put=LongOperation(timedelta(seconds=18), Polled.RESULT, when=When.NEW),
+    )
 
     def __init__(self, store: ResourceStore, shares: Shares, files_url: Callable[[], str]) -> None:
         super().__init__(store)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ai_toolkit.local_cloud.core.arm_error import (
@@ -15,6 +16,7 @@ from ai_toolkit.local_cloud.core.arm_error import (
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, When
 from ai_toolkit.local_cloud.resource_manager.operations import Operations
 from ai_toolkit.local_cloud.resource_manager.resource_type import ResourceType, check_body, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription, normal_location
@@ -26,6 +28,15 @@ from ai_toolkit.local_cloud.resource_manager.write_checks import (
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A resource as stored before it is provisioned; `long`: how Azure carries the write out, None for at once."""
+
+    resource: StoredResource
+    is_new: bool
+    long: LongOperation | None
 
 
 class ResourceManager:
@@ -81,12 +92,19 @@ class ResourceManager:
             check_location(body["location"])
         return resource_type
 
-    def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> tuple[StoredResource, bool]:
-        """The resource as stored before it is provisioned, and whether it is new."""
+    def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> Accepted:
+        """The resource as stored before it is provisioned."""
         resource_type = self.check_put(identifier, body, api_version)
+        return self._accept(identifier, body, resource_type, resource_type.long.put if resource_type.long else None)
+
+    def _accept(
+        self, identifier: ResourceId, body: JsonObject, resource_type: ResourceType, long: LongOperation | None
+    ) -> Accepted:
         self._require_parent(identifier)
         check_unlocked(self.store, identifier, Lock.READ_ONLY, "write")
         existing = self.store.get(identifier)
+        if existing is not None and (busy := resource_type.busy(existing)) is not None:
+            raise busy
         if existing is not None and resource_type.has_location:
             _check_stays(existing, body["location"])
         merged = resource_type.merge(identifier, body, existing.body if existing else None)
@@ -110,12 +128,15 @@ class ResourceManager:
             ),
             "properties": {**properties(merged), "provisioningState": resource_type.working_state},
         }
-        return self.store.put(identifier, merged), existing is None
+        taken = _if_long(long, existing, merged)
+        if existing is not None and taken is not None and taken.when is not When.ALWAYS and taken.has_body:
+            taken = replace(taken, status=200)
+        return Accepted(self.store.put(identifier, merged), existing is None, taken)
 
     def _require_parent(self, identifier: ResourceId) -> None:
         if not identifier.namespace:
             return  # a resource group is in its subscription, which was checked
-        self.require_group(identifier)
+        self._require_group_to_write(identifier)
         parent = identifier.parent
         parent_type = self.find_type(parent.type)
         if parent_type is not None and parent_type.is_implicit:
@@ -129,12 +150,17 @@ class ResourceManager:
                 status=404,
             )
 
-    async def finish(self, resource: StoredResource) -> StoredResource:
-        """The provisioned resource; ArmError, with the state recorded as Failed, when it cannot be."""
+    async def finish(self, accepted: Accepted) -> StoredResource:
+        """The provisioned resource, not before Azure has it; ArmError, with the state Failed, when it cannot be."""
+        resource = accepted.resource
         resource_type = self.type_of(resource.id, None)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + (self.operations.pace.seconds(accepted.long.takes) if accepted.long else 0.0)
         try:
             await self._let_fault_happen(resource)
             await resource_type.provision(resource)
+            if (left := ends - loop.time()) > 0:
+                await asyncio.sleep(left)
         except ArmError:
             self._record_state(resource.id, "Failed")
             raise
@@ -156,13 +182,15 @@ class ResourceManager:
         body = {**current.body, "properties": {**properties(current.body), "provisioningState": state}}
         return self.store.put(identifier, body)
 
-    def patch(self, identifier: ResourceId, patch: JsonObject) -> StoredResource:
+    def patch(self, identifier: ResourceId, patch: JsonObject) -> Accepted:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
-        check_body(self.type_of(identifier, None).body, patch, None, is_whole=False)
+        resource_type = self.type_of(identifier, None)
+        check_body(resource_type.body, patch, None, is_whole=False)
         merged = merge_patch(existing.body, patch)
-        resource, _created = self.accept(identifier, merged, None)
-        return resource
+        self.check_put(identifier, merged, None)
+        long = resource_type.long.patch if resource_type.long else None
+        return self._accept(identifier, merged, resource_type, long)
 
     def find(self, identifier: ResourceId) -> StoredResource | None:
         """The resource, also one that every parent has from the beginning; None where there is none."""
@@ -199,6 +227,12 @@ class ResourceManager:
             raise group_not_found(identifier.group)
         return group
 
+    def _require_group_to_write(self, identifier: ResourceId) -> None:
+        """Raise 404 where the group is not there, 409 where it is being deleted."""
+        group_type = self.find_type(GROUP_TYPE)
+        if identifier.group and group_type and (busy := group_type.busy(self.group(identifier))) is not None:
+            raise busy
+
     def view(self, resource: StoredResource) -> JsonObject:
         """The resource as a GET returns it."""
         return self.type_of(resource.id, None).view(resource)
@@ -217,19 +251,39 @@ class ResourceManager:
         check_unlocked(self.store, identifier, Lock.CANNOT_DELETE, "delete")
 
     async def delete(self, identifier: ResourceId) -> None:
-        """Remove the resource and its parts, the parts first; one that is not there is no error."""
+        """Remove the resource and its parts, the parts first, in Azure's time; one that is not there is no error."""
         resource = self.store.get(identifier)
         if resource is None:
             return
         self.check_deletable(identifier)
+        if (own_type := self.find_type(identifier.type)) is not None:
+            own_type.check_removable(resource)
+            self._record_state(identifier, own_type.deleting_state)
         newest_first = reversed(list(self.store.below(str(identifier))))
         for part in sorted(newest_first, key=lambda part: -len(part.id.types)):
-            if (part_type := self.find_type(part.id.type)) is not None:
-                await part_type.remove(part)
-            self.store.delete(part.id)
-        if identifier.type != GROUP_TYPE:
-            await self.type_of(identifier, None).remove(resource)
-        self.store.delete(identifier)
+            await self._remove(part)
+        await self._remove(resource)
+
+    async def _remove(self, resource: StoredResource) -> None:
+        """End what runs for a resource; it is still there, being deleted, as long as Azure takes for it."""
+        known = self.find_type(resource.id.type)
+        if known is not None:
+            known.check_removable(resource)
+            self._record_state(resource.id, known.deleting_state)
+            await known.remove(resource)
+            if known.long is not None and known.long.delete is not None:
+                await asyncio.sleep(self.operations.pace.seconds(known.long.delete.takes))
+                await known.remove(resource)  # what a look at it may have brought back
+        self.store.delete(resource.id)
+
+    async def resume(self) -> None:
+        """Go on with what an earlier process had begun: what was being made or deleted is made or deleted."""
+        for resource in list(self.store.below("/")):
+            known, state = self.find_type(resource.id.type), properties(resource.body).get("provisioningState")
+            if known is not None and state == known.deleting_state:
+                self.operations.background(self.delete(resource.id))
+            elif known is not None and known.long is not None and state == known.working_state and not known.resumes:
+                self._record_state(resource.id, "Succeeded")
 
     async def act(self, identifier: ResourceId, action: str, body: JsonObject) -> JsonValue:
         """The answer of an action such as `listKeys`; ArmError 501 for one that is not emulated."""
@@ -265,3 +319,27 @@ def _as_sent(body: JsonObject) -> JsonObject:
         kept = {name: value for name, value in properties(sent).items() if name != "provisioningState"}
         sent["properties"] = kept
     return sent
+
+
+def _if_long(long: LongOperation | None, existing: StoredResource | None, merged: JsonObject) -> LongOperation | None:
+    """How a write is carried out that may be done at once where it makes or changes nothing."""
+    if long is None or existing is None or long.when is When.ALWAYS:
+        return long
+    is_same = _as_wanted(existing.body) == _as_wanted(merged)
+    return None if long.when is When.NEW or is_same else long
+
+
+def _as_wanted(body: JsonObject) -> JsonObject:
+    """A body without what only tells how it came about, and without what is not said."""
+    sent = {name: value for name, value in _as_sent(body).items() if name != "systemData"}
+    if isinstance(sent.get("location"), str):
+        sent["location"] = normal_location(sent["location"])
+    said: JsonObject = _said(sent)
+    return said
+
+
+def _said(value: JsonValue) -> JsonValue:
+    if not isinstance(value, dict):
+        return value
+    found = {name: _said(item) for name, item in value.items()}
+    return {name: item for name, item in found.items() if item is not None and item != {}}

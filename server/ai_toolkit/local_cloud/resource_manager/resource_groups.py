@@ -9,9 +9,10 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, group_no
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.shapes import TEXT, TRACKED, Table, answered
 from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import Polled
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import location_headers
-from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION, ResourceType, merge_patch
+from ai_toolkit.local_cloud.resource_manager.operations import Place
+from ai_toolkit.local_cloud.resource_manager.resource_type import ANY_VERSION, ResourceType, merge_patch, properties
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_subscription,
@@ -44,6 +45,16 @@ class ResourceGroupType(ResourceType):
                 "at most 90 letters, digits, '-', '_', '.' and brackets, no '.' last.",
             )
         super().check(identifier, body)
+
+    def busy(self, resource: StoredResource) -> ArmError | None:
+        """Nothing is written to a group that is being deleted."""
+        if properties(resource.body).get("provisioningState") != self.deleting_state:
+            return None
+        return ArmError(
+            "ResourceGroupBeingDeleted",
+            f"The resource group '{resource.id.group}' is in deprovisioning state and cannot perform this operation.",
+            status=409,
+        )
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent; a group cannot move."""
@@ -89,8 +100,8 @@ class ResourceGroups:
 
     async def _put(self, request: ArmRequest) -> web.Response:
         identifier = _identifier(request)
-        group, is_new = self._manager.accept(identifier, request.require_body(), None)
-        return web.json_response(self.document(group), status=201 if is_new else 200)
+        accepted = self._manager.accept(identifier, request.require_body(), None)
+        return web.json_response(self.document(accepted.resource), status=201 if accepted.is_new else 200)
 
     async def _patch(self, request: ArmRequest) -> web.Response:
         group = self._manager.group(_identifier(request))
@@ -109,10 +120,10 @@ class ResourceGroups:
         if self._manager.store.get(identifier) is None:
             raise group_not_found(identifier.group)
         self._manager.check_deletable(identifier)
-        operation = self._manager.operations.start(
-            "Microsoft.Resources", "westus3", identifier.subscription, self._manager.delete(identifier)
-        )
-        return web.Response(status=202, headers=location_headers(request, operation))
+        operations = self._manager.operations
+        place = Place.of_manager(identifier.subscription)
+        operation = operations.start(place, self._manager.delete(identifier), ends_with=200)
+        return web.Response(status=202, headers=operations.headers(request, operation, Polled.RESULT))
 
     async def _resources(self, request: ArmRequest) -> web.Response:
         group = self._manager.group(_identifier(request))

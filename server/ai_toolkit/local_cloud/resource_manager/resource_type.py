@@ -8,6 +8,7 @@ from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValu
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Reading, Table, problems_of
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperations
 
 # The Resource Manager itself and small providers have had too many versions to list: what is none is refused.
 ANY_VERSION: Final = re.compile(r"20(1[4-9]|2[0-6])-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
@@ -27,6 +28,9 @@ class ResourceType:
     has_location: ClassVar[bool] = True
     created_status: ClassVar[int] = 201
     working_state: ClassVar[str] = "InProgress"  # provisioningState while it is being provisioned
+    deleting_state: ClassVar[str] = "Deleting"  # and while it is being deleted
+    long: ClassVar[LongOperations | None] = None  # what Azure does not do at once
+    resumes: ClassVar[bool] = False  # goes by itself on with what an earlier process had begun to make
     has_system_data: ClassVar[bool] = True
     is_implicit: ClassVar[bool] = False  # there from the beginning in every parent, whether put or not
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][\w().-]{0,89}")
@@ -68,9 +72,13 @@ class ResourceType:
     async def provision(self, resource: StoredResource) -> None:
         """Do what storing alone does not; ArmErrors fail the operation."""
 
-    def is_long_running(self) -> bool:
-        """Whether a PUT answers before the resource is there."""
-        return False
+    def check_removable(self, resource: StoredResource) -> None:
+        """Raise ArmError where the resource cannot be deleted as things are."""
+
+    def busy(self, resource: StoredResource) -> ArmError | None:
+        """What Azure answers to a write while another one is being carried out; None where it takes it."""
+        del resource
+        return None
 
     async def remove(self, resource: StoredResource) -> None:
         """Undo what `provision` did, before the resource is deleted."""

@@ -2,12 +2,14 @@
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.core.arm_error import ArmError
+from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
-from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import location_headers, status_headers
+from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, Polled
+from ai_toolkit.local_cloud.resource_manager.manager import Accepted, ResourceManager
+from ai_toolkit.local_cloud.resource_manager.operations import Operation, Place
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, paged, refuse_unknown
-from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription
+from ai_toolkit.local_cloud.resource_manager.subscriptions import check_subscription, normal_location
 
 
 class Resources:
@@ -54,55 +56,62 @@ class Resources:
         return web.Response(status=204 if self._manager.store.get(identifier) else 404)
 
     async def _patch(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
-        resource = self._manager.patch(identifier, request.require_body())
-        if not self._manager.type_of(identifier, None).is_long_running():
-            return web.json_response(self._manager.view(await self._manager.finish(resource)))
-
-        async def finish_patch() -> None:
-            await self._manager.finish(resource)
-
-        operation = self._manager.operations.start(
-            identifier.namespace,
-            "westus3",
-            identifier.subscription,
-            finish_patch(),
-            identifier,
-        )
-        return web.Response(status=202, headers=location_headers(request, operation))
+        return await self._written(request, self._manager.patch(identifier, request.require_body()), 200)
 
     async def _delete(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
         self._manager.require_group(identifier)
         if self._manager.store.get(identifier) is None:
             return web.Response(status=204)
         self._manager.check_deletable(identifier)
-        if not self._manager.type_of(identifier, None).is_long_running():
+        resource = self._manager.require(identifier)
+        resource_type = self._manager.type_of(identifier, None)
+        if (busy := resource_type.busy(resource)) is not None:
+            raise busy
+        resource_type.check_removable(resource)
+        long = resource_type.long.delete if resource_type.long else None
+        if long is None or (long.asked_by and request.query.get(long.asked_by, "").lower() != "true"):
             await self._manager.delete(identifier)
             return web.Response(status=200)
-        operation = self._manager.operations.start(
-            identifier.namespace, "westus3", identifier.subscription, self._manager.delete(identifier)
-        )
-        return web.Response(status=202, headers=location_headers(request, operation))
+        operation = self._manager.operations.start(self._place(resource), self._manager.delete(identifier))
+        return self._begun(request, operation, long)
 
     async def _put(self, request: ArmRequest, identifier: ResourceId) -> web.StreamResponse:
         resource_type = self._manager.type_of(identifier, request.api_version)
-        resource, created = self._manager.accept(identifier, request.require_body(), request.api_version)
-        if not resource_type.is_long_running():
-            finished = await self._manager.finish(resource)
-            return web.json_response(
-                self._manager.view(finished), status=resource_type.created_status if created else 200
-            )
+        accepted = self._manager.accept(identifier, request.require_body(), request.api_version)
+        return await self._written(request, accepted, resource_type.created_status if accepted.is_new else 200)
 
-        async def finish_put() -> None:
-            await self._manager.finish(resource)
+    async def _written(self, request: ArmRequest, accepted: Accepted, status: int) -> web.StreamResponse:
+        """The answer to a write: the resource, or what is polled until it is there."""
+        if accepted.long is None:
+            return web.json_response(self._manager.view(await self._manager.finish(accepted)), status=status)
 
-        operation = self._manager.operations.start(
-            identifier.namespace, "westus3", identifier.subscription, finish_put()
-        )
-        return web.json_response(
-            self._manager.view(resource),
-            status=resource_type.created_status if created else 200,
-            headers=status_headers(request, operation),
-        )
+        async def finish() -> None:
+            await self._manager.finish(accepted)
+
+        resource = accepted.resource
+        operation = self._manager.operations.start(self._place(resource), finish(), resource.id)
+        return self._begun(request, operation, accepted.long, self._manager.view(resource))
+
+    def _place(self, resource: StoredResource) -> Place:
+        """Where the operations of a resource are polled."""
+        kinds = self._manager.type_of(resource.id, None).long
+        if kinds is None:
+            raise RuntimeError(f"{resource.id.type} has no long operations")
+        location = normal_location(str(resource.body.get("location") or ""))
+        return Place.of_type(kinds, resource.id.subscription, resource.id.namespace, location)
+
+    def _begun(
+        self, request: ArmRequest, operation: Operation, long: LongOperation, body: JsonObject | None = None
+    ) -> web.Response:
+        """The answer to a write that goes on."""
+        headers = self._manager.operations.headers(request, operation, long.polled)
+        if long.polled is Polled.ITSELF:
+            headers["Location"] = f"{request.origin}{request.path}?api-version={request.api_version}"
+        elif long.has_body:
+            headers["x-ms-async-operation-timeout"] = "PT15M"
+        if long.has_body:
+            return web.json_response(body, status=long.status, headers=headers)
+        return web.Response(status=long.status, headers=headers)
 
     def _collection(self, request: ArmRequest, scope: str, type_segments: tuple[str, ...]) -> web.StreamResponse:
         """A list such as `…/Microsoft.App/containerApps`, or of the parts of one resource."""

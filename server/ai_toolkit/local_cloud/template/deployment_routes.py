@@ -5,15 +5,16 @@ import contextlib
 import re
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.resource_manager.long_operations import Polled, polling_query
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
-from ai_toolkit.local_cloud.resource_manager.operations import location_headers, poll_headers
+from ai_toolkit.local_cloud.resource_manager.operations import OF_THE_MANAGER, Place
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes, paged
 from ai_toolkit.local_cloud.resource_manager.subscriptions import (
     check_location,
@@ -41,6 +42,8 @@ from ai_toolkit.local_cloud.template.site import Site
 from ai_toolkit.local_cloud.template.surroundings import DeploymentSurroundings
 
 NAME = re.compile(r"[\w().-]{1,64}")
+WHAT_IF_TAKES = timedelta(seconds=15)
+DELETION_TAKES = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Deployments:
         run = DeploymentRun(self._manager, plan, record, correlation)
         self._active[identifier.key] = self._manager.operations.background(self._run(identifier, run))
         status = f"{request.origin}{identifier}/operationStatuses/{record.started.strftime('%Y%m%d%H%M%S%f')}"
-        headers = {**poll_headers(), "Azure-AsyncOperation": f"{status}?api-version={request.api_version}"}
+        headers = {**self._again(), "Azure-AsyncOperation": f"{status}?{polling_query(request.api_version)}"}
         return web.json_response(document(stored), status=200 if existed else 201, headers=headers)
 
     async def _run(self, identifier: ResourceId, run: DeploymentRun) -> None:
@@ -160,12 +163,13 @@ class Deployments:
                     changes.append(ignored(self._manager, resource))
         if asked.shows_ids_only:
             changes = [{name: one[name] for name in ("resourceId", "changeType")} for one in changes]
-        operation = self._manager.operations.start("Microsoft.Resources", "westus3", asked.id.subscription, _nothing())
+        operations = self._manager.operations
+        operation = operations.start(Place.of_manager(asked.id.subscription), self._for(WHAT_IF_TAKES))
         operation.answer = {
             "status": "Succeeded",
             "properties": {"correlationId": _correlation(request), "changes": changes},
         }
-        return web.Response(status=202, headers=location_headers(request, operation))
+        return web.Response(status=202, headers=operations.headers(request, operation, Polled.RESULT))
 
     async def _cancel(self, request: ArmRequest) -> web.Response:
         deployment = self._require(request)
@@ -195,8 +199,21 @@ class Deployments:
         deployment = self._require(request)
         if deployment.id.key in self._active:
             raise ArmError("DeploymentActive", "The deployment is still active; cancel it first.", status=409)
-        self._manager.store.delete(deployment.id)
-        return web.Response(status=204)
+
+        async def delete() -> None:
+            await self._for(DELETION_TAKES)
+            self._manager.store.delete(deployment.id)
+
+        operations = self._manager.operations
+        operation = operations.start(Place.of_manager(deployment.id.subscription), delete())
+        return web.Response(status=202, headers=operations.headers(request, operation, Polled.RESULT))
+
+    async def _for(self, azures: timedelta) -> None:
+        """Takes as long as Azure does."""
+        await asyncio.sleep(self._manager.operations.pace.seconds(azures))
+
+    def _again(self) -> dict[str, str]:
+        return self._manager.operations.pace.again_after(OF_THE_MANAGER.again_after)
 
     async def _export(self, request: ArmRequest) -> web.Response:
         return web.json_response({"template": self._require(request).body["localTemplate"]})
@@ -207,7 +224,7 @@ class Deployments:
         body: JsonObject = {"status": state if state in ENDED else State.RUNNING}
         if "error" in properties:
             body["error"] = properties["error"]
-        return web.json_response(body, headers=poll_headers())
+        return web.json_response(body, headers={} if state in ENDED else self._again())
 
     async def _operations(self, request: ArmRequest) -> web.Response:
         return paged(request, self._require(request).body["localOperations"])
@@ -314,7 +331,3 @@ class Deployments:
 def _correlation(request: ArmRequest) -> str:
     """What the caller calls the request, else an id of its own."""
     return request.http.headers.get("x-ms-client-request-id") or str(uuid.uuid4())
-
-
-async def _nothing() -> None:
-    """What is left to do for an answer that is known already."""
