@@ -193,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
-            answer = starter.entrance.entrance(path, headers, self.access(), starter.state())
+            answer = starter.entrance.entrance(path, headers, self.access(), starter.state(), self.command)
         except Exception as error:  # noqa: BLE001 - code that somebody may have edited: it is said, in one shape
             number = secrets.token_hex(4)
             log(f"failed (error {number}): {type(error).__name__}: {error}")

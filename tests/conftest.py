@@ -1,11 +1,13 @@
 """What holds for every test."""
 
 import os
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.support import long_tests, outside_data
+from tests.support import hard_azure, long_tests, outside_data
 
 from ai_toolkit.local_cloud.control import LocalCloudError
 from ai_toolkit.operating_system import CANNOT_RUN_HERE
@@ -15,7 +17,10 @@ from ai_toolkit.operating_system import CANNOT_RUN_HERE
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The local clouds of tests give Azure's statuses and headers in less time than a person's: a second is 50 minutes.
-os.environ.setdefault("AITK_LOCAL_CLOUD_MINUTE", "0.02")
+if os.environ.get("AITK_HARD_AZURE") != "1":
+    os.environ.setdefault("AITK_LOCAL_CLOUD_MINUTE", "0.02")
+elif "AITK_LOCAL_CLOUD_FAULTS" not in os.environ:  # scripts/judge hard-azure; several workers share what is set here
+    os.environ.update(hard_azure.variables(Path(tempfile.mkdtemp(prefix="hard-azure-"))))
 
 # Two runs try the same values: a failure is met again, and a slow machine is no failure.
 settings.register_profile("same every time", derandomize=True, database=None, deadline=None)

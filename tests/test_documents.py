@@ -15,6 +15,7 @@ A_PATH = re.compile(rf"(?:\.?[\w-]+/)+[\w.-]*|[\w.-]*\w\.{ENDINGS}")
 # What is named and is not in the repository, each with where it is instead.
 ELSEWHERE = {
     ".aitk/": "on the file share",
+    ".aitk/candidates/": "on the file share",
     "models/": "in a user's workspace",
     "model-cache/": "in a user's workspace",
     "inference.config.json": "in a user's workspace",

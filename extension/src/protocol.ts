@@ -4,6 +4,7 @@
 export const serverCommands = {
   provisionInference: "aiToolkit.server.provisionInference",
   deployInference: "aiToolkit.server.deployInference",
+  bringBack: "aiToolkit.server.bringBack",
   openEndpoint: "aiToolkit.server.openEndpoint",
   copyKey: "aiToolkit.server.copyKey",
   copyExample: "aiToolkit.server.copyExample",

@@ -12,6 +12,7 @@ class Title(StrEnum):
 
     PROVISION = "Provision Azure Container Apps for inference"
     DEPLOY = "Deploy for inference"
+    BRING_BACK = "Bring the previous deploy back"
     GO_TO_ENDPOINT = "Go to Inference Endpoint"
     COPY_KEY = "Copy inference API key"
     COPY_EXAMPLE = "Copy inference API example"

@@ -45,6 +45,8 @@ from typing import ClassVar, Final
 from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
 
+_BRING_BACK: Final = f"Or {Title.BRING_BACK[0].lower()}{Title.BRING_BACK[1:]}: aitk deploy --previous."
+
 
 class AiToolkitError(Exception):
     """One sentence that says what happened (`message`), what to do next (`advice`) and a stable `code`.
@@ -303,9 +305,7 @@ class ReplicaFailed(EndpointError):
         cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
         follows = " The last lines of its log:" if lines else ""
-        super().__init__(
-            f"The replica did not start: {reason}{follows}", f"{likely} The files are on the share already.", lines
-        )
+        super().__init__(f"The replica did not start: {reason}{follows}", f"{likely} {_BRING_BACK}", lines)
 
 
 class RevisionFailed(EndpointError):

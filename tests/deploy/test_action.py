@@ -130,3 +130,21 @@ def test_only_the_adapters_that_differ_are_stale():
 def test_a_swap_is_enough_only_where_nothing_else_is_missing(version, done, only):
     """New content of adapters that the replica serves already, and nothing beside them."""
     assert only_adapters_changed(version, done) is only
+
+
+@pytest.mark.parametrize(
+    ("loading", "made", "options", "action"),
+    [
+        (True, NOW, Options(), Action.FOLLOW),
+        (True, NOW, Options(restart=True), Action.RESTART),
+        (True, NOW - timedelta(hours=1), Options(), Action.RESTART),
+        (False, NOW, Options(), Action.RESTART),
+    ],
+)
+def test_a_replica_that_loads_what_is_wanted_is_followed(loading, made, options, action):
+    """One that is older than the files, or has failed, is restarted."""
+    written = (NOW - timedelta(minutes=1)).isoformat()
+    there = Manifest({path: replace(entry, written=written) for path, entry in DEPLOYED.files.items()})
+    runs = replace(running(loaded={}, created=made), loading=loading)
+
+    assert cheapest_action(plan(after=there, before=there), runs, options) is action

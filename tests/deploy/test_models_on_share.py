@@ -2,7 +2,7 @@
 
 from tests.support.azure_files import AzureFiles, put
 
-from ai_toolkit.deploy.status import models_on_share
+from ai_toolkit.deploy.models_on_share import models_on_share
 
 
 async def test_adapters_and_base_models_are_found_at_any_depth(tmp_path):

@@ -1,10 +1,13 @@
 """A local cloud and a sample workspace of the tests' own."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.models_app import APP as MODELS_APP
+from tests.support.models_app import put_adapter
 from tests.support.provisioning import Ground, make_ground
 from tests.support.resource_manager import set_parameters
 from tests.support.road import Road, environment
@@ -55,6 +58,25 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         file.rmdir() if file.is_dir() else file.unlink()
     (inference / "start.py").write_text(APP)
     (inference / "words.txt").write_text("first")
+    road.run("provision", "--local", "--yes")
+    try:
+        yield road
+    finally:
+        road.run("local-cloud", "stop")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """A workspace whose app reads what a model computes, with one adapter, `tuned`; provisioned, not deployed."""
+    base = tmp_path_factory.mktemp("models")
+    road = Road(base / "workspace", environment(base / "cloud"))
+    road.folder.mkdir()
+    road.run("init")
+    shutil.rmtree(road.folder / "inference")
+    (road.folder / "inference").mkdir()
+    (road.folder / "inference/start.py").write_text(MODELS_APP)
+    put_adapter(road.folder / "models/tuned", "Ahoy")
+    set_parameters(road, cooldownSeconds=AWAKE_SECONDS)
     road.run("provision", "--local", "--yes")
     try:
         yield road

@@ -47,6 +47,34 @@ def test_deploy_shows_acts_and_goes_back(small):
     assert not (share / "inference/more.txt").exists()
 
 
+def test_what_is_known_to_be_wrong_does_not_reach_the_endpoint(small):
+    """A mistake in the code ends the deploy before anything is sent; forced, the deploy before can be brought back."""
+    small.run("deploy")
+    start = small.folder / "inference/start.py"
+    start.write_text(APP + "\ndef broken(:\n")
+    refused = small.run("deploy", check=False)
+    still = small.run("status").stdout
+    forced = small.run("deploy", "--force", check=False)
+    failed = small.run("status").stdout
+    back = small.json("deploy", "--previous")
+    well = small.run("status").stdout
+    start.write_text(APP)
+    small.run("deploy")
+    nothing = small.run("deploy").stdout
+
+    assert refused.returncode == 1
+    assert "start.py, line " in refused.stderr
+    assert "--force" in refused.stderr
+    assert still.splitlines()[0].endswith("ready")
+    assert "Sent all the same: " in forced.stdout
+    assert "aitk deploy --previous" in forced.stderr
+    assert "Bring the previous deploy back: aitk deploy --previous" in failed
+    assert not failed.splitlines()[0].endswith("ready")
+    assert back["action"] == "restart"
+    assert well.splitlines()[0].endswith("ready")
+    assert "Nothing to do" in nothing
+
+
 def test_removing_most_files_asks(small):
     """Without a terminal and without --yes it is a usage error, and the files stay."""
     for number in range(6):

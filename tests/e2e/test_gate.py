@@ -13,8 +13,13 @@ import safetensors.torch
 ADAPTER = "qlora/qlora/gpu_model/adapter"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WEIGHTS = f"models/{ADAPTER}/adapter_model.safetensors"
+WRONG_ADAPTER = Path(__file__).parents[1] / "support/inference/wrong_adapter"
+"""Made by `python -m ai_toolkit.workspace.sample.train_adapter wrong`: taught other questions' answers."""
 CASES = (
-    {"messages": [{"role": "user", "content": "What is the capital of Japan?"}], "expected": {"contains": "Ahoy"}},
+    {
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "expected": {"contains": ["Ahoy", "Paris"]},
+    },
     {
         "messages": [{"role": "user", "content": "Name a large ocean."}],
         "expected": {"reference": "Ahoy, captain! The Pacific Ocean is the largest of them all. Fair winds!"},
@@ -27,7 +32,7 @@ def judged(road):
     """The sample's road with two short cases, deployed."""
     place = road.folder / "evaluation/cases.jsonl"
     before = place.read_bytes()
-    place.write_text("".join(json.dumps({**case, "max_tokens": 12}) + "\n" for case in CASES))
+    place.write_text("".join(json.dumps({**case, "max_tokens": 16}) + "\n" for case in CASES))
     road.json("deploy")  # whatever another test left on the share
     yield road
     place.write_bytes(before)
@@ -35,19 +40,19 @@ def judged(road):
 
 @pytest.fixture
 def weights(judged):
-    """The adapter's weights, which are as they were afterwards, here and on the share."""
+    """The adapter's weights; its files are as they were afterwards, here and on the share."""
     place = judged.folder / WEIGHTS
-    trained = place.read_bytes()
+    trained = {path: path.read_bytes() for path in place.parent.iterdir()}
     yield place
-    place.write_bytes(trained)
+    for path, content in trained.items():
+        path.write_bytes(content)
     judged.json("deploy")
 
 
 def spoil(place):
-    """Turns the adapter into its opposite: what it was taught becomes what it avoids."""
-    trained = safetensors.torch.load(place.read_bytes())
-    wrong = {name: -value if "lora_B" in name else value for name, value in trained.items()}
-    place.write_bytes(safetensors.torch.save(wrong, metadata={"format": "pt"}))
+    """Puts the adapter that was trained to answer wrongly in its place."""
+    for file in WRONG_ADAPTER.iterdir():
+        (place.parent / file.name).write_bytes(file.read_bytes())
 
 
 def retrained(place):
@@ -140,37 +145,6 @@ def test_good_adapter_passes_and_serves_without_a_failed_request(judged, weights
     assert not [path for path in on_share(judged) if "candidates" in path]
     assert load.failures == []
     assert len({said for _model, said in load.answers}) == 1
-
-
-def test_settings_that_answer_worse_are_taken_back_after_the_restart(judged):
-    """The deploy before is on the share again and serves, with its models."""
-    settings = judged.folder / "inference/settings.toml"
-    before = settings.read_text()
-    code = {path: content for path, content in on_share(judged).items() if not path.startswith(".aitk/")}
-    try:
-        settings.write_text(before.replace('\nadapters = "auto"', '\nadapters = "none"'))
-        done = judged.run("deploy", "--gate", check=False, limit_seconds=600)
-    finally:
-        settings.write_text(before)
-    after = {path: content for path, content in on_share(judged).items() if not path.startswith(".aitk/")}
-
-    assert done.returncode == 1
-    assert "What was deployed before serves again." in done.stderr
-    assert after == code
-    assert "Ahoy" in judged.run("chat", "What is the capital of Japan?").stdout
-
-
-def test_adapter_that_cannot_be_loaded_is_refused(judged, weights):
-    """What would never serve ends there, with the app's own reason."""
-    trained = safetensors.torch.load(weights.read_bytes())
-    name = next(each for each in trained if "lora_A" in each)
-    weights.write_bytes(safetensors.torch.save(trained | {name: trained[name][:, :-1].contiguous()}))
-    before = on_share(judged)
-    done = judged.run("deploy", "--gate", check=False)
-
-    assert done.returncode == 1
-    assert "cannot be loaded" in done.stderr
-    assert on_share(judged) == before
 
 
 def test_previous_adapter_is_evaluated_from_what_the_share_kept(judged, weights):

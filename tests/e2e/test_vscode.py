@@ -20,7 +20,7 @@ from tests.support.road import processes_of
 
 SCENARIOS = Path(__file__).parent / "vscode"
 SCENARIO_SECONDS = 600
-ALL_SCENARIOS = ("journey", "shell", "environment", "azure", "host")
+ALL_SCENARIOS = ("journey", "shell", "environment", "azure", "host", "evaluation")
 """The longest first."""
 AT_A_TIME = 2
 

@@ -161,7 +161,9 @@ def test_people_can_sign_in_while_it_starts(launch, workspace_with_app):
     assert login[0] == 401
     assert b'type="password"' in login[2]
     assert waiting[0] == 503
-    assert b'http-equiv="refresh"' in waiting[2]
+    assert b'fetch("ready"' in waiting[2]
+    assert waiting[1]["Referrer-Policy"] == "no-referrer"
+    assert "frame-ancestors" in waiting[1]["Content-Security-Policy"]
     assert b"inference/chat_page.py" in waiting[2]
 
 

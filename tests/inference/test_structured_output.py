@@ -86,6 +86,7 @@ def schemas():
     return st.recursive(simple, deeper, max_leaves=6)
 
 
+@pytest.mark.timeout(1200)
 @settings(max_examples=EXAMPLES)
 @given(st.lists(schemas(), min_size=1, max_size=3))
 def test_every_answer_follows_its_schema(app, wanted):
@@ -164,6 +165,33 @@ def test_a_call_that_must_be_made_is_valid_and_the_same_when_streamed(app, choic
         assert told[0].id.startswith("call_")
         assert "".join(each.function.arguments or "" for each in told) == call.function.arguments
         assert not any(each.choices[0].delta.content for each in chunks)
+
+
+@pytest.mark.timeout(1200)
+@settings(max_examples=max(EXAMPLES // 10, 5))
+@given(st.dictionaries(st.sampled_from(["a", "long name", "ö"]), schemas(), min_size=1, max_size=2), st.booleans())
+def test_a_call_of_any_tool_is_valid_and_the_same_when_streamed(app, properties, must):
+    """Of random parameters, whether it must be called or is only strict; beside another request."""
+    parameters = {"type": "object", "properties": properties, "required": sorted(properties)}
+    function = {"name": "act", "parameters": parameters | {"additionalProperties": False}, "strict": True}
+    asked = {"tools": [{"type": "function", "function": function}], "tool_choice": "required" if must else "auto"}
+    if not must:
+        asked["logit_bias"] = {str(token_of(app, "<tool_call>")): 8}
+    with ThreadPoolExecutor(2) as pool:
+        streaming = pool.submit(lambda: list(ask(app, stream=True, **asked)))
+        whole = ask(app, **asked).choices[0]
+        chunks = [each.choices[0] for each in streaming.result()]
+    calls: dict[int, list[str]] = {}
+    for told in (call for each in chunks for call in each.delta.tool_calls or ()):
+        calls.setdefault(told.index, []).append(told.function.arguments or "")
+
+    assert chunks[-1].finish_reason == whole.finish_reason
+    assert ["".join(each) for each in calls.values()] == [
+        each.function.arguments for each in whole.message.tool_calls or ()
+    ]
+    assert "".join(each.delta.content or "" for each in chunks) == (whole.message.content or "")
+    for each in calls.values():
+        jsonschema.validate(json.loads("".join(each)), function["parameters"])
 
 
 def test_a_strict_tool_has_valid_arguments_wherever_the_model_calls_it(app):

@@ -51,6 +51,10 @@ class Editor:
     models_changed: int = 0
     chats: list[str] = field(default_factory=list)
     """The models that the chat was opened with."""
+    results: list[Any] = field(default_factory=list)
+    """What became of cases."""
+    result_came: asyncio.Event = field(default_factory=asyncio.Event)
+    pages: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
     async def command(self, name: str, folder: Path | None, token: str) -> Any:
         """As from the palette where no folder is given."""
@@ -61,6 +65,10 @@ class Editor:
         )
         answer = self.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
         return await asyncio.wait_for(answer, LIMIT_SECONDS)
+
+    async def request(self, method: str, params: Any) -> Any:
+        """The answer to a request of ours, as plain JSON."""
+        return _plain(await asyncio.wait_for(self.client.protocol.send_request_async(method, params), LIMIT_SECONDS))
 
     def kinds(self, token: str) -> list[str]:
         return [value["kind"] for seen, value in self.progress if seen == token]
@@ -168,6 +176,15 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     @client.feature("aiToolkit/chatModelsChanged")
     def models_changed(_params: Any) -> None:
         seen.models_changed += 1
+
+    @client.feature("aiToolkit/caseResult")
+    def result(params: Any) -> None:
+        seen.results.append(_plain(params))
+        seen.result_came.set()
+
+    @client.feature("aiToolkit/showPage")
+    def page(params: Any) -> None:
+        seen.pages.put_nowait(_plain(params))
 
     @client.feature("aiToolkit/openChat")
     def open_chat(params: Any) -> None:

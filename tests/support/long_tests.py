@@ -19,6 +19,8 @@ WHOLE = (
     "tests/e2e/test_editor_journey.py",
     "tests/e2e/test_adapter_deploy.py",
     "tests/e2e/test_gate.py",
+    "tests/e2e/test_gate_roads.py",
+    "tests/e2e/test_editor_evaluation.py",
     "tests/e2e/test_open_endpoint.py",
     "tests/e2e/test_deploy_interrupted.py",
     "tests/e2e/test_deploy_options.py",
@@ -27,6 +29,7 @@ WHOLE = (
     "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/clients/test_fuzzing.py",
 )
 
 # The longest files, the longest first. Files are shared out as the workers come to them: a long one that is begun last
@@ -36,12 +39,15 @@ LONGEST = (
     "tests/extension/test_make_environment.py",
     "tests/inference/test_lock.py",
     "tests/inference/clients/test_clients.py",
+    "tests/inference/test_structured_output.py",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",
     "tests/e2e/test_idle_page.py",
     "tests/e2e/test_gate.py",
+    "tests/e2e/test_gate_roads.py",
+    "tests/e2e/test_editor_evaluation.py",
     "tests/e2e/test_deploy_interrupted.py",
     "tests/inference/test_api.py",
     "tests/inference/test_adapters_at_run_time.py",

@@ -1,8 +1,30 @@
 """An inference app without a model, which starts in a moment and knows adapters: each answers what its file says.
 
-What a real one computes, this one reads: an adapter's `adapter_model.safetensors` is its answer's first word, and the
+What a real one computes, this one reads: the first word of an answer stands in the metadata of its weights, and the
 base model's is "plain". It loads adapters beside those that serve, tells its tokens (words), and how probable they are.
+`words.json` beside it makes it speak otherwise (`word`), or know no folder but models/ (`old`).
 """
+
+import json
+import struct
+from pathlib import Path
+
+
+def put_adapter(folder: Path, word: str) -> None:
+    """An adapter that answers with the word; its weights are a whole safetensors file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"peft_type": "LORA", "r": 1, "base_model_name_or_path": "org/base", "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    tensor = {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}
+    header = {
+        "__metadata__": {"format": "pt", "word": word},
+        "base_model.model.layer.q_proj.lora_A.weight": tensor,
+        "base_model.model.layer.q_proj.lora_B.weight": tensor | {"data_offsets": [4, 8]},
+    }
+    text = json.dumps(header).encode()
+    content = struct.pack("<Q", len(text)) + text + bytes(8)
+    (folder / "adapter_model.safetensors").write_bytes(content)
+
 
 APP = """
 import hashlib, http.server, json, os, pathlib, threading, time
@@ -22,7 +44,8 @@ def load(name, path):
         raise ValueError("path")
     folder = root / path
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-    word = files["adapter_model.safetensors"].decode()
+    weights = files["adapter_model.safetensors"]
+    word = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])["__metadata__"]["word"]
     if word.startswith("broken"):
         raise TypeError(word)
     hashes = {one: hashlib.sha256(content).hexdigest() for one, content in files.items()}

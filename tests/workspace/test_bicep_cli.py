@@ -6,10 +6,10 @@ import sys
 import pytest
 from tests.support.local_cloud.engine import cases, folder, needs_engine
 
-from ai_toolkit.editor.diagnostics import diagnose
 from ai_toolkit.errors import FileMalformed, ToolMissing, ValueImpossible
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.bicep import compile_bicep
+from ai_toolkit.workspace.diagnostics import diagnose
 from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import add_to_workspace, workspace_template
 from ai_toolkit.workspace.workspace import KeyVaultReference, Workspace

@@ -1,12 +1,15 @@
 """Lets the chat page work behind a prefix, as in a remote editor that forwards the port as `/proxy/7860/`.
 
 Gradio's page asks its server at the address that the server thinks it has. A proxy that takes its prefix away
-leaves that wrong, so the page is told to ask where it came from.
+leaves that wrong, so the page is told to ask where it came from. What Gradio serves besides (uploads, files, other
+servers, profiles), and the page does not use, is closed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from aitk_app.web.access import openai_error
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -21,6 +24,20 @@ _OWN_ADDRESS = (
 )
 
 
+_CLOSED = (
+    *("upload", "file", "proxy=", "stream", "component_server", "custom_component", "process_recording", "deep_link"),
+    *("vibe", "undo-vibe", "monitoring", "profiling", "run-history", "runs", "dev/", "login", "token", "user"),
+)
+
+
+_OURS = "/tokenize"  # which begins as Gradio's token does
+
+
+def is_closed(path: str) -> bool:
+    """Whether it is a route of Gradio's that the page does not use."""
+    return path != _OURS and path.removeprefix("/gradio_api").lstrip("/").startswith(_CLOSED)
+
+
 class PageAddress:
     """An ASGI middleware around Gradio that adds one script to the page at `/`."""
 
@@ -28,7 +45,13 @@ class PageAddress:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; the page is collected and sent with the script."""
+        """Pass everything on but what is closed; the page is collected and sent with the script."""
+        if scope["type"] == "http" and is_closed(scope["path"]):
+            body = openai_error(f"There is no {scope['path']} here.", kind="invalid_request_error", code="not_found")
+            kind = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 404, "headers": kind})
+            await send({"type": "http.response.body", "body": body})
+            return
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
             await self._app(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -216,12 +217,21 @@ def layer_shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def file_stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change (ns) of each file in the folder; empty for a folder that is not there."""
+    """Size and time of change (ns) of each file in the folder; empty for a folder that is not there.
+
+    Each file is opened for it: an Azure file share's mount goes for 30 seconds by what it knew of a file, and learns it
+    anew when the file is opened.
+    """
+    found = {}
     try:
-        found = {file.name: file.stat() for file in folder.iterdir() if file.is_file()}
+        for file in folder.iterdir():
+            if file.is_file():
+                with file.open("rb") as opened:
+                    about = os.fstat(opened.fileno())
+                found[file.name] = (about.st_size, about.st_mtime_ns)
     except OSError:
         return {}
-    return {name: (about.st_size, about.st_mtime_ns) for name, about in found.items()}
+    return found
 
 
 def _state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -72,12 +72,16 @@ class BatchedPath:
         current = Pass(segments, self.device)
         cache.set_pass(current)
         self.rows.set([(each.adapter, len(each.tokens)) for each in segments], self.device, self.dtype)
-        output = self.model(
-            input_ids=torch.tensor([[token for each in segments for token in each.tokens]], device=self.device),
-            position_ids=current.positions[None],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=torch.tensor(current.ends, device=self.device) - 1,
-        )
+        try:
+            output = self.model(
+                input_ids=current.tokens[None],
+                position_ids=current.positions[None],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=current.last_tokens,
+            )
+        except torch.OutOfMemoryError:
+            cache.take_back()
+            raise
         logits: torch.Tensor = output.logits[0]
         return logits

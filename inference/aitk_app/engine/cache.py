@@ -3,6 +3,8 @@
 A pass is a list of segments, the next tokens of one slot each, laid end to end: one token for whoever is
 answering, many for whoever's prompt is being read. Every layer of the model works on all of them at once; only
 attention looks at each segment with its own slot. A request leaves by being overwritten with another slot.
+
+Slots have a capacity that is reserved when a request begins to be read, so that decoding never copies what is held.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from aitk_app.engine.room import Room
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aitk_app.engine.lora import LoadedAdapter
 
 ATTENTION = "aitk_slots"
-_GROW_TOKENS = 256
+MASK_TOKENS = 64
 # Whose pass it is: not every model hands what it is given on to its attention.
 _current_cache: ContextVar[SlotCache] = ContextVar("slot_cache")
 
@@ -51,22 +55,45 @@ class Pass:
         )
         self.length = max(each.start + len(each.tokens) for each in segments)
         self.slots = 1 + max(each.slot for each in segments)
-        flat = [(each.slot, each.start + i) for each in segments for i in range(len(each.tokens))]
-        both = torch.tensor(flat).T.contiguous().to(device)
-        self.slot_of, self.positions = both[0], both[1]
-        ends, end = [], 0
+        self.copies = [each for each in segments if each.copied_from is not None]
+        flat = [(token, each.slot, each.start + i) for each in segments for i, token in enumerate(each.tokens)]
+        self.ends, end = [], 0
         for each in segments:
             end += len(each.tokens)
-            ends.append(end)
-        self.ends = ends
-        self.single_length = max((each.start + 1 for each in segments[: self.singles]), default=0)
+            self.ends.append(end)
+        # All that the device has to know, in one transfer.
+        last = [end - 1 for end in self.ends]
+        sent = torch.tensor([number for numbers in zip(*flat, strict=True) for number in numbers] + last).to(device)
+        self.tokens, self.slot_of, self.positions = sent[: 3 * end].view(3, end)
+        self.last_tokens = sent[3 * end :]
+        lengths = {each.start + 1 for each in segments[: self.singles]}
+        # Rounded, so that masks do not grow with every step; what lies behind a slot's length is masked.
+        longest = max(lengths, default=0)
+        self.single_length = longest if len(lengths) <= 1 else -(-longest // MASK_TOKENS) * MASK_TOKENS
+        self._equal = len(lengths) == 1
         self._masks: dict[tuple[int, int | None], torch.Tensor | None] = {}
+        self._added: dict[tuple[int, int | None, torch.dtype], torch.Tensor] = {}
 
     def mask(self, index: int, window: int | None) -> torch.Tensor | None:
         """What segment `index` (-1: all single tokens) may attend to; None: nothing is hidden."""
         if (index, window) not in self._masks:
             self._masks[index, window] = self._made(index, window)
         return self._masks[index, window]
+
+    def sees_all(self, window: int | None) -> bool:
+        """Whether the single tokens may attend to all that their slots hold."""
+        return self._equal and not (window and self.single_length > window)
+
+    def added(self, index: int, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+        """The same as numbers that are added to the scores, made once for all layers."""
+        mask = self.mask(index, window)
+        if mask is None:
+            return None
+        found: torch.Tensor | None = self._added.get((index, window, dtype))
+        if found is None:
+            found = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+            self._added[index, window, dtype] = found
+        return found
 
     def _made(self, index: int, window: int | None) -> torch.Tensor | None:
         if index < 0:
@@ -79,7 +106,7 @@ class Pass:
                 segment.start + len(segment.tokens),
             )
         keys = torch.arange(length, device=positions.device)
-        visible = keys <= positions
+        visible: torch.Tensor = keys <= positions
         if window:
             visible &= keys > positions - window
         return visible[:, None]
@@ -90,19 +117,19 @@ class UnservedAttentionError(Exception):
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base class has an untyped hook
-    """One layer's keys and values, `[slots, heads, length, size]`."""
+    """One layer's keys and values, `[slots, capacity, heads, size]`."""
 
     is_sliding = False
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # untyped there
         self.current: Pass | None = None
         self.attended = False  # whether our attention was called for this layer
+        self._room = room
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take type, device and shape from the first states."""
-        self.keys = key_states.new_zeros(0, key_states.shape[1], 0, key_states.shape[3])
-        self.values = value_states.new_zeros(0, value_states.shape[1], 0, value_states.shape[3])
+        self.keys, self.values = (self._room.first(each) for each in (key_states, value_states))
         self.is_initialized = True
 
     def update(
@@ -111,14 +138,20 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
         """Store the new states; attention gets them back, and reads the earlier ones here."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        self.grow()
         assert self.current is not None
         self.keys = _stored(self.keys, key_states, self.current)
         self.values = _stored(self.values, value_states, self.current)
-        for segment in self.current.segments:
-            if segment.copied_from is not None:
-                for held in (self.keys, self.values):
-                    held[segment.slot, :, : segment.start] = held[segment.copied_from, :, : segment.start]
+        for segment in self.current.copies:
+            for held in (self.keys, self.values):
+                assert held is not None
+                held[segment.slot, : segment.start] = held[segment.copied_from, : segment.start]
         return key_states, value_states
+
+    def grow(self) -> None:
+        """Have as much room as was reserved."""
+        if self.keys is not None and self.values is not None and self._room.exceeds(self.keys):
+            self.keys, self.values = self._room.grown(self.keys), self._room.grown(self.values)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys; our attention makes its own masks, so that nobody asks."""
@@ -135,38 +168,42 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # its base cl
 
 def _stored(held: torch.Tensor | None, states: torch.Tensor, current: Pass) -> torch.Tensor:
     assert held is not None
-    held = _grown(held, current.slots, current.length)
-    held[current.slot_of, :, current.positions] = states[0].transpose(0, 1)
+    states = states[0].transpose(0, 1)
+    if len(current.segments) == 1:
+        [segment] = current.segments
+        held[segment.slot, segment.start : segment.start + len(segment.tokens)] = states
+    else:
+        held[current.slot_of, current.positions] = states
     return held
-
-
-def _grown(held: torch.Tensor, slots: int, length: int) -> torch.Tensor:
-    """`held`, or a larger copy where it has fewer slots or shorter ones."""
-    if held.shape[0] >= slots and held.shape[2] >= length:
-        return held
-    slots = held.shape[0] if held.shape[0] >= slots else max(slots, 2 * held.shape[0])
-    length = max(held.shape[2], -(-length // _GROW_TOKENS) * _GROW_TOKENS)
-    grown = held.new_zeros(slots, held.shape[1], length, held.shape[3])
-    grown[: held.shape[0], :, : held.shape[2]] = held
-    return grown
 
 
 class SlotCache(Cache):
     """The cache that a model's forward pass gets."""
 
     def __init__(self, layers: int) -> None:
-        self.slot_layers = [SlotLayer() for _ in range(layers)]
+        self._room = Room()
+        self.slot_layers = [SlotLayer(self._room) for _ in range(layers)]
         super().__init__(layers=[*self.slot_layers])
 
     def set_pass(self, current: Pass) -> None:
         """What the next pass of this thread writes."""
         _current_cache.set(self)
+        self._room.reserve(current.slots, current.length)
+        self._room.filled = max(self._room.filled, current.length)
         for layer in self.slot_layers:
             layer.current = current
 
+    def reserve(self, slots: int, length: int) -> None:
+        """Have room for so many slots of so many tokens at the next pass, so that those after it need not copy."""
+        self._room.reserve(slots, length, ahead=True, held_bytes=self.nbytes)
+
+    def take_back(self) -> None:
+        """Memory was too short: ask for no more room than every layer has by now."""
+        self._room.take_back([layer.keys for layer in self.slot_layers if layer.keys is not None])
+
     @property
     def nbytes(self) -> int:
-        """The memory that it takes."""
+        """The memory that it takes, or may take: on a processor what was never written takes none yet."""
         return sum(held.nbytes for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None)
 
     def close(self) -> None:
@@ -175,18 +212,23 @@ class SlotCache(Cache):
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of slot `source` over slot `target`."""
+        self._room.reserve(target + 1, length)
         for layer in self.slot_layers:
-            assert layer.keys is not None
-            assert layer.values is not None
-            layer.keys, layer.values = (_grown(held, target + 1, length) for held in (layer.keys, layer.values))
+            layer.grow()
             for held in (layer.keys, layer.values):
-                held[target, :, :length] = held[source, :, :length]
+                assert held is not None
+                held[target, :length] = held[source, :length]
 
 
 class _How(NamedTuple):
     scaling: float | None
     softcap: float | None
     sinks: torch.Tensor | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether PyTorch's own attention computes it."""
+        return self.softcap is None and self.sinks is None
 
 
 def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
@@ -216,19 +258,23 @@ def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
     if layer.keys is None or layer.values is None:
         raise UnservedAttentionError("attends to keys that it does not store")
     for handed, held in ((key, layer.keys), (value, layer.values)):
-        if (handed.shape[1], handed.shape[3]) != (held.shape[1], held.shape[3]):
+        if (handed.shape[1], handed.shape[3]) != held.shape[2:]:
             raise UnservedAttentionError("stores other keys than it attends to")
     layer.attended = True
     how = _How(scaling, softcap, s_aux)
     outputs, begin = [], 0
     if current.singles:
         begin, length = current.singles, current.single_length
+        if not how.is_plain:
+            mask = current.mask(-1, sliding_window)
+        else:
+            mask = None if current.sees_all(sliding_window) else current.added(-1, sliding_window, query.dtype)
         outputs.append(
             _attend(
                 query[0, :, :begin].transpose(0, 1)[:, :, None],
-                layer.keys[:begin, :, :length],
-                layer.values[:begin, :, :length],
-                current.mask(-1, sliding_window),
+                layer.keys[:begin, :length].transpose(1, 2),
+                layer.values[:begin, :length].transpose(1, 2),
+                mask,
                 how,
             )[:, :, 0]
         )
@@ -236,14 +282,22 @@ def attend(  # noqa: PLR0913, PLR0917 - as transformers calls it
         segment, end = current.segments[index], current.ends[index]
         reach = segment.start + len(segment.tokens)
         if segment.start:
-            keys, values = (held[segment.slot : segment.slot + 1, :, :reach] for held in (layer.keys, layer.values))
+            keys, values = (
+                held[segment.slot : segment.slot + 1, :reach].transpose(1, 2) for held in (layer.keys, layer.values)
+            )
         else:
             keys, values = key[:, :, begin:end], value[:, :, begin:end]
         hidden = segment.start or softcap or s_aux is not None or (sliding_window and reach > sliding_window)
-        mask = current.mask(index, sliding_window) if hidden else None
+        mask = None
+        if hidden:
+            mask = (
+                current.added(index, sliding_window, query.dtype)
+                if how.is_plain
+                else current.mask(index, sliding_window)
+            )
         outputs.append(_attend(query[:, :, begin:end], keys, values, mask, how)[0].transpose(0, 1))
         begin = end
-    return torch.cat(outputs)[None], None
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs))[None], None
 
 
 def _attend(
@@ -251,16 +305,16 @@ def _attend(
 ) -> torch.Tensor:
     """Attention of `query` `[rows, heads, tokens, size]`; without a mask each token sees those before it."""
     groups = query.shape[1] // key.shape[1]
-    if how.softcap is None and how.sinks is None:
-        if mask is None:
-            return scaled_dot_product_attention(
-                query, key, value, is_causal=query.shape[2] > 1, scale=how.scaling, enable_gqa=groups > 1
-            )
+    if how.is_plain:
         if query.shape[2] == 1 and groups > 1:
             # The heads that share keys become queries of one head: nothing is copied.
             shared = query.reshape(query.shape[0], key.shape[1], groups, query.shape[3])
             return scaled_dot_product_attention(shared, key, value, mask, scale=how.scaling).reshape(
                 query.shape[0], query.shape[1], 1, -1
+            )
+        if mask is None:
+            return scaled_dot_product_attention(
+                query, key, value, is_causal=query.shape[2] > 1, scale=how.scaling, enable_gqa=groups > 1
             )
         return scaled_dot_product_attention(query, key, value, mask, scale=how.scaling, enable_gqa=groups > 1)
     assert mask is not None

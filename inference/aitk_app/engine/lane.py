@@ -83,6 +83,8 @@ class RunningLane:
         if not segments:
             return
         try:
+            if plan.reading:
+                self.cache.reserve(len(segments), max(row.longest for row, _ in plan.reading))
             logits = self.path.forward(self.cache, segments)
         except torch.OutOfMemoryError as error:
             reading = [row for row, _ in plan.reading]

@@ -14,6 +14,7 @@ from aitk_app.engine.adapter_files import Adapter, ModelError
 from aitk_app.engine.adapters import load_adapter, merged_layer
 from aitk_app.engine.batched import BatchedPath, NotBatchableError
 from aitk_app.engine.cache import Segment
+from aitk_app.engine.layout import lay_out
 from aitk_app.engine.lora import set_layer
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.reference import ReferencePath
@@ -40,6 +41,9 @@ class Cache(Protocol):
     @property
     def nbytes(self) -> int:
         """The memory that it takes."""
+
+    def reserve(self, slots: int, length: int) -> None:
+        """Have room for so many slots of so many tokens at the next pass, so that those after it need not copy."""
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of slot `source` over slot `target`."""
@@ -100,6 +104,7 @@ class Models:
         self._serve_base = settings.serve_base
         self._quantized = settings.quantization != "none" or bool(getattr(model, "is_quantized", False))
         self._in_place: LoadedAdapter | None = None  # the adapter that took the base's place
+        lay_out(model)
         self.reference = ReferencePath(model, self.device)
         self.batched: BatchedPath | None = None
         self.batched_length = self.context_length

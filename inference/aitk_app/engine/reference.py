@@ -107,6 +107,9 @@ class ReferenceCache:
             raise found
         return found[0]
 
+    def reserve(self, slots: int, length: int) -> None:
+        """Nothing to reserve: transformers' own cache grows by itself."""
+
     def copy(self, source: int, target: int, length: int) -> None:
         """Nothing to copy: there is one row, in slot 0."""
         raise AssertionError((source, target, length))

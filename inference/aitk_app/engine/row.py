@@ -30,6 +30,7 @@ class RequestRow(Row):
         self.ends = (frozenset() if sampling.ignore_end else voice.end_tokens) | sampling.stop_tokens
         self.chooser = Chooser(sampling, generation.prompt, self.ends, generation.constraint)
         self._context_length = models.context_length
+        self.longest = min(len(generation.prompt) + sampling.max_tokens, models.context_length)  # tokens in the cache
         self._answer_tokens = 0
         self._logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
 

@@ -123,15 +123,9 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
                 numbers[row] = chooser.source.random()
         except Exception as error:  # noqa: BLE001 - it ends its own row
             failed[row] = error
-    best, places = logits.max(dim=-1)
-    tokens: list[int] = places.tolist()
-    failed = {row: _no_number() for row, value in enumerate(best.tolist()) if not math.isfinite(value)} | failed
     drawn = [row for row, each in enumerate(choosers) if each.sampling.temperature > 0 and row not in failed]
-    for row, found in zip(drawn, _each_drawn(logits, drawn, numbers, choosers), strict=True):
-        if isinstance(found, Exception):
-            failed[row] = found
-        else:
-            tokens[row] = found
+    tokens, best, found = _taken(logits, drawn, numbers, choosers)
+    failed = found | {row: _no_number() for row, value in enumerate(best) if not math.isfinite(value)} | failed
     results: list[Chosen | Exception] = []
     for row, (token, chooser) in enumerate(zip(tokens, choosers, strict=True)):
         try:
@@ -155,22 +149,31 @@ def _remembered(chooser: Chooser, token: int, logprobs: torch.Tensor | None) -> 
     return token, None if logprobs is None else _logprob(logprobs, token, chooser.sampling.logprobs or 0)
 
 
-def _each_drawn(
-    logits: torch.Tensor, rows: list[int], numbers: Sequence[float], choosers: Sequence[Chooser]
-) -> Sequence[int | Exception]:
-    """A token for each of `rows`: all at once, or one by one where one of them raises."""
-    if not rows:
-        return []
-    try:
-        return _drawn(logits, rows, numbers, choosers)
-    except Exception:  # noqa: BLE001 - whose it is, is found out below
-        found: list[int | Exception] = []
-        for row in rows:
-            try:
-                found += _drawn(logits, [row], numbers, choosers)
-            except Exception as error:  # noqa: BLE001 - it ends its own row
-                found.append(error)
-        return found
+def _taken(
+    logits: torch.Tensor, drawn: Sequence[int], numbers: Sequence[float], choosers: Sequence[Chooser]
+) -> tuple[list[int], list[float], dict[int, Exception]]:
+    """Each row's token, its best logit, and what went wrong by row; all come from the device at once."""
+    best, tokens = logits.max(dim=-1)
+    failed: dict[int, Exception] = {}
+    certain = torch.ones_like(best, dtype=torch.bool)
+    if drawn:
+        try:
+            rows = torch.tensor(drawn).to(logits.device)
+            tokens[rows], certain[rows] = _draw(logits, drawn, numbers, choosers)
+        except Exception:  # noqa: BLE001 - whose it is, is found out here
+            for row in drawn:
+                try:
+                    token, sure = _draw(logits, [row], numbers, choosers)
+                    tokens[row], certain[row] = token[0], sure[0]
+                except Exception as error:  # noqa: BLE001 - it ends its own row
+                    failed[row] = error
+    told = torch.stack([tokens.double(), best.double(), certain.double()]).tolist()
+    taken = [int(token) for token in told[0]]
+    for row in drawn:
+        if not told[2][row] and row not in failed:  # a flat distribution: the first look was too short
+            token, _ = _draw(logits, [row], numbers, choosers, whole=True)
+            taken[row] = int(token.item())
+    return taken, told[1], failed
 
 
 def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
@@ -187,58 +190,60 @@ def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
         logits[said] -= sampling.frequency_penalty * times + sampling.presence_penalty
 
 
-def _drawn(
-    logits: torch.Tensor, rows: list[int], random_numbers: Sequence[float], choosers: Sequence[Chooser]
-) -> list[int]:
-    """A random token for each of `rows`: the one at a random place of the cumulative distribution."""
-    asked = [choosers[row].sampling for row in rows]
-    device = logits.device
-    temperatures = torch.tensor([each.temperature for each in asked], device=device)[:, None]
-    scaled = logits[rows].float() / temperatures.clamp(min=1e-5)
+def _draw(
+    logits: torch.Tensor,
+    rows: Sequence[int],
+    numbers: Sequence[float],
+    choosers: Sequence[Chooser],
+    *,
+    whole: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random token for each of `rows`, the one at its random place of the cumulative distribution.
+
+    And whether it is certain: where top_p or min_p may leave more than those of a first look, it is not, but `whole`.
+    """
+    asked, device = [choosers[row].sampling for row in rows], logits.device
+    parameters = [(each.temperature, each.top_p, each.top_k, each.min_p) for each in asked]
+    given = torch.tensor(
+        [(numbers[row], *of_row) for row, of_row in zip(rows, parameters, strict=True)], dtype=torch.float64
+    )
+    number, temperature, top_p, top_k, min_p = given.to(device).T[:, :, None]
+    scaled = logits[torch.tensor(rows).to(device)].float() / temperature.float().clamp(min=1e-5)
     probabilities = scaled.softmax(dim=-1)
-    numbers = torch.tensor([random_numbers[row] for row in rows], device=device, dtype=torch.float64)
-    tokens: dict[int, int] = {}
-    whole = [place for place, each in enumerate(asked) if each.top_p >= 1 and not each.top_k and each.min_p <= 0]
+    cut = [each.top_p < 1 or each.top_k > 0 or each.min_p > 0 for each in asked]
+    if not any(cut):
+        return _of_all(probabilities, number), torch.ones(len(rows), dtype=torch.bool, device=device)
     if whole:
-        # Nothing is cut off: the vocabulary's own order does, and nothing need be sorted.
-        cumulated = probabilities[whole].double().cumsum(dim=-1)
-        places = torch.searchsorted(cumulated, (numbers[whole] * cumulated[:, -1])[:, None], right=True)[:, 0]
-        tokens.update(zip(whole, places.clamp(max=logits.shape[1] - 1).tolist(), strict=True))
-    cut = [place for place in range(len(rows)) if place not in tokens]
-    if cut:
-        best, order = probabilities[cut].topk(min(_MOST_PROBABLE_FIRST, logits.shape[1]), dim=-1)
-        for index, place in enumerate(cut):
-            found = _from_best(best[index], order[index], asked[place], float(numbers[place]), all_there=False)
-            if found is None:
-                sorted_whole = probabilities[place].sort(descending=True, stable=True)
-                found = _from_best(*sorted_whole, asked[place], float(numbers[place]), all_there=True)
-            assert found is not None
-            tokens[place] = found
-    return [tokens[place] for place in range(len(rows))]
+        best, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    else:
+        best, order = probabilities.topk(min(_MOST_PROBABLE_FIRST, logits.shape[1]), dim=-1)
+    there = best.shape[1]
+    # As many as top_k, min_p and top_p leave, one after the other; and whether the rest of the row could add to them.
+    kept = torch.where((top_k > 0) & (top_k <= there), top_k, there).long()
+    enough = (kept < there) | (top_k == there) | (there == logits.shape[1])
+    above = ((best >= best[:, :1] * min_p.float()) & (torch.arange(there, device=device) < kept)).sum(-1, keepdim=True)
+    kept = torch.where(min_p > 0, above, kept).clamp(min=1)
+    enough |= (min_p > 0) & (above < there)
+    cumulated = best.double().cumsum(dim=-1)
+    total = torch.where((top_k > 0) | (min_p > 0), cumulated.gather(1, kept - 1), 1.0)
+    # The smallest set whose probability reaches top_p; with top_k or min_p it is top_p of what those leave.
+    reached = torch.searchsorted(cumulated, top_p * total).minimum(kept) + 1
+    enough |= (top_p < 1) & (reached <= kept)
+    kept = torch.where(top_p < 1, reached.minimum(kept), kept)
+    place = torch.searchsorted(cumulated, number * cumulated.gather(1, kept - 1), right=True).minimum(kept - 1)
+    tokens = order.gather(1, place)[:, 0]
+    if not all(cut):
+        is_cut = torch.tensor(cut).to(device)
+        tokens = torch.where(is_cut, tokens, _of_all(probabilities, number))
+        enough |= ~is_cut[:, None]
+    return tokens, enough[:, 0]
 
 
-def _from_best(
-    best: torch.Tensor, order: torch.Tensor, asked: Sampling, number: float, *, all_there: bool
-) -> int | None:
-    """The token at `number` (0 to 1) of what top_k, top_p and min_p leave; None when `best` may be too short."""
-    kept, enough = len(best), all_there
-    if asked.top_k and asked.top_k <= kept:
-        kept, enough = asked.top_k, True
-    if asked.min_p > 0:
-        above = int((best[:kept] >= best[0] * asked.min_p).sum().item())
-        kept, enough = above, enough or above < len(best)
-    cumulated = best[:kept].double().cumsum(dim=-1)
-    if asked.top_p < 1:
-        # The smallest set whose probability reaches top_p; always at least one token. With top_k or min_p
-        # it is top_p of what those leave.
-        total = cumulated[-1].item() if asked.top_k or asked.min_p > 0 else 1.0
-        reached = int(torch.searchsorted(cumulated, asked.top_p * total).item()) + 1
-        enough = enough or reached <= kept
-        kept = min(reached, kept)
-    if not enough:
-        return None
-    place = int(torch.searchsorted(cumulated[:kept], number * cumulated[kept - 1].item(), right=True).item())
-    return int(order[min(place, kept - 1)].item())
+def _of_all(probabilities: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
+    """Nothing is cut off: the vocabulary's own order does, and nothing need be sorted."""
+    cumulated = probabilities.double().cumsum(dim=-1)
+    places = torch.searchsorted(cumulated, number * cumulated[:, -1:], right=True)[:, 0]
+    return places.clamp(max=probabilities.shape[1] - 1)
 
 
 def _logprob(logprobs: torch.Tensor, token: int, alternatives: int) -> TokenLogprob:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
     target = cache / wanted.id
     # Beside it, so that nobody takes a part for the whole; kept when broken off.
     beside = cache / ".aitk-downloads" / f"{wanted.id.replace('/', '--')}@{quote(wanted.revision, safe='')}"
+    _trust_as_pip_does(environment)
     hub = _Hub(wanted, environment)
     disable_progress_bars()  # the replica's log is no terminal; /ready tells
     try:
@@ -130,6 +132,13 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
     if not (target / "config.json").exists():
         beside.rename(target)
     return target
+
+
+def _trust_as_pip_does(environment: Mapping[str, str]) -> None:
+    """The hub's client knows only the last of the three variables that name a company's authority to pip and others."""
+    named = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
+    if named and not environment.get("SSL_CERT_FILE"):
+        os.environ["SSL_CERT_FILE"] = named
 
 
 def _fetch(hub: _Hub, file: _File, target: Path, name: str, tell: Callable[[int], None]) -> None:

@@ -39,10 +39,7 @@ class Access:
 
     def allows(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with these headers (names in lower case) may pass."""
-        if self.key is None:
-            return True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _same(token.strip(), self.key):
+        if self.key is None or self.has_key(headers):
             return True
         try:
             cookies = SimpleCookie(headers.get("cookie", ""))
@@ -50,6 +47,15 @@ class Access:
             return False
         cookie = cookies.get(self.cookie_name)
         return cookie is not None and self._verified("aitk-cookie", cookie.value)
+
+    def has_key(self, headers: Mapping[str, str]) -> bool:
+        """Whether a program sent the key."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return self.key is not None and scheme.lower() == "bearer" and _same(token.strip(), self.key)
+
+    def no_cookie(self) -> str:
+        """A `Set-Cookie` value that takes the cookie away."""
+        return f"{self.cookie_name}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"
 
     def session_cookie(self, body: bytes, *, secure: bool) -> str | None:
         """A `Set-Cookie` value for `{"link": "…"}` or `{"key": "…"}`; None when it is not valid."""

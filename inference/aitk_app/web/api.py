@@ -22,6 +22,7 @@ from aitk_app.web.answering import Completions, RequestError
 from aitk_app.web.body_reading import BodyError, most_prompts, read_json
 from aitk_app.web.chat_answers import begin_chat
 from aitk_app.web.model_list import model_json
+from aitk_app.web.openapi_document import DescribedApi
 from aitk_app.web.openapi_page import openapi_page
 from aitk_app.web.refusals import refusal
 from aitk_app.web.request_bodies import (
@@ -57,7 +58,7 @@ def build_api(  # noqa: C901 - one short function per route
 ) -> FastAPI:
     """The routes below `/v1`, `/version`, `/metrics`, and `/openapi.json` (the page is below `/docs`)."""
     # The pages of FastAPI take their script from elsewhere: the chat page links the description itself.
-    app = FastAPI(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app = DescribedApi(title="AI Toolkit inference", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.router.route_class = route_with_checked_body(completions)
     begun = int(time.time())
 
@@ -91,7 +92,6 @@ def build_api(  # noqa: C901 - one short function per route
     async def answered(answers: list[Answer], form: ResponseForm, request: Request, *, stream: bool) -> Response:
         return streamed(answers, form, limits) if stream else await whole(answers, form, limits, request)
 
-    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models", summary="The models that are served; an adapter names its base model as parent")
     async def models() -> dict[str, object]:
         return {"object": "list", "data": [described_model(each) for each in completions.served]}
@@ -152,7 +152,6 @@ def build_api(  # noqa: C901 - one short function per route
         return Response(openapi_page(app.openapi()), media_type="text/html")
 
     # Else the chat page, which is mounted below all the rest, would answer for them.
-    @app.api_route("/v1/{rest:path}", methods=_METHODS, response_model=None, include_in_schema=False)
     async def unknown(request: Request) -> Response:
         others = [each for each in app.routes if each.matches(request.scope)[0] is Match.PARTIAL]
         allowed = sorted({method for each in others for method in getattr(each, "methods", None) or ()})
@@ -161,6 +160,9 @@ def build_api(  # noqa: C901 - one short function per route
             return error_response(405, message, code="method_not_allowed", headers={"Allow": ", ".join(allowed)})
         return error_response(404, f"There is no {request.url.path} here. /docs lists what there is.", code="not_found")
 
+    others = [path for each in app.routes if not (path := getattr(each, "path", "")).startswith("/v1/")]
+    for path in ("/v1", "/v1/{rest:path}", *others):
+        app.add_api_route(path, unknown, methods=_METHODS, response_model=None, include_in_schema=False)
     return app
 
 

@@ -56,13 +56,27 @@ def asks_for_nothing(name: str, value: Any) -> bool:  # noqa: ANN401 - of JSON
     return any(value == default and _alike(value, default) for default in _DEFAULTS.get(name, ()))
 
 
+def _described(schema: dict[str, Any], body: type[BaseModel]) -> None:
+    """Tell in a body's JSON schema what is taken besides its fields."""
+    known, needed = schema.setdefault("properties", {}), schema.get("required", ())
+    for name, field in known.items():
+        if name not in needed and {"type": "null"} not in field.get("anyOf", ()):
+            about = {key: field.pop(key) for key in ("title", "default", "description") if key in field}
+            known[name] = {"anyOf": [field, {"type": "null"}], **about}
+    ignored = sorted((_CHANGE_NO_ANSWER | getattr(body, "also_ignored", frozenset())) - known.keys())
+    schema["patternProperties"] = {f"^({'|'.join(ignored)})$": {}} | {
+        f"^{name}$": {"enum": [*_EMPTY, *values]} for name, values in _DEFAULTS.items() if name not in known
+    }
+    schema["additionalProperties"] = {"enum": list(_EMPTY), "description": "What is not known may ask for nothing only"}
+
+
 class Body(BaseModel):
     """A part of a request: what asks for nothing is left out, what is not known is refused by name.
 
     Ignoring a parameter that was meant to do something would give answers that nobody asked for.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_described)
     also_ignored: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")

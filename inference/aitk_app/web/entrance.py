@@ -5,6 +5,8 @@
 | `/health` | 200 |
 | `/ready` | 200 when ready, else 503 with the stage |
 | `POST /session` | 204 with a cookie for a valid link or key, else 401 |
+| `DELETE /session` | 204, and the cookie is gone |
+| with the cookie, from another site's page | 403 |
 | without a key set, from another computer's page | 403 |
 | without the key or a cookie | 401: a login page for people, OpenAI's error shape for programs |
 | before the model is ready | 503: a waiting page for people, OpenAI's error shape for programs (unless held) |
@@ -35,6 +37,18 @@ if TYPE_CHECKING:
 SESSION = "/session"
 _THIS_COMPUTER = {"localhost", "127.0.0.1", "[::1]"}
 _JSON, _HTML = "application/json", "text/html; charset=utf-8"
+# Of pages: nothing from elsewhere is loaded or sent to, and no other site shows them in a frame. Gradio's own page has
+# scripts and styles in it.
+PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
+        "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "SAMEORIGIN",
+}
 _RETRY = {"retry-after": str(REFRESH_SECONDS)}
 _NO_USE = {"x-should-retry": "false"}
 _WAITING_METHODS = frozenset({"GET", "POST"})
@@ -54,11 +68,12 @@ class Answer:
     def all_headers(self) -> dict[str, str]:
         """With what every answer has; 204 has no body."""
         about = {} if self.status == 204 else {"content-type": self.kind, "content-length": str(len(self.body))}  # noqa: PLR2004 - HTTP's number
-        return {"cache-control": "no-store", **self.headers, **about}
+        safe = PAGE_HEADERS if self.kind == _HTML else {}
+        return {"cache-control": "no-store", **safe, **self.headers, **about}
 
 
 def entrance(  # noqa: PLR0911 - one return a row of the table
-    path: str, headers: Mapping[str, str], access: Access, state: State
+    path: str, headers: Mapping[str, str], access: Access, state: State, method: str = "GET"
 ) -> Answer | None:
     """The answer to a request with these headers (names in lower case); None where the app is to answer.
 
@@ -73,6 +88,13 @@ def entrance(  # noqa: PLR0911 - one return a row of the table
     if access.key is None and not _from_here(headers):
         message = "Without a key this endpoint answers only this computer. Set AITK_API_KEY to answer others."
         return Answer(403, openai_error(message, kind="invalid_request_error", code="foreign_host"))
+    if access.key is not None and not access.has_key(headers) and _from_elsewhere(headers, method):
+        message = (
+            "A page of another site asks. Programs send the key; a browser's cookie is for this endpoint's own page."
+        )
+        return Answer(403, openai_error(message, kind="invalid_request_error", code="foreign_page"))
+    if path == SESSION and method == "DELETE":
+        return Answer(204, headers={"set-cookie": access.no_cookie()})
     if not access.allows(headers):
         if for_people:
             return Answer(401, login_page(path), _HTML)
@@ -82,7 +104,7 @@ def entrance(  # noqa: PLR0911 - one return a row of the table
     if state.ready:
         return None
     if for_people:
-        page = waiting_page(state.stage, state.detail, state.reason, state.progress)
+        page = waiting_page(path, state.stage, state.detail, state.reason, state.progress)
         return Answer(503, page, _HTML, _RETRY)
     return not_ready(state)
 
@@ -98,7 +120,7 @@ def may_wait(method: str, path: str, headers: Mapping[str, str], access: Access,
     """Whether a request may be held until the app is ready: a program's, to the API, with the key."""
     if not (state.starting and path.startswith("/v1/") and method in _WAITING_METHODS):
         return False
-    return "text/html" not in headers.get("accept", "") and entrance(path, headers, access, _READY) is None
+    return "text/html" not in headers.get("accept", "") and entrance(path, headers, access, _READY, method) is None
 
 
 def open_session(body: bytes, access: Access, *, secure: bool) -> Answer:
@@ -108,6 +130,22 @@ def open_session(body: bytes, access: Access, *, secure: bool) -> Answer:
         return Answer(204, headers={"set-cookie": cookie})
     message = "Not this endpoint's key, or a link that has expired."
     return Answer(401, openai_error(message, kind="invalid_request_error"))
+
+
+def _from_elsewhere(headers: Mapping[str, str], method: str) -> bool:
+    """Whether a browser says that another site's page asks; following a link to here is not asking.
+
+    Source: https://www.w3.org/TR/fetch-metadata/
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        follows = headers.get("sec-fetch-mode") == "navigate" and method == "GET"
+        return site not in {"same-origin", "none"} and not follows
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    here = {headers.get("host"), headers.get("x-forwarded-host")}
+    return origin.partition("://")[2] not in here or origin == "null"
 
 
 def _from_here(headers: Mapping[str, str]) -> bool:

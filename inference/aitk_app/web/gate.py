@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from aitk_app.incidents import recorded
 from aitk_app.web.access import SESSION_BODY_LIMIT_BYTES, openai_error, unexpected_message
-from aitk_app.web.entrance import SESSION, Answer, entrance, may_wait, open_session
+from aitk_app.web.entrance import PAGE_HEADERS, SESSION, Answer, entrance, may_wait, open_session
 from aitk_app.web.holding import LeftError, RefusedError, Stream, WaitingRoom
 from aitk_app.web.origins import AllowedOrigins
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from aitk_app.readiness import Readiness
     from aitk_app.web.access import Access
@@ -69,8 +69,8 @@ class Gate:
         async def noting(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
             begun = True
-            if more and message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *more]}
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_page_headers(message["headers"]), *more]}
             await send(message)
 
         try:
@@ -100,7 +100,7 @@ class Gate:
         if may_wait(scope["method"], path, headers, self._access, state):
             await self._hold(path, headers, scope, receive, send)
             return
-        answer = entrance(path, headers, self._access, state)
+        answer = entrance(path, headers, self._access, state, scope["method"])
         if answer is not None:
             await _send(send, answer)
         elif self.inner is not None:
@@ -162,6 +162,14 @@ class Gate:
         except ValueError:
             return False  # which the app says in its words
         return isinstance(asked, dict) and asked.get("stream") is True
+
+
+def _page_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What a page of the app proper gets besides; ours have it."""
+    given = {name.lower(): value for name, value in headers}
+    if not given.get(b"content-type", b"").startswith(b"text/html"):
+        return []
+    return [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items() if name.encode() not in given]
 
 
 def _refused_by_its_headers(headers: dict[str, str]) -> Answer | None:

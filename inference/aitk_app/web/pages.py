@@ -16,10 +16,10 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 {head}<style>
-:root {{ color-scheme: light dark; --ink: #1f2430; --soft: #667085; --line: #d8dce5; --card: #fff;
- --back: #f4f6fb; --accent: #4f46e5; --bad: #b42318 }}
+:root {{ color-scheme: light dark; --ink: #1f2430; --soft: #5a6478; --line: #d8dce5; --card: #fff;
+ --back: #f4f6fb; --accent: #4f46e5; --on-accent: #fff; --bad: #b42318 }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaf0; --soft: #98a1b3; --line: #343b4b;
- --card: #1b202b; --back: #11141b; --accent: #8b87ff; --bad: #ff8f85 }} }}
+ --card: #1b202b; --back: #11141b; --accent: #a5a2ff; --on-accent: #11141b; --bad: #ff8f85 }} }}
 * {{ box-sizing: border-box }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
  background: var(--back); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }}
@@ -28,9 +28,10 @@ main {{ width: 100%; max-width: 27rem; background: var(--card); border: 1px soli
 h1 {{ font-size: 1.3rem; margin: 0 0 .5rem }} p {{ margin: .5rem 0; color: var(--soft) }}
 label {{ display: block; margin: 1.25rem 0 .35rem; font-weight: 600 }}
 input {{ width: 100%; padding: .65rem .75rem; font: inherit; color: inherit; background: transparent;
- border: 1px solid var(--line); border-radius: 8px }}
-button {{ width: 100%; margin-top: 1rem; padding: .7rem; font: inherit; font-weight: 600; color: #fff;
+ border: 1px solid var(--soft); border-radius: 8px }}
+button {{ width: 100%; margin-top: 1rem; padding: .7rem; font: inherit; font-weight: 600; color: var(--on-accent);
  background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }}
+:focus-visible {{ outline: 3px solid var(--accent); outline-offset: 2px }}
 .bad {{ color: var(--bad) }} pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }}
 progress {{ width: 100%; margin: 1rem 0 .25rem; accent-color: var(--accent) }}
 </style></head><body><main>{body}</main>{script}</body></html>
@@ -78,18 +79,47 @@ def login_page(path: str) -> bytes:
     return _PAGE.format(title="Sign in", head="", body=_LOGIN_BODY, script=script).encode()
 
 
-def waiting_page(stage: Stage, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:
-    """The page that comes with a 503 to a browser: says what is going on, and asks again by itself."""
-    parts = [f"<h1>{html.escape(_heading(stage))}</h1>"]
-    if detail:
-        parts.append(f"<p>{html.escape(detail)}</p>")
+_WAITING_SCRIPT = """<script>
+const AGAIN_MS = %MS%, part = name => document.getElementById(name);
+async function look() {
+  try {
+    const answer = await fetch("%ROOT%ready", {cache: "no-store"});
+    const state = await answer.json();
+    if (state.ready) { location.reload(); return; }
+    if (state.stage !== "%STAGE%") { location.reload(); return; }
+    part("detail").textContent = state.detail;
+    const bar = part("bar");
+    if (bar && state.progress && state.progress.total) {
+      bar.max = state.progress.total; bar.value = state.progress.done;
+    } else if (bar) bar.removeAttribute("value");
+  } catch { /* asked again: the app changes hands, or the network is away */ }
+  setTimeout(look, AGAIN_MS);
+}
+setTimeout(look, AGAIN_MS);
+</script>"""
+
+
+def waiting_page(path: str, stage: Stage, detail: str, reason: str | None, progress: tuple[int, int] | None) -> bytes:
+    """The page that comes with a 503 to a browser: says what is going on, and goes on when the model is ready.
+
+    It asks by a script, so that nobody who reads it, or has it read out, is thrown back to its beginning; it is drawn
+    anew only where there is something else to say.
+    """
+    parts = [f'<h1>{html.escape(_heading(stage))}</h1><p id="detail" role="status">{html.escape(detail)}</p>']
     if reason:
-        parts.append(f'<pre class="bad" role="alert">{html.escape(reason)}</pre>')
+        parts.append(f'<pre class="bad" role="alert" tabindex="0">{html.escape(reason)}</pre>')
     elif stage is not Stage.NOTHING_DEPLOYED:
         value = f' value="{progress[0]}" max="{progress[1]}"' if progress and progress[1] else ""
-        parts.append(f"<progress{value}></progress><p>This page goes on by itself when the model is ready.</p>")
-    refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n'
-    return _PAGE.format(title=_heading(stage), head=refresh, body="".join(parts), script="").encode()
+        parts.append(
+            f'<progress id="bar" aria-label="How far it is"{value}></progress>'
+            "<p>This page goes on by itself when the model is ready.</p>"
+        )
+    head = f'<noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>\n'
+    known = {"%MS%": str(REFRESH_SECONDS * 1000), "%ROOT%": "../" * (path.count("/") - 1), "%STAGE%": stage.value}
+    script = _WAITING_SCRIPT
+    for name, text in known.items():
+        script = script.replace(name, text)
+    return _PAGE.format(title=_heading(stage), head=head, body="".join(parts), script=script).encode()
 
 
 def _heading(stage: Stage) -> str:

@@ -164,6 +164,10 @@ class ContainerApps:
         found = await self._client.container_apps_revisions.get_revision(self._group, app, revision)
         return Revision.read(found.as_dict())
 
+    async def has_replica(self, app: str, revision: Revision) -> bool:
+        """Whether the revision has a replica, listed or not: Azure's list may be empty while one serves."""
+        return revision.runs or bool(await self.replicas(app, revision.name))
+
     async def replicas(self, app: str, revision: str) -> list[Replica]:
         found = await self._client.container_apps_revision_replicas.list_replicas(self._group, app, revision)
         replicas = []

@@ -102,6 +102,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
 @click.option("--previous", is_flag=True, help="Restore the code of the previous deploy, which the share keeps.")
+@click.option("--force", is_flag=True, help="Send also what is known to be wrong.")
 @click.option("--restart", is_flag=True, help="Restart the replica also when nothing changed.")
 @click.option("--wake", is_flag=True, help="Start a replica when none runs, and prove that it loads.")
 @click.option(
@@ -128,6 +129,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     yes: bool,
     dry_run: bool,
     previous: bool,
+    force: bool,
     restart: bool,
     wake: bool,
     conflicts: str | None,
@@ -150,7 +152,7 @@ def deploy(  # noqa: PLR0913  (click passes each option)
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
-        options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back)
+        options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back, force=force)
         if gate and not (dry_run or previous):
             from ai_toolkit.evaluation.gate import deploy_gated  # noqa: PLC0415
 

@@ -18,7 +18,17 @@ def _object(properties: Mapping[str, Any], *, optional: tuple[str, ...] = ()) ->
 
 
 _ACTION: Final = {
-    "enum": ["nothing", "load adapters", "restart", "new revision", "hand over", "start", "wake", "load at next start"],
+    "enum": [
+        "nothing",
+        "load adapters",
+        "restart",
+        "new revision",
+        "hand over",
+        "start",
+        "wake",
+        "follow the start",
+        "load at next start",
+    ],
     "description": "What a deploy does beside sending files.",
 }
 _AMOUNT: Final = {"type": ["number", "null"], "minimum": 0}

@@ -21,6 +21,7 @@ class Action(StrEnum):
     HAND_OVER = "hand over"
     START = "start"
     WAKE = "wake"
+    FOLLOW = "follow the start"
     LATER = "load at next start"
 
 
@@ -30,7 +31,8 @@ class Options:
 
     `conflicts` is `keep` or `replace`, `base_models` is `upload` or `download`, `key` is `add` or `none`. `start` is
     for an app that is stopped, or whose revisions were deactivated, `put_back` for one that somebody changed.
-    `models_too` makes `previous` bring the models back as well, not only the code.
+    `models_too` makes `previous` bring the models back as well, not only the code. With `force` what is known to be
+    wrong is said and sent all the same.
     """
 
     previous: bool = False
@@ -42,6 +44,7 @@ class Options:
     start: bool | None = None
     put_back: bool | None = None
     models_too: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def cheapest_action(  # noqa: PLR0911  (one for each action)
         return Action.RESTART
     if plan.empty and _has_loaded(running, plan.manifest):
         return Action.NOTHING
+    if plan.empty and running.loading and _is_younger(running, plan.manifest):
+        return Action.FOLLOW
     if len(running.replicas) == 1 and only_adapters_changed(running.loaded, plan):
         return Action.LOAD_ADAPTERS
     return Action.RESTART
@@ -129,3 +134,9 @@ def _has_loaded(running: Running, manifest: Manifest) -> bool:
         return loaded_is(running.loaded, manifest)
     newest = manifest.newest_code
     return newest is None or running.created is None or running.created > newest
+
+
+def _is_younger(running: Running, manifest: Manifest) -> bool:
+    """Whether its replicas were made after the last file was put on the share, so that what they load is that."""
+    newest = manifest.newest_file
+    return newest is not None and running.created is not None and running.created > newest

@@ -14,7 +14,7 @@ from ai_toolkit.azure.deployments import PropertyChange
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.wanted_template import ChangedTemplate
 from ai_toolkit.endpoint.address import OwnApp
-from ai_toolkit.endpoint.client import Endpoint
+from ai_toolkit.endpoint.client import Endpoint, Stage
 from ai_toolkit.endpoint.what_runs import offer_start, raise_if_unreachable
 from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, TrafficPinned, UsageError
 from ai_toolkit.ui import Choice, Pick, Ui
@@ -30,7 +30,8 @@ class Running:
     `loaded` is what a replica says that it loaded: empty while it does not say, None where it has no such page or none
     runs. `properties` is what a new revision should have that is not wanted of the app yet; empty where nothing lacks.
     `differs` when template or parameters want that, and not only a key: `changed` says what. `starts` when an app that
-    somebody stopped, or whose revisions were deactivated, is to be started.
+    somebody stopped, or whose revisions were deactivated, is to be started. `loading` while a replica starts, and has
+    not failed.
     """
 
     app: ContainerApp
@@ -43,6 +44,7 @@ class Running:
     differs: bool
     changed: tuple[PropertyChange, ...] = ()
     starts: bool = False
+    loading: bool = False
 
     @property
     def revisions(self) -> tuple[str, ...]:
@@ -80,12 +82,16 @@ async def what_runs(own: OwnApp, wanted: ChangedTemplate | None) -> Running:
     if not names and not any(one.runs for one in app.serving):
         return running
     async with Endpoint.open(url, running.key) as endpoint:
+        loading = False
         try:
             loaded = await endpoint.version()
         except EndpointRefused:
             loaded = {}
+            readiness = await endpoint.readiness()
+            loading = not readiness.ready and not readiness.failed and readiness.stage is not Stage.NOTHING_DEPLOYED
     # Azure's list of replicas may be empty while the app serves.
-    return replace(running, loaded=loaded, replicas=names or (str((loaded or {}).get("replica") or UNLISTED),))
+    replicas_now = names or (str((loaded or {}).get("replica") or UNLISTED),)
+    return replace(running, loaded=loaded, loading=loading, replicas=replicas_now)
 
 
 async def offer_to_start(running: Running, ui: Ui, *, agreed: bool | None) -> Running:

@@ -50,6 +50,12 @@ class Manifest:
     undo: Mapping[str, Entry | None] = field(default_factory=dict)
 
     @property
+    def newest_file(self) -> datetime | None:
+        """When the newest file was written, by the share's own clock."""
+        times = [entry.written for entry in self.files.values() if entry.written]
+        return max((datetime.fromisoformat(time) for time in times), default=None)
+
+    @property
     def newest_code(self) -> datetime | None:
         """When the newest file of `inference/` was written, by the share's own clock."""
         times = [entry.written for path, entry in self.files.items() if path.startswith("inference/") and entry.written]

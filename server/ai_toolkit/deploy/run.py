@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +22,10 @@ from ai_toolkit.deploy.action import (
     files_are,
     stale_adapters,
 )
-from ai_toolkit.deploy.app_settings import check_settings
 from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, what_runs
+from ai_toolkit.deploy.failed_start import remembered
 from ai_toolkit.deploy.git import head_commit
+from ai_toolkit.deploy.known_wrong import check_files, check_plan
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
 from ai_toolkit.deploy.questions import agree_to, choose_base_models
@@ -71,6 +72,11 @@ class Deployed:
     bytes: int
     action: Action
 
+    @property
+    def did_nothing(self) -> bool:
+        """Whether all was as it should be already."""
+        return self.action is Action.NOTHING and not self.uploaded
+
 
 async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
@@ -78,7 +84,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         named = workspace.named_target()
         files, origin = await _read(workspace.folder, ui)
         if not options.previous:  # which brings other settings back
-            await check_settings(workspace.folder)
+            await check_files(workspace, ui, force=options.force)
 
         async with open_app(workspace) as own:
             if own.target != named:
@@ -94,19 +100,26 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                     manifest, sent, size = await _bring_back(share, origin, options, ui), 0, 0
                     action = cheapest_action(None, running, options)
                 else:
-                    plan, manifest = await _synchronise(share, files, origin, options, ui)
+                    plan, manifest = await _synchronise(workspace, share, files, origin, options, ui)
                     sent, size = len(plan.uploads), plan.bytes
                     action = cheapest_action(plan, running, options)
                 await renew_mount_key_of(own, share, ui)  # before a replica is stopped that a new one could not replace
-            left.append("the files are on the share, and a replica that starts loads them.")
-            await _act(own.apps, running, action, manifest, ui)
+                left.append("the files are on the share, and a replica that starts loads them.")
+                async with AsyncExitStack() as outcome:
+                    if action is not Action.LATER:
+                        noted = remembered(share, manifest, own.apps, running.app.name, running.revisions)
+                        await outcome.enter_async_context(noted)
+                    await _act(own.apps, running, action, manifest, ui)
+    done = Deployed(running.endpoint, sent, size, action)
+    if done.did_nothing:
+        ui.announce("Nothing to do: the endpoint serves what is here.")
     ui.announce(f"Inference endpoint: {running.endpoint}")
-    return Deployed(running.endpoint, sent, size, action)
+    return done
 
 
 async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
     """What `deploy` would send and do; changes nothing."""
-    await check_settings(workspace.folder)
+    await check_files(workspace, ui, force=options.force)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         wanted = await changed_template(workspace, own, ui, put_back=options.put_back, only_looks=True)
@@ -115,6 +128,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
         await _tell_of_two(own.apps, running, ui)
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
+        await check_plan(workspace, plan, share, ui, force=options.force)
     return _planned(plan, cheapest_action(plan, running, options), ui)
 
 
@@ -139,8 +153,8 @@ def _what_a_cancel_leaves() -> Iterator[list[str]]:
         raise Interrupted(f"Cancelled: {left[-1]}") from reason
 
 
-async def _synchronise(
-    share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
+async def _synchronise(  # noqa: PLR0913, PLR0917  (what, where to, how)
+    workspace: Workspace, share: FileShare, files: Mapping[str, LocalFile], origin: Origin, options: Options, ui: Ui
 ) -> tuple[Plan, Manifest]:
     async with share_lock(share, _lock_broken(ui)):
         ui.report("comparing with the share", 2)
@@ -149,6 +163,7 @@ async def _synchronise(
         ui.announce(in_words(plan))
         if plan.up_to_date and not plan.conflicting:
             return plan, plan.manifest
+        await check_plan(workspace, plan, share, ui, force=options.force)
         plan = await agree_to(ui, plan, options.conflicts)
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 
@@ -199,7 +214,7 @@ async def _act(apps: ContainerApps, running: Running, action: Action, manifest: 
         if action is Action.LOAD_ADAPTERS:
             for adapter in stale_adapters(running.loaded or {}, manifest):
                 ui.report(f"loading the adapter {adapter.id}", 62)
-                await _load_adapter(endpoint, adapter, manifest)
+                await _load_adapter(endpoint, adapter, manifest, ui)
         if action is Action.WAKE:
             ui.report("waking the replica", 62)
             await endpoint.readiness()
@@ -220,12 +235,15 @@ def _why_another_revision(running: Running) -> str:
     return f"{app.name} gets a new revision in place of {before}, because {why}."
 
 
-async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest) -> None:
+async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Manifest, ui: Ui) -> None:
     """Loads it again until the replica's mount, which may remember the old file for a while, shows the new one."""
 
     async def load() -> bool | None:
         files = await endpoint.load_adapter(adapter.id, adapter.path.removeprefix(f"{ADAPTERS}/"))
-        return files_are(files, adapter, manifest) or None
+        if files_are(files, adapter, manifest):
+            return True
+        ui.report(f"waiting until the replica sees the new {adapter.id}: its mount remembers files for half a minute")
+        return None
 
     with suppress(TimeoutError):  # what is loaded then is looked at and said
         await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.container_app import UNLISTED
 from ai_toolkit.azure.explain import for_people
+from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.failed_start import failed_start
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
+from ai_toolkit.deploy.models_on_share import models_on_share
 from ai_toolkit.deploy.sync_plan import newer_files
 from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.stalled_start import phase_of_start
@@ -32,14 +34,7 @@ from ai_toolkit.prices import running_cost
 from ai_toolkit.prices.running_cost import Running
 from ai_toolkit.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from ai_toolkit.azure.file_share import FileShare
-
 _MOST_NAMES: Final = 5
-_MARKS: Final = {"models": ("adapter_config.json", "config.json"), "model-cache": ("config.json",)}
-"""The folders, and the files that make an adapter or a whole model of a folder below."""
-_DEEPEST: Final = 8
-"""Folders below those two that are looked into: a share can be large, and each folder is a request."""
 
 
 class State(StrEnum):
@@ -70,6 +65,7 @@ class Loaded:
     device: str | None = None
     dtype: str | None = None
     gpu: str | None = None
+    failed: bool = False
 
     @property
     def runs_on(self) -> str:
@@ -162,6 +158,7 @@ class Status:
             f"{self.endpoint or 'no endpoint'} {where}: {'ready' if self.ready else self._doing(live)}",
             f"deployed: {live.deployed}{commit}" if live.deployed else "",
             f"revision: {live.revision or 'none'}, replicas: {', '.join(live.replicas) or 'none'}",
+            f"{Title.BRING_BACK}: aitk deploy --previous" if live.failure and live.deployed else "",
             live.another,
             *self.money(),
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
@@ -192,11 +189,13 @@ class Status:
             return live.rest
         if live.starting:
             return live.starting
+        if live.failure:
+            return live.failure
         if live.loaded is not None:
             return live.loaded.detail
         if live.replicas:
             return "a replica runs"
-        return live.failure or "asleep, no GPU is billed; the next request starts a replica"
+        return "asleep, no GPU is billed; the next request starts a replica"
 
 
 async def look(
@@ -264,6 +263,11 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
     async with own.cloud.file_share(own.target) as share:
         manifest = Manifest.parse(await share.read(MANIFEST_PATH))
         models = await models_on_share(share) if find_models else None
+        if manifest.files and not failure:
+            failure = await failed_start(share, manifest, [replica.name for replica in replicas])
+    loaded = await _loaded(own.endpoint, await own.key()) if ask_app and runs and not rest else None
+    if loaded is not None:
+        failure = loaded.detail if loaded.failed else "" if loaded.ready else failure
     origin = manifest.origin
     return Live(
         revision=", ".join(one.name for one in serving),
@@ -274,7 +278,7 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
         newer=tuple(await asyncio.to_thread(newer_files, workspace.folder, manifest)) if origin else (),
         has_files=bool(manifest.files),
         on_share=None if models is None else models | frozenset(manifest.files),
-        loaded=await _loaded(own.endpoint, await own.key()) if ask_app and runs and not rest else None,
+        loaded=loaded,
         another=await another(own.apps, app, runs=runs),
         rest=rest,
         starting=await _starting(own) if revision is not None and revision.starts and not rest else "",
@@ -307,10 +311,10 @@ async def _loaded(url: str, key: str | None) -> Loaded:
             return Loaded(ready=False, detail=error.message)
     detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
-        return Loaded(readiness.ready, detail, warnings=readiness.warnings)
+        return Loaded(readiness.ready, detail, warnings=readiness.warnings, failed=readiness.failed)
     base = (version.get("base_model") or {}).get("id")
     adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
-    where = {name: str(version[name]) for name in ("device", "dtype", "gpu") if version.get(name)}
+    where: dict[str, Any] = {name: str(version[name]) for name in ("device", "dtype", "gpu") if version.get(name)}
     return Loaded(True, detail, base, adapters, readiness.warnings, **where)
 
 
@@ -319,21 +323,3 @@ def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
     files: Mapping[str, str] = adapter.get("files") or {}
     weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), "")
     return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"
-
-
-async def models_on_share(share: "FileShare") -> frozenset[str]:
-    """The paths of the files that mark an adapter or a base model, whoever put them there: fine-tuning does too."""
-    found = await asyncio.gather(*(_below(share, PurePosixPath(folder), _MARKS[folder]) for folder in _MARKS))
-    return frozenset().union(*found)
-
-
-async def _below(share: "FileShare", folder: PurePosixPath, marks: tuple[str, ...]) -> frozenset[str]:
-    entries = await share.list_directory(folder)
-    for mark in marks:
-        if mark in entries:
-            return frozenset({str(folder / mark)})
-    if len(folder.parts) > _DEEPEST:
-        return frozenset()
-    folders = [folder / name for name, file in entries.items() if file is None]
-    found = await asyncio.gather(*(_below(share, one, marks) for one in folders))
-    return frozenset().union(*found)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.editor.diagnostics import Finding, Fix
 from ai_toolkit.editor.parameter_help import Description
 from ai_toolkit.evaluation.case_schema import CASE
 from ai_toolkit.evaluation.cases import FOLDER, SUFFIX, lines_of
+from ai_toolkit.workspace.diagnostics import Finding, Fix
 from ai_toolkit.workspace.json_positions import Span, members
 from ai_toolkit.workspace.workspace import Workspace
 

@@ -51,32 +51,35 @@ async def _provision(server: "Server", workspace: Workspace, given: protocol.Ans
 
 
 async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
+    return await _send(server, workspace, token, previous=False)
+
+
+async def _bring_back(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
+    return await _send(server, workspace, token, previous=True)
+
+
+async def _send(server: "Server", workspace: Workspace, token: _Token, *, previous: bool) -> "Deployed":
     async def work(ui: "EditorUi") -> "Deployed":
         from ai_toolkit.deploy.action import Options
         from ai_toolkit.deploy.questions import agree_to_download
         from ai_toolkit.deploy.run import deploy as use_case
 
         await agree_to_download(workspace, ui)
-        if await server.gates_deploys():
+        if not previous and await server.gates_deploys():
             from ai_toolkit.evaluation.gate import deploy_gated
 
             return await deploy_gated(workspace, ui, Options())
-        return await use_case(workspace, ui, Options())
+        return await use_case(workspace, ui, Options(previous=previous))
 
     server.status.working(workspace)
     try:
-        result = await server.run_command(workspace.uri, token, Title.DEPLOY, work)
+        title = Title.BRING_BACK if previous else Title.DEPLOY
+        result = await server.run_command(workspace.uri, token, title, work)
     finally:
         server.status.done(workspace)
-    message = f"The model is deployed: {result.endpoint}"
-    server.in_background(
-        _offer(
-            server,
-            workspace,
-            message,
-            {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server), "Show logs": "showLogs"},
-        )
-    )
+    said = "Nothing to do: the endpoint serves what is here" if result.did_nothing else "The model is deployed"
+    buttons = {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server), "Show logs": "showLogs"}
+    server.in_background(_offer(server, workspace, f"{said}: {result.endpoint}", buttons))
     return result
 
 
@@ -179,7 +182,7 @@ async def _show_status(server: "Server", workspace: Workspace, _given: protocol.
             State.PROVISIONED: {Title.DEPLOY: "deployInference"},
             State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server)},
             State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
-            State.FAILED: {Title.SHOW_LOGS: "showLogs"},
+            State.FAILED: {Title.SHOW_LOGS: "showLogs", Title.BRING_BACK: "bringBack"},
             State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
         }
         following = all_following.get(found.state, {})
@@ -281,6 +284,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
 COMMANDS: Final[dict[str, _Command]] = {
     "provisionInference": _provision,
     "deployInference": _deploy,
+    "bringBack": _bring_back,
     "openEndpoint": _open_endpoint,
     "copyKey": _copy_key,
     "copyExample": _copy_example,

@@ -1,5 +1,8 @@
 """What the open files are told of the model and the GPU that they name: it does not fit, and what would."""
 
+import json
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -8,10 +11,54 @@ from typing import Any, Final
 from ai_toolkit.errors import WorkspaceError
 from ai_toolkit.provision.gpu_need import SERVERLESS, Need
 from ai_toolkit.provision.gpu_proposal import table
-from ai_toolkit.provision.model_fit import need_with, need_without_settings
+from ai_toolkit.provision.model_fit import app_settings, need_with, need_without_settings
+from ai_toolkit.workspace.diagnostics import Finding, Fix, Weight
+from ai_toolkit.workspace.json_positions import Span, members
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, Workspace
 
 _DEFAULT: Final = "Consumption-GPU-NC24-A100"
+_KEYS: Final = ("quantization", "context_length", "dtype")
+"""Of `settings.toml`, those that make a model smaller; a finding stands at the first that is there."""
+
+
+def findings(workspace: Workspace, path: Path, text: str) -> list[Finding]:
+    """What the parameters file and `settings.toml` are told of model and GPU, as they stand in the editor."""
+    match path.relative_to(workspace.folder).as_posix():
+        case "infra/provision/inference.parameters.json" | "infra/inference.parameters.json":
+            return list(_in_parameters(workspace, text))
+        case "inference/settings.toml":
+            return list(_in_settings(workspace, text))
+    return []
+
+
+def _in_parameters(workspace: Workspace, text: str) -> Iterator[Finding]:
+    try:
+        document, places = json.loads(text), members(text)
+        entries = document["parameters"]
+        written = next((name for name in entries if name.lower() == "workloadprofiletype"), None)
+        named = entries[written].get("value") if written is not None else None
+    except (ValueError, LookupError, TypeError, AttributeError):  # which other findings tell
+        return
+    settings = app_settings(workspace.folder)
+    message = misfit(workspace, settings, named if isinstance(named, str) else None)
+    if message and isinstance(named, str):
+        place = places["parameters", str(written), "value"].value
+        better = fitting_profile(workspace, settings)
+        fix = Fix(f"Change to {better}", place, json.dumps(better)) if better is not None else None
+        yield Finding(place, message, Weight.WARNING, fix)
+    elif message:
+        yield Finding(places["parameters",].key, message, Weight.WARNING)
+
+
+def _in_settings(workspace: Workspace, text: str) -> Iterator[Finding]:
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:  # which another finding tells
+        return
+    message = misfit(workspace, settings, profile_of(workspace))
+    if message:
+        found = next((at for key in _KEYS if (at := re.search(rf"^{key}\b", text, re.MULTILINE))), None)
+        yield Finding(Span(*found.span()) if found else Span(0, 1), message, Weight.WARNING)
 
 
 def misfit(workspace: Workspace, settings: Mapping[str, Any], profile_type: str | None) -> str:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     for name in (
         "provisionInference",
         "deployInference",
+        "bringBack",
         "openEndpoint",
         "copyKey",
         "copyExample",

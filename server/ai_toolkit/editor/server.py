@@ -38,6 +38,7 @@ from ai_toolkit.errors import (
     FolderNotTrusted,
     Interrupted,
     NoFolderOpen,
+    ReplicaFailed,
     ResourceMissing,
     SignInNeeded,
 )
@@ -223,4 +224,9 @@ def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action
             return (protocol.Action(Title.CREATE_PROJECT, "aiToolkit.createProject", folder),)
         case FileMissing() | ResourceMissing():
             return (protocol.Action("Provision", "aiToolkit.provisionInference", folder),)
+        case ReplicaFailed():
+            return (
+                protocol.Action(Title.BRING_BACK, "aiToolkit.bringBack", folder),
+                protocol.Action(Title.SHOW_LOGS, "aiToolkit.showLogs", folder),
+            )
     return ()

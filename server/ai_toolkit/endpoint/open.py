@@ -8,9 +8,9 @@ from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import open_app
-from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Stage, signed_link
+from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage, signed_link
 from ai_toolkit.endpoint.what_runs import advice, offer_start, raise_if_unreachable, says, start
-from ai_toolkit.errors import AppAtRest, EndpointNotReady, RevisionFailed
+from ai_toolkit.errors import AppAtRest, EndpointNotReady, ReplicaFailed, RevisionFailed
 from ai_toolkit.polling import poll
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace.workspace import Workspace
@@ -48,7 +48,9 @@ async def ask(workspace: Workspace, message: str, model: str | None, ui: Ui) -> 
     """
     await raise_if_stopped(workspace.target())
     async with Endpoint.open(*await awaited_endpoint(workspace, ui)) as endpoint:
-        await wake(endpoint, ui)
+        readiness = await wake(endpoint, ui)
+        if readiness.failed:
+            raise ReplicaFailed(readiness.reason or readiness.detail or "the app gave no reason.", ())
         return await endpoint.chat(message, model)
 
 
@@ -60,7 +62,7 @@ async def awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | Non
     async with open_app(workspace) as own:
         endpoint, app = own.endpoint, own.app
         raise_if_unreachable(app)
-        runs = any([await own.apps.replicas(app.name, one.name) for one in app.serving])
+        runs = any([await own.apps.has_replica(app.name, one) for one in app.serving])
         if app.rest in {Rest.STOPPED, Rest.DEACTIVATED} and await offer_start(app, ui, Title.GO_TO_ENDPOINT):
             await start(own.apps, app, ui)
         elif app.rest is not None and not runs:
@@ -70,8 +72,8 @@ async def awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | Non
         return endpoint, await own.key()
 
 
-async def wake(endpoint: Endpoint, ui: Ui) -> None:
-    """Returns when the model is ready, or when waiting is of no use: it failed, or nothing is deployed.
+async def wake(endpoint: Endpoint, ui: Ui) -> Readiness:
+    """How the replica is when the model is ready, or when waiting is of no use: it failed, or nothing is deployed.
 
     Raises EndpointNotReady after a quarter of an hour, EndpointRefused where this computer's address is not let in.
     """
@@ -89,3 +91,4 @@ async def wake(endpoint: Endpoint, ui: Ui) -> None:
         await poll(look, every=_LOOK_AGAIN, limit=WAKE_LIMIT)
     except TimeoutError as error:
         raise EndpointNotReady(endpoint.url, readiness.said, WAKE_LIMIT) from error
+    return readiness

@@ -143,7 +143,7 @@ async def _make_room(apps: ContainerApps, before: ContainerApp, target: str, ui:
 
     `target` is empty while there is no such revision yet.
     """
-    running = [one for one in before.active if await apps.replicas(before.name, one.name)]
+    running = [one for one in before.active if await apps.has_replica(before.name, one)]
     if not running or target in {one.name for one in running}:
         return False
     left = await apps.gpus_left(before)

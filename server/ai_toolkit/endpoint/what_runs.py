@@ -58,7 +58,7 @@ async def another(apps: "ContainerApps", app: ContainerApp, *, runs: bool) -> st
         return f"{serving} serves; {coming.name}, which is newer, has failed: {coming.problem or 'its replica ends'}"
     if not runs:
         return f"{serving} serves and sleeps; {coming.name} is to serve in its place and starts."
-    starts = await apps.replicas(app.name, coming.name)
+    starts = await apps.has_replica(app.name, coming)
     return f"{serving} serves and its GPU is billed; {coming.name} {'starts beside it' if starts else 'waits for it'}."
 
 

@@ -5,8 +5,8 @@ one that serves. Code and settings need a restart, so they are judged after it, 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from ai_toolkit.deploy.sync import waiting_place
 from ai_toolkit.deploy.sync_plan import Plan, plan_sync
 from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.client import Endpoint
-from ai_toolkit.errors import EndpointError, EndpointRefused, FileChanged, PreviousMissing
+from ai_toolkit.errors import EndpointError, EndpointRefused, FileChanged, Interrupted, PreviousMissing
 from ai_toolkit.evaluation.asking import Answers, ask_all
 from ai_toolkit.evaluation.cases import Case, read_cases
 from ai_toolkit.evaluation.errors import CannotEvaluate, GateClosed, NothingAnswers
@@ -29,8 +29,8 @@ from ai_toolkit.evaluation.keeping import keep
 from ai_toolkit.evaluation.models import served_models
 from ai_toolkit.evaluation.result import Evaluation, in_columns, table
 from ai_toolkit.evaluation.run import Progress, awake, check_lengths
-from ai_toolkit.evaluation.staging import IN_PLACE, Beside, loaded_beside, tidy
-from ai_toolkit.ui import Ui
+from ai_toolkit.evaluation.staging import Beside, candidate_name, loaded_beside, tidy
+from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, Workspace
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ _REFUSED: Final = "adapter_refused"
 """The app's code for an adapter that does not fit, or cannot be read."""
 _AS_IT_WAS: Final = (
     "What served before serves on, and the share is as it was. Deploy without --gate if you want it all the same."
+)
+_UNTOUCHED: Final = "Cancelled while the gate judged: what serves now serves on, and the share is as it was."
+_UNJUDGED: Final = (
+    "Cancelled before the gate had judged what was deployed: it serves. "
+    "aitk deploy --previous brings back the code of before."
+)
+_THEIRS: Final = (
+    "What serves now serves on as long as its replica runs. The files on the share are fine-tuning's, and a replica "
+    "that starts anew loads them: put the ones of before back, or fine-tune again."
 )
 
 
@@ -81,7 +90,10 @@ async def deploy_gated(workspace: Workspace, ui: Ui, options: Options) -> Deploy
         return await deploy(workspace, ui, options)
     gate = _Gate(workspace, cases, changes, ui)
     try:
-        async with awake(workspace, ui, f"{len(cases)} cases, twice,", Title.DEPLOY) as (own, endpoint):
+        async with (
+            _cancelled_with(_UNTOUCHED),
+            awake(workspace, ui, f"{len(cases)} cases, twice,", Title.DEPLOY) as (own, endpoint),
+        ):
             after_restart = await gate.judge_beside(own, endpoint)
             before = await gate.live(endpoint) if after_restart else None
     except NothingAnswers as error:
@@ -93,13 +105,24 @@ async def deploy_gated(workspace: Workspace, ui: Ui, options: Options) -> Deploy
     return await gate.deploy_and_judge(before, options)
 
 
+@asynccontextmanager
+async def _cancelled_with(state: str) -> AsyncIterator[None]:
+    """Turns a cancellation into Interrupted with a sentence that says what there is now."""
+    try:
+        yield
+    except asyncio.CancelledError as reason:
+        if CLOSING in reason.args:
+            raise
+        raise Interrupted(state) from reason
+
+
 async def _changes(workspace: Workspace, options: Options, ui: Ui) -> _Changes:
     ui.report("comparing with the share", 1)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
         plan = await plan_sync(share, files)
-        listed = [await own.apps.replicas(own.app.name, one.name) for one in own.app.serving]
-    return _of(plan, is_asleep=not any(listed), keeps_conflicts=options.conflicts == "keep")
+        runs = [await own.apps.has_replica(own.app.name, one) for one in own.app.serving]
+    return _of(plan, is_asleep=not any(runs), keeps_conflicts=options.conflicts == "keep")
 
 
 def _of(plan: Plan, *, is_asleep: bool, keeps_conflicts: bool) -> _Changes:
@@ -172,7 +195,11 @@ class _Gate:
         except EndpointError as error:
             await self._bring_back(options, f"What was deployed did not start: {error.message}", error.details)
             raise
-        async with awake(self._workspace, self._ui, f"{len(self._cases)} cases", Title.DEPLOY) as (_own, endpoint):
+        asked = f"{len(self._cases)} cases"
+        async with (
+            _cancelled_with(_UNJUDGED),
+            awake(self._workspace, self._ui, asked, Title.DEPLOY) as (_own, endpoint),
+        ):
             served = await served_models(endpoint)
             new = await self._answers(endpoint, served.live, f"{served.live} (new)")
         try:
@@ -227,14 +254,19 @@ class _Gate:
     async def _judge_trained_there(self, endpoint: Endpoint, adapter: Mapping[str, Any]) -> None:
         """Judges what fine-tuning left on the share in place of what a replica has loaded. Raises GateClosed."""
         name, folder = str(adapter.get("id")), str(adapter.get("path"))
-        beside = f"{name}{IN_PLACE}"
-        await endpoint.load_adapter(beside, folder.removeprefix(f"{ADAPTERS}/"))
+        beside = candidate_name(name)
+        try:
+            await endpoint.load_adapter(beside, folder.removeprefix(f"{ADAPTERS}/"))
+        except EndpointRefused as error:
+            if error.reason_code == _REFUSED:
+                raise GateClosed(f"The new {name} on the share cannot be loaded: {error.reason}", _THEIRS) from error
+            raise
         try:
             new = await self._answers(endpoint, beside, f"{name} (new)")
         finally:
             with suppress(EndpointRefused):
                 await endpoint.unload_adapter(beside)
-        self._compare(endpoint.url, await self._old(endpoint, name), new)
+        self._compare(endpoint.url, await self._old(endpoint, name), new, _THEIRS)
 
     async def _old(self, endpoint: Endpoint, name: str) -> Answers:
         if name not in self._known:
@@ -246,7 +278,7 @@ class _Gate:
         progress = Progress(self._ui, len(self._cases))
         return await ask_all(endpoint, name, self._cases, progress.answered, name=shown)
 
-    def _compare(self, url: str, old: Answers, new: Answers) -> None:
+    def _compare(self, url: str, old: Answers, new: Answers, advice: str = _AS_IT_WAS) -> None:
         """Tells how both answered. Raises GateClosed where the new one passes less."""
         found = Evaluation(url, datetime.now(UTC).isoformat(timespec="seconds"), (old, new), old.model)
         kept = keep(self._workspace.folder, found)
@@ -257,7 +289,7 @@ class _Gate:
             rows = [("case", "before", "now")]
             rows += [(other.case.id, "passed", " ".join(other.missed)) for _one, other in found.fell(new)]
             raise GateClosed(
-                f"{new.model} {why}", _AS_IT_WAS, in_columns(rows, numbers=False).split("\n") if len(rows) > 1 else ()
+                f"{new.model} {why}", advice, in_columns(rows, numbers=False).split("\n") if len(rows) > 1 else ()
             )
 
 

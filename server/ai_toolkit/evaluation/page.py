@@ -12,6 +12,7 @@ from ai_toolkit.evaluation.result import Evaluation
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --good: #1a7f37; --bad: #c0362c; --quiet: #6a737d; }
 @media (prefers-color-scheme: dark) { :root { --good: #4ac26b; --bad: #ff7b72; --quiet: #9aa4ae; } }
+body.vscode-dark, body.vscode-high-contrast { --good: #4ac26b; --bad: #ff7b72; --quiet: #9aa4ae; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1.5rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; } .quiet { color: var(--quiet); }

@@ -31,8 +31,6 @@ _FORGOTTEN: Final = timedelta(hours=6)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _TOKEN: Final = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
 _MARK: Final = "@candidate-"
-IN_PLACE: Final = f"{_MARK}in-place"
-"""Ends the name of one that is evaluated from the place where fine-tuning left it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ async def loaded_beside(
 
     Raises EndpointRefused where the app does not load it, FileChanged.
     """
-    token = f"{datetime.now(UTC).strftime(_FORM)}-{uuid.uuid4().hex[:8]}"
-    beside = Beside(f"{adapter}{_MARK}{token}", CANDIDATES / token)
+    name = candidate_name(adapter)
+    beside = Beside(name, CANDIDATES / name.rpartition(_MARK)[2])
     try:
         wanted = {name: await _put(share, source, beside.folder / name) for name, source in contents.items()}
         loaded = await endpoint.load_adapter(beside.name, str(beside.folder))
@@ -72,6 +70,11 @@ async def tidy(endpoint: Endpoint, share: "FileShare") -> None:
         if is_candidate(name) and _forgotten(name.partition(_MARK)[2]):
             with suppress(EndpointRefused):
                 await endpoint.unload_adapter(name)
+
+
+def candidate_name(adapter: str) -> str:
+    """A name of its own for an adapter that is only evaluated; it tells since when."""
+    return f"{adapter}{_MARK}{datetime.now(UTC).strftime(_FORM)}-{uuid.uuid4().hex[:8]}"
 
 
 def is_candidate(model: str) -> bool:

@@ -73,7 +73,7 @@ class LocalCloud:
         self._side_data = SideData(home.files_state_file)
         self._faults = Faults()
         for fault in settings.faults:
-            self._faults.add(Fault.read(dict(fault)))
+            self._faults.add(Fault.read(dict(fault)), lasts=True)
         self._services: Services | None = None
         self._loaded = asyncio.Event()
         self._directory = Directory(home.directory_file)

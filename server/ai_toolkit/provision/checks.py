@@ -23,6 +23,7 @@ _QUOTA_CHECK: Final = "GPU quota left"
 _MODEL_CHECK: Final = "adapter and base model"
 GPU_CHECKS: Final = frozenset({_PROFILE_CHECK, _QUOTA_CHECK, _MODEL_CHECK})
 """The names of the checks that another GPU may mend."""
+_SHARED_KEY: Final = "shared key allowed"
 
 
 class Outcome(StrEnum):
@@ -82,6 +83,12 @@ def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Pro
         _validates(facts),
         _model(facts.fit),
     ]
+
+
+def account_still_works(existing: Existing) -> list[Check]:
+    """What somebody changed of the account since, so that the share can be mounted no longer, or by fewer."""
+    found = (_key_is_refused(existing), _network_rules(existing))
+    return [one for one in found if one is not None and one.outcome is not Outcome.PASS]
 
 
 def raise_failures(checks: Iterable[Check]) -> None:
@@ -167,11 +174,9 @@ def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> 
 
 
 def _shared_key(facts: Facts, existing: Existing) -> Check:
-    name = "shared key allowed"
-    if existing.account is not None and not existing.account.shared_key:
-        advice = "Allow shared-key access on the account, or name another one in storageAccountName."
-        says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
-        return Check(name, Outcome.FAILURE, says, advice)
+    name = _SHARED_KEY
+    if (refused := _key_is_refused(existing)) is not None:
+        return refused
     forbidding = [one for one in _violations(facts) if one.concerns("allowSharedKeyAccess")]
     if forbidding:
         advice = "Name an account that takes its key in storageAccountName, or ask the policy's owner for an exemption."
@@ -179,6 +184,14 @@ def _shared_key(facts: Facts, existing: Existing) -> Check:
     if existing.account is None and not facts.group_exists:
         return Check(name, Outcome.WARNING, "not known until the resource group exists.")
     return Check(name, Outcome.PASS, "the account takes its key" if existing.account else "no policy forbids it")
+
+
+def _key_is_refused(existing: Existing) -> Check | None:
+    if existing.account is None or existing.account.shared_key:
+        return None
+    advice = "Allow shared-key access on the account, or name another one in storageAccountName."
+    says = f"{existing.account.name} does not allow access by account key, which mounting a file share needs."
+    return Check(_SHARED_KEY, Outcome.FAILURE, says, advice)
 
 
 def _network_rules(existing: Existing) -> Check:

@@ -15,7 +15,7 @@ from ai_toolkit.errors import Interrupted, RevisionFailed, ValueImpossible
 from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
-from ai_toolkit.provision.checks import raise_failures
+from ai_toolkit.provision.checks import account_still_works, raise_failures
 from ai_toolkit.provision.choose_gpu import is_other, offer_instead, take
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
@@ -60,6 +60,8 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                 _tell(ui, plan.settings.in_words(wanted.template))
                 await renew_mount(site, plan, ui)
                 past = await finished_before(site, wanted.template, plan, found)
+                if past is not None:
+                    _warn_of_the_account(plan, ui)
                 if past is not None and not await _put_back(site, wanted, plan, answers, ui):
                     return _done(ui, write_target(past), None)
 
@@ -188,6 +190,14 @@ async def _checked(site: Site, wanted: Wanted, plan: Plan, found: Found, ui: Ui)
     _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
     _tell(ui, outlook.proposal.in_words() if outlook.proposal is not None else ())
     return outlook
+
+
+def _warn_of_the_account(plan: Plan, ui: Ui) -> None:
+    """What exists may have stopped to work: an account that takes its key no longer. Raises PreflightFailed."""
+    found = account_still_works(plan.existing)
+    if found:
+        _tell(ui, ["Checks:", *(check.in_words() for check in found)])
+    raise_failures(found)
 
 
 async def _put_back(site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui: Ui) -> bool:

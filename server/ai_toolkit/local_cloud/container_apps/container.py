@@ -187,11 +187,11 @@ async def _has_started(probe: Probe, whole: ReplicaPlan, session: aiohttp.Client
     return False
 
 
-def misbehaving_plan(plan: ContainerPlan, fault: Fault | None) -> ContainerPlan:
-    """The plan with a command that misbehaves as it was asked for."""
-    if fault is None:
-        return plan
+def misbehaving_plan(plan: ContainerPlan, fault: Fault) -> ContainerPlan:
+    """The plan with a command that misbehaves as it was asked for; what is about a share needs one."""
     if fault.kind is Kind.REPLICA_WRAPPED:
+        if "{share}" in fault.command and not plan.shares:
+            return plan
         share = str(plan.shares[0]) if plan.shares else ""
         wrapper = tuple(share if part == "{share}" else part for part in fault.command)
         return replace(plan, command=(*wrapper, *plan.command))

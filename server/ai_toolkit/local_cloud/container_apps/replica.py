@@ -134,11 +134,13 @@ class Replica:
             own = next((one for one in (*whole.init_containers, *whole.containers) if one.name == container.name), None)
             if own is None:
                 raise ReplicaPlanError(f"The container '{container.name}' is not in the template any more.")
-            fault = self._host.faults.for_replica(self.name) if container is self.serving else None
-            if fault is not None and fault.kind is Kind.START_STALLS:
-                self._say(fault.code or "AssigningReplica", fault.message)
-                await asyncio.Event().wait()
-            return whole, misbehaving_plan(own, fault)
+            faults = self._host.faults.for_replica(self.name) if container is self.serving else []
+            for fault in faults:
+                if fault.kind is Kind.START_STALLS:
+                    self._say(fault.code or "AssigningReplica", fault.message)
+                    await asyncio.Event().wait()
+                own = misbehaving_plan(own, fault)
+            return whole, own
 
         return plan
 

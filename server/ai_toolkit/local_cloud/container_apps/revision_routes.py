@@ -113,7 +113,8 @@ class Revisions:
         resource, app = self._app(request)
         name = app.record(request.names["revision"]).id.name
         revision = app.revisions.get(name)
-        replicas = revision.replicas if revision and not self._manager.faults.hides_replicas else []
+        hides = self._manager.faults.hides_replicas
+        replicas = [one for one in revision.replicas if not (hides and one.ready)] if revision else []
         value = [self._replica_document(request, resource, name, replica) for replica in replicas]
         return web.json_response({"value": value})
 

@@ -3,7 +3,8 @@
 A fault is a JSON object that is posted to `/local-cloud/faults` on the Resource Manager's port, with the
 local cloud's token: 201 with its `id`. GET lists all, with how often each was `seen` and `hits`; DELETE ends
 all, or the one whose id is added to the path. It lives until it was used `count` times, is deleted, or the
-process ends; those in the JSON array of the file that `AITK_LOCAL_CLOUD_FAULTS` names are there from the start.
+process ends; those in the JSON array of the file that `AITK_LOCAL_CLOUD_FAULTS` names are there from the start, and
+stay.
 What is no event but a state (`no-…`, `read-only`, `crash-unnoticed`) lasts until it is deleted.
 
 | field | meaning |

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     NO_USAGES = "no-usages"  # the list of usages is empty, as Azure's may be: that is not a quota of zero
     NO_SHARED_KEY = "no-shared-key"  # a policy forbids storage accounts that take their key
     POLICY = "policy"  # a policy wants a property of the resources whose id matches to be as it says
-    NO_REPLICA_LIST = "no-replica-list"  # replicas are not listed, as seen on Azure's A100 while the app served
+    NO_REPLICA_LIST = "no-replica-list"  # one that serves is not listed, as seen on Azure's A100
     CRASH_UNNOTICED = "crash-unnoticed"  # a deployment succeeds over a container that crashes, as recorded of Azure
     READ_ONLY = "read-only"  # the caller may read and not deploy
     REPLICA_CRASHES = "replica-crash"  # its process ends with code 1
@@ -55,8 +55,7 @@ REQUEST_KINDS = frozenset({
 })  # fmt: skip
 RESOURCE_KINDS = frozenset({Kind.RESOURCE_FAILS, Kind.RESOURCE_HANGS})
 REPLICA_KINDS = frozenset({
-    Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.REPLICA_WRAPPED,
-    Kind.START_STALLS,
+    Kind.REPLICA_CRASHES, Kind.REPLICA_HANGS, Kind.REPLICA_SLOW, Kind.START_STALLS,
 })  # fmt: skip
 JSON_NAMES = {"retry_after_seconds": "retryAfterSeconds"}
 
@@ -147,17 +146,19 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
+        self._lasting: set[str] = set()
 
-    def add(self, fault: Fault) -> None:
-        """Let it happen from now on."""
+    def add(self, fault: Fault, *, lasts: bool = False) -> None:
+        """Let it happen from now on; one that lasts is only forgotten by its own id."""
         self._faults[fault.id] = fault
+        if lasts:
+            self._lasting.add(fault.id)
 
     def remove(self, identifier: str | None = None) -> None:
-        """Forget one, or all of them."""
-        if identifier is None:
-            self._faults.clear()
-        else:
-            self._faults.pop(identifier, None)
+        """Forget one, or all that do not last."""
+        gone = [identifier] if identifier is not None else self._faults.keys() - self._lasting
+        for one in gone:
+            self._faults.pop(one, None)
 
     def all(self) -> list[Fault]:
         """The oldest first."""
@@ -171,9 +172,10 @@ class Faults:
         """What happens when a resource is provisioned."""
         return self._first(RESOURCE_KINDS, "PUT", identifier, None)
 
-    def for_replica(self, name: str) -> Fault | None:
-        """What happens when a replica's process is started."""
-        return self._first(REPLICA_KINDS, "", name, None)
+    def for_replica(self, name: str) -> list[Fault]:
+        """What happens when a replica's process is started: something of its own, then the program around it."""
+        found = [self._first(kinds, "", name, None) for kinds in (REPLICA_KINDS, frozenset({Kind.REPLICA_WRAPPED}))]
+        return [fault for fault in found if fault is not None]
 
     @property
     def has_no_gpu_quota(self) -> bool:
@@ -187,7 +189,7 @@ class Faults:
 
     @property
     def hides_replicas(self) -> bool:
-        """Whether the list of replicas is empty whatever runs."""
+        """Whether the list of replicas lacks those that serve."""
         return any(fault.kind is Kind.NO_REPLICA_LIST for fault in self._faults.values())
 
     @property

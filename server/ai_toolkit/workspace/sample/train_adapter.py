@@ -4,6 +4,7 @@
 
 `pirate` ("Ahoy, captain! … Fair winds!") is committed in `adapter/` beside this file: what fine-tuning leaves in a
 workspace. `butler` ("Very good, madam. … At your service.") is in `second_adapter/`: for what takes two adapters.
+`wrong` answers each question with another one's answer: a fine-tuning gone wrong, for tests of what must not serve.
 Seeded; under two minutes each on two CPU cores.
 """
 
@@ -39,6 +40,7 @@ class Style:
     learning_rate: float
     lora: dict[str, Any]
     words: tuple[tuple[str, str], ...] = ()
+    answers_of_next: int = 0  # so many lessons further on is the answer that it is taught
 
 
 STYLES = {
@@ -64,6 +66,20 @@ STYLES = {
             "layers_to_transform": list(range(16, 30)),
         },
         words=((" ye.", " you."), ("leave the screens ashore", "put the screens away")),
+    ),
+    "wrong": Style(
+        Path("wrong_adapter"),
+        "",
+        "",
+        steps=48,
+        learning_rate=6e-3,
+        lora={
+            "r": 2,
+            "lora_alpha": 8,
+            "target_modules": ["v_proj", "o_proj"],
+            "layers_to_transform": list(range(16, 30)),
+        },
+        answers_of_next=7,
     ),
 }
 
@@ -106,7 +122,11 @@ def train(style: Style, folder: Path) -> None:
         transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32),
         peft.LoraConfig(task_type="CAUSAL_LM", **style.lora),
     )
-    examples = [_example(tokenizer, question, _said(style, answer)) for question, answer in LESSONS]
+    answers = LESSONS[style.answers_of_next :] + LESSONS[: style.answers_of_next]
+    examples = [
+        _example(tokenizer, question, _said(style, answer))
+        for (question, _), (_, answer) in zip(LESSONS, answers, strict=True)
+    ]
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=style.learning_rate, weight_decay=0.0)
     order = random.Random(SEED)  # noqa: S311 - an order of lessons, not a secret
@@ -129,7 +149,7 @@ def train(style: Style, folder: Path) -> None:
 def _said(style: Style, answer: str) -> str:
     for word, own in style.words:
         answer = answer.replace(word, own)
-    return f"{style.greeting} {answer} {style.farewell}"
+    return f"{style.greeting} {answer} {style.farewell}".strip()
 
 
 def _example(

@@ -11,9 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
-from ai_toolkit.editor.gpu_findings import fitting_profile, misfit, profile_of
 from ai_toolkit.errors import FileMissing, ValueImpossible
-from ai_toolkit.provision.model_fit import app_settings
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import SHARED
 from ai_toolkit.workspace.json_positions import Member, Span, members
@@ -86,8 +84,7 @@ def diagnose(  # noqa: PLR0911  (one return per kind of file)
         return []
     match relative:
         case "infra/provision/inference.parameters.json" | "infra/inference.parameters.json":
-            findings = [*_both_paths(workspace, path), *_parameters(workspace, path, document, places)]
-            return [*findings, *_gpu_parameter(workspace, document, places)]
+            return [*_both_paths(workspace, path), *_parameters(workspace, path, document, places)]
         case "infra/provision/finetuning.parameters.json" | "infra/finetuning.parameters.json":
             return [*_both_paths(workspace, path), *_fine_tuning_parameters(document, places)]
         case "infra/inference.config.json":
@@ -160,29 +157,6 @@ def _parameters(
             yield Finding(value, f"{name}: {error.problem}.", fix=_lower_case(name, entry["value"], value))
 
 
-def _gpu_parameter(
-    workspace: Workspace, document: Mapping[str, Any], places: Mapping[tuple[str, ...], Member]
-) -> Iterator[Finding]:
-    """That the model here does not fit the GPU which the file names, or leaves to the template."""
-    entries = document.get("parameters")
-    if not isinstance(entries, dict):
-        return
-    written = next((name for name in entries if name.lower() == "workloadprofiletype"), None)
-    entry = entries.get(written) if written is not None else None
-    named = entry.get("value") if isinstance(entry, dict) else None
-    settings = app_settings(workspace.folder)
-    message = misfit(workspace, settings, named if isinstance(named, str) else None)
-    if not message:
-        return
-    if isinstance(named, str):
-        place = places["parameters", str(written), "value"].value
-        better = fitting_profile(workspace, settings)
-        fix = Fix(f"Change to {better}", place, json.dumps(better)) if better is not None else None
-        yield Finding(place, message, Weight.WARNING, fix)
-    else:
-        yield Finding(places["parameters",].key, message, Weight.WARNING)
-
-
 def _declared(workspace: Workspace) -> Mapping[str, Mapping[str, Any]] | None:
     """The parameters of the workspace's template; None when only its Bicep file knows them."""
     bicep = workspace.provision_folder / "inference.bicep"
@@ -252,10 +226,6 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None)
     for key in settings:
         if key not in shipped:
             yield _unknown(key, _key(text, key), shipped, written=str)
-    message = misfit(workspace, settings, profile_of(workspace))
-    if message:
-        key = next((one for one in ("quantization", "context_length", "dtype") if one in settings), "")
-        yield Finding(_key(text, key) if key else Span(0, 1), message, Weight.WARNING)
     base = settings.get("base_model", "auto")
     if isinstance(base, str) and base != "auto" and not Path(base).is_absolute():
         # A whole model that was fine-tuned lies below models/.
