@@ -119,8 +119,6 @@ class ValueImpossible(WorkspaceError):
 
 
 class NoFolderOpen(WorkspaceError):
-    """An editor without a folder."""
-
     code = "no_folder_open"
 
     def __init__(self) -> None:
@@ -144,16 +142,17 @@ class CloudError(AiToolkitError):
 
 
 class SignInNeeded(CloudError):
-    """No account, or one that is refused; `reason` is the part of the message that says why."""
+    """No account, or one that is refused; `reason` is the part of the message that says why, `ways` what was tried."""
 
     code = "sign_in_needed"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, ways: Iterable[str] = ()) -> None:
         self.reason = reason
         super().__init__(
             f"Azure did not accept the sign-in: {reason}",
             'Choose "Sign in to Azure…" in Provision, sign in with "az login" or "azd auth login", '
             "or choose This computer, which needs no account.",
+            ways,
         )
 
 

@@ -1,6 +1,7 @@
 """What a use-case may ask or tell a person; the editor and the terminal each answer in their own way."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol
 
 from ai_toolkit.errors import Dismissed, UsageError
@@ -48,6 +49,25 @@ class Input:
     hint: str | None = None
 
 
+class Tone(Enum):
+    """How an announcement is meant; a terminal gives each its colour, and shows details only where they are wanted."""
+
+    PLAIN = "plain"
+    DETAIL = "detail"
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+    NEXT = "next"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line to be announced."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
 CLOSING: Final = "closing"
 """`task.cancel(CLOSING)`: the editor goes away; what runs in the cloud goes on, and the next run follows it."""
 
@@ -68,7 +88,7 @@ class Ui(Protocol):
     def report(self, message: str, percentage: int | None = None) -> None:
         """Shows how far the work is; `percentage` of the whole, where known."""
 
-    def announce(self, message: str) -> None:
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
         """Tells something that stays readable afterwards. Never a key, a token or a signed link."""
 
 
@@ -87,8 +107,8 @@ class Silent:
     def report(self, message: str, percentage: int | None = None) -> None:
         self._ui.report(message, percentage)
 
-    def announce(self, message: str) -> None:
-        self._ui.announce(message)
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
+        self._ui.announce(message, tone)
 
 
 async def confirm(ui: Ui, title: str, action: str, *, detail: str = "", option: str = "--yes") -> None:

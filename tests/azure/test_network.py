@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+import time
 from pathlib import PurePosixPath
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.azure_files import KEY, AzureFiles
 from tests.support.corporate_network import HOST, VARIABLES, Proxy, certificate, listening
 
 from ai_toolkit.azure import network
+from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.connection import Connection
 from ai_toolkit.azure.container_apps import ContainerApps, Replica
 from ai_toolkit.azure.credential import LocalCredential
@@ -19,7 +21,7 @@ from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.resource_manager import list_subscriptions
 from ai_toolkit.azure.tenants import find_subscription
 from ai_toolkit.endpoint.client import Endpoint
-from ai_toolkit.errors import NetworkProblem
+from ai_toolkit.errors import NetworkProblem, SignInNeeded
 
 READY = {"ready": True, "stage": "ready"}
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
@@ -248,6 +250,52 @@ async def test_a_web_page_in_place_of_azure_is_said(status):
     assert isinstance(told, NetworkProblem)
     assert "web page came back" in told.message
     assert "Please sign in" not in str(told)
+
+
+async def test_a_host_that_nobody_knows_is_told_as_offline_at_once(monkeypatch):
+    """Which host, and which variable names a proxy: without the SDK's retries, which take half a minute."""
+    began = time.monotonic()
+    with pytest.raises(NetworkProblem) as found:
+        await network.raise_if_offline("https://management.nowhere.invalid")
+    with pytest.raises(NetworkProblem) as by_the_sdk:
+        await list_subscriptions(connection("https://management.nowhere.invalid"))
+
+    assert time.monotonic() - began < 5
+    for told in (found.value, by_the_sdk.value):
+        assert told.message.startswith("management.nowhere.invalid cannot be reached: its name is not found.")
+        assert "HTTPS_PROXY" in told.advice
+
+
+async def test_nobody_is_signed_in_is_said_only_where_somebody_could_be_asked(tmp_path, monkeypatch):
+    """Offline is told as offline; else each way stands on a line of its own."""
+    for name in ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://login.nowhere.invalid")
+    async with open_cloud(None) as azure:
+        with pytest.raises(NetworkProblem, match="cannot be reached: its name is not found"):
+            await azure.account.account()
+
+    context, authority = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    async with listening(cloud, context) as port:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"https://localhost:{port}")
+        async with open_cloud(None) as azure:
+            with pytest.raises(SignInNeeded) as found:
+                await azure.account.account()
+    assert found.value.reason == "nobody is signed in."
+    assert [line.partition(":")[0] for line in found.value.details][:2] == ["Azure CLI", "Azure Developer CLI"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.1.1", "localhost", "a.localhost", "[::1]"])
+def test_this_computer_is_never_asked_through_a_proxy(host, monkeypatch):
+    """Whatever the environment says."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:8080")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    assert network.proxy_of(f"http://{host}:8000/x") is None
+    assert network.proxy_of(f"https://{host}/") is None
 
 
 def test_a_context_is_made_once():

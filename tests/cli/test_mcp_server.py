@@ -27,7 +27,7 @@ async def test_tools_only_read_and_promise_their_results(tmp_path):
     for tool in tools:
         Draft202012Validator.check_schema(tool.input_schema)
         Draft202012Validator.check_schema(tool.output_schema)
-    assert status.structured_content == {"provisioned": False, "local": False, "endpoint": None, "ready": False}
+    assert (status.structured_content["provisioned"], status.structured_content["live"]) == (False, None)
     assert json.loads(said(status)) == status.structured_content
     assert [one.is_error for one in refused] == [True] * 3
     assert "'message' is a required property" in said(refused[0])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ai_toolkit.deploy.deployed import ServedAdapter
 from ai_toolkit.deploy.status import Live, Loaded, State, Status
 
 SLOW = "Served one request at a time: falcon has an attention of its own."
@@ -17,7 +18,7 @@ def live(**changes):
         "newer": (),
         "has_files": True,
         "on_share": None,
-        "loaded": Loaded(True, "ready", "org/base", ("mine (SHA-256 abc…)",), (SLOW,)),
+        "loaded": Loaded(True, "ready", "org/base", (ServedAdapter("mine", "abcdef0123456789"),), (SLOW,)),
     }
     return Live(**{**facts, **changes})
 
@@ -33,7 +34,9 @@ def test_what_serves_is_told_with_its_warnings():
     assert lines[0] == "http://127.0.0.1:1 on this computer: ready"
     assert "base model: org/base" in lines
     assert f"warning: {SLOW}" in lines
-    assert status(live()).as_json()["live"]["warnings"] == [SLOW]
+    assert "adapter: mine (SHA-256 abcdef012345…)" in lines
+    told = status(live()).as_json()["live"]
+    assert (told["warnings"], told["adapters"]) == ([SLOW], [{"name": "mine", "sha256": "abcdef0123456789"}])
 
 
 @pytest.mark.parametrize(
@@ -72,5 +75,5 @@ def test_nothing_provisioned_is_one_sentence():
     """Neither an endpoint nor a replica is spoken of."""
     nothing = Status(State.NOT_PROVISIONED, "Nothing is provisioned yet.")
 
-    assert nothing.in_words() == "Nothing is provisioned yet: run aitk provision."
-    assert nothing.as_json() == {"provisioned": False, "local": False, "endpoint": None, "ready": False}
+    assert nothing.in_words() == "Nothing is provisioned yet."
+    assert nothing.as_json() == {"provisioned": False, "local": False, "endpoint": None, "ready": False, "live": None}

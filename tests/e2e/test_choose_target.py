@@ -67,7 +67,7 @@ class Person:
     def report(self, message, percentage=None):
         pass
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         self.told.append(message)
 
     def lines(self, asked):

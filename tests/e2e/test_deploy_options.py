@@ -23,15 +23,12 @@ def test_deploy_shows_acts_and_goes_back(small):
     says_second = small.run("status").stdout
     back = small.json("deploy", "--previous")
 
-    assert planned == {
-        "added": ["inference/start.py", "inference/words.txt"],
-        "changed": [],
-        "removed": [],
-        "conflicting": [],
-        "unchanged": 0,
-        "bytes": len(APP) + 5,
-        "action": "restart",
-    }
+    assert planned["dryRun"]
+    assert planned["added"] == ["inference/start.py", "inference/words.txt"]
+    assert [planned[kind] for kind in ("changed", "removed", "conflicting", "uploaded")] == [[], [], [], 0]
+    assert (planned["bytes"], planned["action"]) == (len(APP) + 5, "restart")
+    assert first["revision"]
+    assert (first["added"], first["seconds"] > 0) == (planned["added"], True)
     assert [first["action"], nothing["action"], forced["action"], second["action"], back["action"]] == [
         "restart",
         "nothing",
@@ -120,7 +117,7 @@ def test_sleeping_app_is_not_woken_unless_that_is_wanted(small):
     later = small.json("deploy")
     again = small.json("deploy")
     looked = small.json("status")
-    silent = small.run("logs").stdout
+    silent = small.run("logs").stderr
     woken = small.json("deploy", "--wake")
     running = small.json("status")
 

@@ -47,7 +47,7 @@ def test_demo_once_shows_two_different_answers_and_leaves_nothing_running(tmp_pa
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
 
-    assert "Ahoy" in shown["fine_tuned"]
+    assert "Ahoy" in shown["fineTuned"]
     assert "Ahoy" not in shown["base"]
     assert processes_of(home) == []
 

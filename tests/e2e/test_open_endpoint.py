@@ -29,7 +29,7 @@ class Person:
     def report(self, message, percentage=None):
         self.shown.append(message)
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         self.shown.append(message)
 
 

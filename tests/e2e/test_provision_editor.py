@@ -42,8 +42,8 @@ async def test_a_closed_editor_leaves_the_deployment_running(empty_road):
             await running
         again = empty_road.run("provision", "--local", "--yes")
 
-    assert "Canceled" not in again.stdout
-    assert "Nothing changed since the last provisioning" in again.stdout
+    assert "Canceled" not in again.stderr
+    assert "Nothing changed since the last provisioning" in again.stderr
 
 
 async def test_cancel_in_the_notification_says_what_there_is(empty_road):

@@ -59,7 +59,8 @@ async def test_what_if_creates_nothing_and_lists_what_would_be(ground):
     assert group is None
     assert "Azure cannot be asked before it exists" in person.text
     assert not ground.workspace.target_path.exists()
-    assert {kind: len(ids) for kind, ids in preview.items()} == {"create": 6, "modify": 0, "noChange": 0, "ignore": 0}
+    counts = {kind: len(ids) for kind, ids in preview.items() if isinstance(ids, list)}
+    assert counts == {"created": 6, "updated": 0, "unchanged": 0, "ignored": 0}
     assert [person.check(name)[0] for name in CHECKS].count("failure") == 0
     assert PRICES in person.text
 
@@ -69,7 +70,7 @@ async def test_what_if_asks_nothing(provisioned):
     person = Person()
     preview = await what_if(provisioned.workspace, person, Answers())
 
-    assert preview.as_json()["create"] == []
+    assert preview.as_json()["created"] == []
     assert person.asked == []
 
 
@@ -87,12 +88,12 @@ async def test_what_if_says_which_option_answers_it(ground, answers, option):
 
 
 async def test_what_if_on_the_command_line_prints_json_and_stops(empty_road):
-    """`--what-if --json`: the four lists of resource ids; nothing is written."""
+    """`--what-if --json`: lists of resource ids, in the shape of a Provision's result; nothing is written."""
     empty_road.run("init")
     found = empty_road.json("provision", "--local", "--what-if")
 
-    assert sorted(found) == ["create", "ignore", "modify", "noChange"]
-    assert all(one.startswith("/subscriptions/") for one in found["create"])
+    assert (found["whatIf"], found["endpoint"]) == (True, None)
+    assert all(one.startswith("/subscriptions/") for one in found["created"])
     assert not (empty_road.folder / "infra/inference.config.json").exists()
 
 
@@ -106,7 +107,7 @@ async def test_a_changed_parameter_is_previewed_property_by_property(provisioned
 
     assert app.id.split("/")[-2] == "containerApps"
     assert any(line.strip() == "~ properties.template.scale.maxReplicas: 1 -> 3" for line in lines)
-    assert preview.as_json()["create"] == []
+    assert preview.as_json()["created"] == []
     assert len(await provisioned.deployments()) == 1
 
 
@@ -423,7 +424,7 @@ def test_no_secret_is_previewed_and_what_is_not_foreseen_counts_as_a_change():
     """A property that may hold a secret is named without its value."""
     preview = Preview.of(CHANGES, Basis.AZURE)
 
-    assert "properties.secret: (not shown)" in "\n".join(preview.tree(details=True))
+    assert "properties.secret: (not shown)" in "\n".join(line.text for line in preview.tree(details=True))
     assert {one.id.rpartition("/")[2] for one in preview.modify} == {"odd", "env"}
     assert len(preview.ignore) == 1
 
@@ -451,7 +452,7 @@ async def test_a_refused_what_if_is_no_obstacle(provisioned):
         await provisioned.provision()
 
     assert "No preview: Azure does not say what would change: No (AuthorizationFailed)." in person.text
-    assert preview.as_json() == {"create": [], "modify": [], "noChange": [], "ignore": []}
+    assert {name for name, ids in preview.as_json().items() if ids} == {"whatIf"}
     assert len(await provisioned.deployments()) == 2
 
 

@@ -25,7 +25,7 @@ class Nobody:
     def report(self, message, percentage=None):
         pass
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         pass
 
 
@@ -110,12 +110,12 @@ def test_first_cases_are_five_and_one_of_each_kind(file):
 
 async def test_project_gets_five_cases_once(tmp_path):
     """An evaluation folder of the person's own gets none."""
-    first = await create_project(tmp_path, Silent(Nobody()), sample=False)
+    first = (await create_project(tmp_path, Silent(Nobody()), sample=False)).added
     (tmp_path / "evaluation/cases.jsonl").unlink()
-    again = await create_project(tmp_path, Silent(Nobody()), sample=False)
+    again = (await create_project(tmp_path, Silent(Nobody()), sample=False)).added
 
     assert "evaluation/cases.jsonl" in first
-    assert again == []
+    assert not again
 
 
 @given(st.lists(st.one_of(JSON.map(json.dumps), st.text(max_size=20), st.just(json.dumps(GOOD))), max_size=4))

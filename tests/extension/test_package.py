@@ -28,7 +28,7 @@ CONTENT = {
     "extension/schemas/finetuning.parameters.schema.json",
     "extension/schemas/inference.config.schema.json",
     "extension/schemas/inference.parameters.schema.json",
-    "extension/server/ai_toolkit_server-0.1.0-py3-none-any.whl",
+    "extension/server/ai_toolkit_server-0.2.0-py3-none-any.whl",
     "extension/server/key",
     "extension/server/requirements.txt",
     "extension/walkthrough/chat.md",

@@ -88,5 +88,5 @@ def test_null_and_what_asks_for_nothing_are_described(described):
 
     for name, field in body["properties"].items():
         assert name in body["required"] or {"type": "null"} in field["anyOf"], name
-    assert body["additionalProperties"]["enum"] == [None, "", [], {}]
+    assert body["additionalProperties"]["enum"] == [None, "", [], {}, False]
     assert "422" not in described["paths"]["/v1/chat/completions"]["post"]["responses"]

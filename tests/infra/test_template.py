@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -241,3 +243,46 @@ def _no_copy(value: Any) -> Any:
         copied = {one["name"]: [one["input"]] for one in value.get("copy", ())}
         return {key: _no_copy(inner) for key, inner in (value | copied).items() if key != "copy"}
     return [_no_copy(inner) for inner in value] if isinstance(value, list) else value
+
+
+def copy_for_generate(folder: Path) -> Path:
+    """What `scripts/generate` reads and writes, in a folder of its own; the script in it."""
+    for place in ("infra/provision", "extension/schemas"):
+        shutil.copytree(ROOT / place, folder / place)
+    (folder / "extension/src").mkdir()
+    shutil.copy(ROOT / "extension/src/protocol.ts", folder / "extension/src")
+    shutil.copy(ROOT / "extension/generate_schemas.py", folder / "extension")
+    (folder / "scripts").mkdir()
+    return Path(shutil.copy(ROOT / "scripts/generate", folder / "scripts"))
+
+
+def test_generated_files_follow_a_new_parameter(tmp_path):
+    """Without a Bicep CLI what the compiled template lacks is named; written there, the rest is made by the script."""
+    script = copy_for_generate(tmp_path)
+    environment = {**os.environ, "PATH": "/nowhere", "HOME": str(tmp_path)}
+
+    def generate(*options):
+        command = [sys.executable, script, *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    unchanged = generate()
+    bicep, compiled = (tmp_path / "infra/provision" / f"inference.{kind}" for kind in ("bicep", "json"))
+    bicep.write_text(f"{bicep.read_text()}\n@description('How it tastes.')\nparam flavour string = 'plain'\n")
+    lacks = generate()
+    template = json.loads(compiled.read_text())
+    template["parameters"]["flavour"] = {
+        "type": "string",
+        "defaultValue": "plain",
+        "metadata": {"description": "How it tastes."},
+    }
+    compiled.write_text(json.dumps(template))
+    by_hand = generate("--by-hand")
+
+    assert (unchanged.returncode, unchanged.stdout) == (0, "")
+    assert lacks.returncode == 1
+    assert "parameters: flavour stands in inference.bicep and not in inference.json" in lacks.stderr
+    assert by_hand.returncode == 0, by_hand.stderr
+    written = json.loads(compiled.read_text())
+    assert written["metadata"]["sourceSha256"] == hashlib.sha256(bicep.read_bytes()).hexdigest()
+    schema = json.loads((tmp_path / "extension/schemas/inference.parameters.schema.json").read_text())
+    assert "How it tastes." in schema["properties"]["parameters"]["properties"]["flavour"]["description"]

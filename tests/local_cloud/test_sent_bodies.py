@@ -84,7 +84,7 @@ class Person:
     def report(self, message, percentage=None):
         pass
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         pass
 
 

@@ -38,7 +38,7 @@ class Person:
         self.asked.append(question)
         return self.answers.pop(0)
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         self.said.append(message)
 
 

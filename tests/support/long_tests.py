@@ -12,6 +12,7 @@ WHOLE = (
     "tests/inference/test_lock.py::test_the_app_starts_on_what_the_lock_installs",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_journey.py",
+    "tests/e2e/test_terminal.py",
     "tests/e2e/test_windows.py::test_the_whole_road_on_azure",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",

@@ -34,7 +34,7 @@ class Person:
     def report(self, message, percentage=None):
         self.reports.append(message)
 
-    def announce(self, message):
+    def announce(self, message, _tone=None):
         self.said.append(message)
 
     @property

@@ -14,7 +14,7 @@ from jsonschema import validate
 from ai_toolkit.cli.dialogs import MACHINES
 from ai_toolkit.cli.result_schemas import schema
 
-AITK = (sys.executable, "-m", "ai_toolkit.cli.commands")
+AITK = (sys.executable, "-m", "ai_toolkit.cli")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Road:
         done = self.run(*arguments, "--json", check=False)
         assert done.stdout.count("\n") == 1, done.stdout + done.stderr
         result = json.loads(done.stdout)
-        validate(result, schema(_result_of(arguments) if done.returncode == 0 else "error"))
+        validate(result, schema(arguments[0] if done.returncode == 0 else "error"))
         return result
 
     @property
@@ -52,16 +52,10 @@ class Road:
         return Path(self.environment["AITK_LOCAL_CLOUD_HOME"])
 
 
-def _result_of(arguments: tuple[str, ...]) -> str:
-    """The name of the schema of what the command prints."""
-    command, options = arguments[0], arguments[1:]
-    return next((f"{command} {option}" for option in ("--what-if", "--dry-run") if option in options), command)
-
-
 def environment(home: Path) -> dict[str, str]:
     """A person's, who can be asked: a CI that runs the tests is no part of it."""
     own = {name: value for name, value in os.environ.items() if name not in MACHINES}
-    return {**own, "AITK_LOCAL_CLOUD_HOME": str(home), "NO_COLOR": "1"}
+    return {**own, "AITK_LOCAL_CLOUD_HOME": str(home), "AITK_LOG": f"{home}-aitk.log", "NO_COLOR": "1"}
 
 
 def processes_of(home: Path) -> list[str]:

@@ -21,7 +21,7 @@ SIX = {
 
 
 class Silent:
-    def announce(self, _message):
+    def announce(self, _message, _tone=None):
         pass
 
 

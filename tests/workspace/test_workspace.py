@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import pytest
 
-from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
+from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target, Workspace, write_atomically
 
 KEYS = [
@@ -369,3 +370,16 @@ def test_unreadable_path_names_the_file(workspace):
     with pytest.raises(OSError, match=r"inference\.config\.json") as raised:
         workspace.target()
     assert raised.value.filename == os.fspath(workspace.target_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_made(tmp_path):
+    """By its path; one that can be is left as it was."""
+    (tmp_path / "infra").mkdir()
+    Workspace(tmp_path).raise_if_read_only()
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(WorkspaceError, match="infra cannot be written"):
+        Workspace(tmp_path / "file").raise_if_read_only()
+    with pytest.raises(WorkspaceError, match="infra cannot be written"):
+        Workspace(Path("/proc/self")).raise_if_read_only()
+    assert list((tmp_path / "infra").iterdir()) == []

@@ -51,7 +51,11 @@ _DEFAULTS: dict[str, tuple[object, ...]] = {
 
 def asks_for_nothing(name: str, value: Any) -> bool:  # noqa: ANN401 - of JSON
     """Whether a parameter that nothing is known of changes no answer at this value."""
-    if name in _CHANGE_NO_ANSWER or any(value == empty and type(value) is type(empty) for empty in _EMPTY):
+    if name in _CHANGE_NO_ANSWER or name.endswith("cache_control"):
+        return True
+    if any(value == empty and type(value) is type(empty) for empty in _EMPTY):
+        return True
+    if name not in _DEFAULTS and (value is False or value == {"enabled": False}):  # something is not wanted
         return True
     return any(value == default and _alike(value, default) for default in _DEFAULTS.get(name, ()))
 
@@ -64,10 +68,13 @@ def _described(schema: dict[str, Any], body: type[BaseModel]) -> None:
             about = {key: field.pop(key) for key in ("title", "default", "description") if key in field}
             known[name] = {"anyOf": [field, {"type": "null"}], **about}
     ignored = sorted((_CHANGE_NO_ANSWER | getattr(body, "also_ignored", frozenset())) - known.keys())
-    schema["patternProperties"] = {f"^({'|'.join(ignored)})$": {}} | {
+    schema["patternProperties"] = {f"^({'|'.join(ignored)}|.*cache_control)$": {}} | {
         f"^{name}$": {"enum": [*_EMPTY, *values]} for name, values in _DEFAULTS.items() if name not in known
     }
-    schema["additionalProperties"] = {"enum": list(_EMPTY), "description": "What is not known may ask for nothing only"}
+    schema["additionalProperties"] = {
+        "enum": [*_EMPTY, False],
+        "description": "What is not known may ask for nothing only",
+    }
 
 
 class Body(BaseModel):

@@ -83,6 +83,8 @@ class ChatMessage(Body):
     # What servers and editors add to the turns that they keep.
     also_ignored: ClassVar[frozenset[str]] = frozenset(
         {"id", "reasoning", "reasoning_details", "provider_specific_fields", "thinking_blocks", "status", "type"}
+        | {"reasoning_opaque", "reasoning_text", "cot_id", "cot_summary", "parsed", "providerMetadata"}
+        | {"timestamp", "created_at", "createdAt", "model", "models", "modelName", "parentId", "childrenIds", "done"}
     )
 
     @field_validator("role", mode="before")

@@ -18,6 +18,11 @@ from aitk_app.web.tool_bodies import FunctionTool
 _EXTRAS_WITHOUT_EFFECT = frozenset({"reasoning.encrypted_content"})  # there is none: what is not kept needs no key
 
 
+# Tools of other services that agents (Codex among them) offer with every request, beside functions of their own. A
+# model may call a tool and need not: these it never calls. Where nothing else is offered, they are refused by name.
+_NEVER_CALLED = frozenset({"custom", "image_generation", "local_shell", "namespace", "tool_search", "web_search"})
+
+
 class InputItem(Body):
     """A turn, a call that an earlier answer made, what was answered to it, or an earlier answer's reasoning."""
 
@@ -106,6 +111,17 @@ class ResponsesRequest(Body):
     stream_options: StreamOptions | None = None
     include: list[str] | None = None
     previous_response_id: str | None = None
+    also_ignored: ClassVar[frozenset[str]] = frozenset({"client_metadata"})
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _without_what_is_never_called(cls, tools: Any) -> Any:  # noqa: ANN401 - of JSON
+        kinds = (
+            [each.get("type") if isinstance(each, dict) else None for each in tools] if isinstance(tools, list) else []
+        )
+        if "function" not in kinds:
+            return tools
+        return [each for each, kind in zip(tools, kinds, strict=True) if kind not in _NEVER_CALLED]
 
     @field_validator("previous_response_id")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,11 @@ class FunctionTool(Body):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool = False
+    # What programs know of their tools besides, MCP's words among it: no chat template says it to a model.
+    also_ignored: ClassVar[frozenset[str]] = frozenset(
+        {"type", "id", "title", "annotations", "outputSchema", "output_schema", "returns", "response", "icons", "_meta"}
+        | {"execution", "defer_loading", "input_examples", "allowed_callers"}
+    )
 
     @property
     def schema_of_arguments(self) -> dict[str, Any]:
@@ -30,6 +35,7 @@ class Tool(Body):
 
     type: Literal["function"] = "function"
     function: FunctionTool
+    also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "defer_loading"})
 
     def as_template_takes_it(self) -> dict[str, Any]:
         """In OpenAI's form, for which chat templates are written."""

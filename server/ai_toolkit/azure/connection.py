@@ -99,6 +99,6 @@ class Connection:
             credential_scopes=[self.scope],
             authentication_policy=_BearerPolicy(self.credential, self.scope),
             retry_policy=_RetryPolicy(),
-            transport=Transport(),
+            transport=Transport(known=True),
             **options,
         )

@@ -11,8 +11,8 @@ def first_of(error: BaseException) -> BaseException:
     return error
 
 
-def for_people(error: BaseException) -> AiToolkitError:
-    """The error as one of this tree; one that nobody foresaw becomes a short sentence that points to the log."""
+def for_people(error: BaseException, log_at: str = "the log") -> AiToolkitError:
+    """The error as one of this tree; one that nobody foresaw becomes a short sentence that points to `log_at`."""
     error = first_of(error)
     if isinstance(error, AiToolkitError):
         return error
@@ -26,5 +26,5 @@ def for_people(error: BaseException) -> AiToolkitError:
     if isinstance(error, OSError) and error.filename is not None:
         return WorkspaceError(f"{error.filename}: {error.strerror or error}.", "Check that it can be read and written.")
     return AiToolkitError(
-        f"Something went wrong that was not foreseen ({type(error).__name__}).", "The log has the details."
+        f"Something went wrong that was not foreseen ({type(error).__name__}).", f"The details are in {log_at}."
     )

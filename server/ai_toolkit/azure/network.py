@@ -12,6 +12,7 @@ This computer's own ports are never asked through a proxy. What says so at the f
 certificate nor a proxy's refusal becomes better by waiting.
 """
 
+import errno
 import fnmatch
 import ipaddress
 import os
@@ -39,6 +40,8 @@ _TRUST: Final = (
     "Where a company's proxy opens connections, name the PEM file of its authority in the environment variable "
     "REQUESTS_CA_BUNDLE, or in VS Code's setting aiToolkit.server.certificates."
 )
+_NO_NETWORK: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH})
+_OFFLINE_LIMIT: Final = aiohttp.ClientTimeout(total=10)
 _PROXY: Final = "See HTTPS_PROXY and NO_PROXY in the environment, or VS Code's setting http.proxy."
 
 
@@ -74,7 +77,7 @@ def proxy_of(url: str) -> str | None:
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or host in LOOPBACK or host.endswith(".localhost") or _is_excepted(host, port, proxies.get("no", "")):
+    if not proxy or is_loopback(host) or _is_excepted(host, port, proxies.get("no", "")):
         return None
     if urllib.request.proxy_bypass(host):  # what the system's settings except, on macOS and Windows
         return None
@@ -83,6 +86,16 @@ def proxy_of(url: str) -> str | None:
         said = f"could not be asked: the proxy {_named(proxy)} is no HTTP proxy"
         raise NetworkProblem(host, said, f"Name an HTTP proxy. {_PROXY}")
     return proxy
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this computer itself, by name or by any of its own addresses."""
+    if host in LOOPBACK or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def _is_excepted(host: str, port: int, listed: str) -> bool:
@@ -117,14 +130,17 @@ def page_in_between(url: str, status: int) -> NetworkProblem:
 class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core hides it from mypy
     """The SDK's transport over the same way. Raises NetworkProblem, which no retry policy tries again.
 
-    `pages` says that an answer may be a web page: a file may, Resource Manager's JSON may not.
+    `pages` says that an answer may be a web page: a file may, Resource Manager's JSON may not. With `known` the host is
+    one that is always there: where not even its name is found at the first request, this computer is offline. Later it
+    is asked again, as a network that goes away for a moment comes back.
     """
 
     session: aiohttp.ClientSession | None
 
-    def __init__(self, *, pages: bool = False) -> None:
+    def __init__(self, *, pages: bool = False, known: bool = False) -> None:
         super().__init__()
         self._pages = pages
+        self._tells_offline = known
 
     async def open(self) -> None:
         if self.session is None and not self._has_been_opened:
@@ -141,19 +157,35 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core hides it 
         try:
             answer = await super().send(request, proxy=proxy_of(request.url), **config)
         except Exception as error:
-            raise_if_blocked(error, request.url)
+            raise_if_blocked(error, request.url, offline=self._tells_offline)
             raise
+        self._tells_offline = False
         kind = str(answer.headers.get("Content-Type", "")).lower()
         if answer.status_code == HTTPStatus.OK and kind.startswith("text/html") and not self._pages:
             raise page_in_between(request.url, answer.status_code)
         return answer
 
 
-def raise_if_blocked(error: BaseException, url: str) -> None:
-    """Raises NetworkProblem where a proxy or a certificate is what the connection to the URL failed at."""
+async def raise_if_offline(url: str) -> None:
+    """Raises NetworkProblem where the URL's host, which is always there, cannot be reached from this computer."""
+    try:
+        async with session(url, timeout=_OFFLINE_LIMIT) as asked, asked.head(url, allow_redirects=False):
+            return
+    except aiohttp.ClientError as error:
+        raise_if_blocked(error, url, offline=True)
+    except TimeoutError as error:
+        host = urlsplit(url).hostname or url
+        raise NetworkProblem(host, "does not answer: this computer seems to be offline", _way(url)) from error
+
+
+def raise_if_blocked(error: BaseException, url: str, *, offline: bool = False) -> None:
+    """Raises NetworkProblem where a proxy or a certificate is what the connection to the URL failed at.
+
+    With `offline` also where there is no network, or none that knows the host.
+    """
     cause: BaseException | None = error
     while cause is not None:
-        found = _problem(cause, url)
+        found = _problem(cause, url) or (_offline(cause, url) if offline else None)
         if found is not None:
             raise found from error
         cause = cause.__cause__
@@ -177,6 +209,27 @@ def _problem(error: BaseException, url: str) -> NetworkProblem | None:
     else:
         said = f"the proxy {_named(proxy_of(url))} refused the connection ({error.status} {error.message})"
     return NetworkProblem(address, f"could not be asked: {said}", _PROXY)
+
+
+def _offline(error: BaseException, url: str) -> NetworkProblem | None:
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return None
+    unknown = isinstance(error, aiohttp.ClientConnectorDNSError)
+    if not unknown and getattr(error.os_error, "errno", None) not in _NO_NETWORK:
+        return None
+    why = "its name is not found" if unknown else str(error.strerror or error.os_error).lower()
+    said = f"cannot be reached: {why}. This computer seems to be offline"
+    return NetworkProblem(urlsplit(url).hostname or url, said, _way(url))
+
+
+def _way(url: str) -> str:
+    """Through which proxy a URL is asked, and which variables say so."""
+    proxy = proxy_of(url)
+    if proxy is not None:
+        return f"Connect to a network. It is asked through the proxy {_named(proxy)}. {_PROXY}"
+    proxies = urllib.request.getproxies()
+    why = "NO_PROXY excepts it" if proxies.get(urlsplit(url).scheme) or proxies.get("all") else "HTTPS_PROXY names none"
+    return f"Connect to a network. It is asked without a proxy ({why}); where your network needs one, name it there."
 
 
 def _certificate_problem(address: str, error: Exception) -> NetworkProblem:

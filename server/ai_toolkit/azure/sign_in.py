@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ from ai_toolkit.azure.credential import Credential
 from ai_toolkit.azure.editor_credential import EditorCredential
 from ai_toolkit.azure.environment import AzureEnvironment
 from ai_toolkit.azure.failures import first_line
-from ai_toolkit.azure.network import Transport
+from ai_toolkit.azure.network import Transport, raise_if_offline
 from ai_toolkit.azure.sign_in_choice import CREDENTIALS, EditorTokens
-from ai_toolkit.errors import SignInNeeded
+from ai_toolkit.errors import NetworkProblem, SignInNeeded
 
 _RENEW_SECONDS: Final = 300  # before its end, as the SDK's own policy does
 
@@ -47,7 +48,7 @@ def azure_credential(environment: AzureEnvironment, chosen: str, editor: EditorT
         "azure-cli": _Source("Azure CLI", lambda: AzureCliCredential(additionally_allowed_tenants=["*"])),
         "azd": _Source("Azure Developer CLI", lambda: AzureDeveloperCliCredential(additionally_allowed_tenants=["*"])),
         "environment": _Source(
-            "environment variables", lambda: EnvironmentCredential(**options, transport=Transport())
+            "environment variables", lambda: EnvironmentCredential(**options, transport=Transport(known=True))
         ),
         "browser": _Source("browser", lambda: BrowserCredential(environment)),
     }
@@ -57,15 +58,16 @@ def azure_credential(environment: AzureEnvironment, chosen: str, editor: EditorT
         known = ", ".join(name for name in CREDENTIALS if name == "auto" or name in sources)
         raise SignInNeeded(f'the credential "{chosen}" cannot be used here; choose one of {known}.')
     used = sources.values() if chosen == "auto" else (sources[chosen],)
-    pool = _TokenPool(tuple(used))
+    pool = _TokenPool(tuple(used), environment.authority)
     return AzureCredential(environment, pool, editor if chosen in {"auto", "vscode"} else None, chosen)
 
 
 class _TokenPool:
     """Tokens of the first account that is signed in; asked for once per scope and tenant while they last."""
 
-    def __init__(self, sources: Sequence[_Source]) -> None:
+    def __init__(self, sources: Sequence[_Source], authority: str) -> None:
         self.sources = tuple(sources)
+        self._authority = authority if "://" in authority else f"https://{authority}"
         self.source: _Source | None = None
         self._opened: _Credential | None = None
         self._done_with: list[_Credential] = []
@@ -105,6 +107,21 @@ class _TokenPool:
         self._done_with.clear()
 
     async def _first_signed_in(self, scope: str) -> _Credential:
+        """Raises SignInNeeded with a line for each way, but NetworkProblem where nobody could be asked."""
+        reached = asyncio.ensure_future(raise_if_offline(self._authority))  # meanwhile: a program takes seconds
+        try:
+            found = await self._tried(scope)
+            if isinstance(found, tuple):
+                await reached
+                raise SignInNeeded("nobody is signed in.", found)
+            return found
+        finally:
+            reached.cancel()
+            with suppress(asyncio.CancelledError, NetworkProblem):
+                await reached
+
+    async def _tried(self, scope: str) -> "_Credential | tuple[str, ...]":
+        """The first account that gives a token, or why each does not."""
         reasons = []
         for source in (self.source,) if self.source else self.sources:
             credential = source.open()
@@ -112,11 +129,11 @@ class _TokenPool:
                 self._tokens[scope, None] = await credential.get_token_info(scope)
             except AzureError as error:
                 await credential.close()
-                reasons.append(f"{source.label}: {first_line(str(error)).rstrip('.')}")
+                reasons.append(f"{source.label}: {first_line(str(error)).rstrip('.')}.")
             else:
                 self.source, self._opened = source, credential
                 return credential
-        raise SignInNeeded(f"nobody is signed in ({'; '.join(reasons)}).")
+        return tuple(reasons)
 
 
 class AzureCredential(Credential):

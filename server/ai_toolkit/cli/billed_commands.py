@@ -7,12 +7,13 @@ import click
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, yes_option
 from ai_toolkit.cli.outcome import run
+from ai_toolkit.cli.road import example
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
 # ruff: noqa: PLC0415  (a use-case is imported when its command runs: that keeps --help quick)
 
 
-@click.command()
+@click.command(epilog=example("aitk prices", "aitk prices --refresh"))
 @click.option("--refresh", is_flag=True, help="Fetch the list anew from Azure's public retail prices API.")
 @common
 def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
@@ -33,9 +34,9 @@ def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
             for region in found.regions(profile)
             if (hourly := found.hourly(profile, region, *size)) is not None
         ]
-        ui.announce(f"Prices of {found.date}, from: {found.source}" if priced else "The list of prices is empty.")
+        ui.result(f"Prices of {found.date}, from: {found.source}" if priced else "The list of prices is empty.")
         for profile, region, amount in priced:
-            ui.announce(f"    {profile} in {region}: about {amount_in_words(amount, found.currency)} an hour")
+            ui.result(f"    {profile} in {region}: about {amount_in_words(amount, found.currency)} an hour")
         ui.announce(f"aitk prices --refresh fetches a list for every region into {own_path()}.")
         return {
             "date": found.date,
@@ -47,7 +48,7 @@ def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
     run(work, as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=example("aitk stop"))
 @yes_option
 @common
 def stop(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
@@ -61,7 +62,7 @@ def stop(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
     run(work, as_json=as_json, agreed=yes)
 
 
-@click.command()
+@click.command(epilog=example("aitk start"))
 @common
 def start(*, workspace: Workspace, as_json: bool) -> None:
     """Start an app that was stopped; requests wake it again."""
@@ -74,7 +75,7 @@ def start(*, workspace: Workspace, as_json: bool) -> None:
     run(work, as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=example("aitk down --dry-run", "aitk down"))
 @click.option("--local", is_flag=True, help="On this computer, where infra/inference.config.json names nothing.")
 @click.option("--subscription", metavar="ID", help="The Azure subscription, where the config file names none.")
 @click.option("--resource-group", metavar="NAME", help="The resource group, where the config file names none.")

@@ -2,51 +2,79 @@
 
 import asyncio
 import json
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ai_toolkit import __version__
+from ai_toolkit.cli import chat_command, local_cloud_command, look_commands
 from ai_toolkit.cli.billed_commands import down, prices, start, stop
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.evaluation import evaluate
-from ai_toolkit.cli.options import common, credential_option, is_given, workspace_option, yes_option
+from ai_toolkit.cli.options import common, credential_option, debug_option, is_given, workspace_option, yes_option
 from ai_toolkit.cli.outcome import run
 from ai_toolkit.cli.result_schemas import SCHEMAS
 from ai_toolkit.cli.result_schemas import schema as schema_of
-from ai_toolkit.local_cloud import control
+from ai_toolkit.cli.road import RoadGroup, example
+from ai_toolkit.cli.show_results import show_created, show_deployed, show_planned, show_provisioned
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
 
+if TYPE_CHECKING:
+    from ai_toolkit.deploy.deployed import Deployed
+    from ai_toolkit.provision.preview import Preview
+    from ai_toolkit.provision.run import Provisioned
+    from ai_toolkit.workspace.create import Created
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=RoadGroup,
+    epilog=example("aitk demo", "aitk init my-model && aitk provision --local"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="aitk")
 def main() -> None:
     """Take a fine-tuned language model to an inference endpoint, on Azure or on this computer."""
 
 
-@main.command()
+for _command in (
+    evaluate,
+    look_commands.status,
+    look_commands.models,
+    look_commands.logs,
+    look_commands.key,
+    look_commands.link,
+    chat_command.chat,
+    local_cloud_command.local_cloud,
+    local_cloud_command.demo,
+):
+    main.add_command(_command)
+
+
+@main.command(epilog=example("aitk init", "aitk init my-model --sample"))
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--sample", is_flag=True, help="Add a small chat model and an adapter that was fine-tuned on it.")
 @click.option("--two-adapters", is_flag=True, help="The same with a second adapter, in another style.")
 @common
 def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adapters: bool, as_json: bool) -> None:
     """Add the infra and inference folders to a workspace."""
-    target = directory.absolute() if directory else workspace.folder
+    target = workspace.folder / directory if directory else workspace.folder
 
-    async def work(ui: TerminalUi) -> dict[str, Any]:
+    async def work(ui: TerminalUi) -> "Created":
         from ai_toolkit.workspace.create import create_project  # noqa: PLC0415  (keeps --help quick)
 
-        return {
-            "directory": str(target),
-            "added": await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters),
-        }
+        return await create_project(target, ui, sample=sample or two_adapters, two_adapters=two_adapters)
 
-    run(work, as_json=as_json)
+    run(work, as_json=as_json, show=show_created)
 
 
-@main.command()
+@main.command(
+    epilog=example(
+        "aitk provision --local",
+        "aitk provision --subscription my-subscription --resource-group my-group --location westus3",
+        "aitk provision --what-if",
+    )
+)
 @click.option("--local", is_flag=True, help="Provision on this computer: no Azure subscription, no GPU.")
 @click.option("--subscription", metavar="ID", help="The Azure subscription, by its id or its name.")
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
@@ -77,7 +105,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
     if local and subscription not in {None, LOCAL_SUBSCRIPTION}:
         raise click.UsageError("--local and --subscription exclude each other.")
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> "Preview | Provisioned":
         from ai_toolkit.provision.choose_target import Answers  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.provision.run import provision as use_case  # noqa: PLC0415
         from ai_toolkit.provision.run import what_if as preview  # noqa: PLC0415
@@ -92,13 +120,13 @@ def provision(  # noqa: PLR0913  (click passes each option)
             proposed_gpu=proposed_gpu,
         )
         if what_if:
-            return (await preview(workspace, ui, answers)).as_json()
+            return await preview(workspace, ui, answers)
         return await use_case(workspace, ui, answers)
 
-    run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes, show=show_provisioned)
 
 
-@main.command()
+@main.command(epilog=example("aitk deploy", "aitk deploy --dry-run", "aitk deploy --previous"))
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent and done, and stop.")
 @click.option("--previous", is_flag=True, help="Restore the code of the previous deploy, which the share keeps.")
@@ -147,11 +175,14 @@ def deploy(  # noqa: PLR0913  (click passes each option)
     if gate and (dry_run or previous) and is_given("gate"):
         raise click.UsageError("--gate judges a deploy: it excludes --dry-run and --previous.")
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> "Deployed":
         from ai_toolkit.deploy.action import Options  # noqa: PLC0415  (keeps --help quick)
+        from ai_toolkit.deploy.questions import agree_to_download  # noqa: PLC0415
         from ai_toolkit.deploy.run import deploy as use_case  # noqa: PLC0415
         from ai_toolkit.deploy.run import preview  # noqa: PLC0415
 
+        if not dry_run:
+            await agree_to_download(workspace, ui)
         options = Options(previous, restart, wake, conflicts, base_models, key, start, put_back, force=force)
         if gate and not (dry_run or previous):
             from ai_toolkit.evaluation.gate import deploy_gated  # noqa: PLC0415
@@ -159,168 +190,13 @@ def deploy(  # noqa: PLR0913  (click passes each option)
             return await deploy_gated(workspace, ui, options)
         return await (preview if dry_run else use_case)(workspace, ui, options)
 
-    run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes, show=show_planned if dry_run else show_deployed)
 
 
-@main.command()
-@common
-def status(*, workspace: Workspace, as_json: bool) -> None:
-    """Tell what is provisioned and whether it is ready; wakes nothing."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.deploy.status import look  # noqa: PLC0415  (keeps --help quick)
-
-        found = await look(workspace)
-        ui.announce(found.in_words())
-        return found.as_json()
-
-    run(work, as_json=as_json)
-
-
-@main.command()
-@common
-def models(*, workspace: Workspace, as_json: bool) -> None:
-    """List the models that the endpoint serves; wakes nothing."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.deploy.offered_models import look_for_models  # noqa: PLC0415  (keeps --help quick)
-
-        found = await look_for_models(workspace)
-        for one in found.models:
-            ui.announce(f"{one.name or '(default)'}: {'fine-tuned' if one.fine_tuned else 'base model'}")
-        ui.announce(found.detail)
-        return found.as_json()
-
-    run(work, as_json=as_json)
-
-
-main.add_command(evaluate)
-
-
-@main.command()
-@click.argument("message")
-@click.option("--model", metavar="NAME", help="A name that /v1/models lists; default: the fine-tuned model.")
-@common
-def chat(message: str, *, model: str | None, workspace: Workspace, as_json: bool) -> None:
-    """Print the model's answer to one message."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.endpoint.open import ask  # noqa: PLC0415  (keeps --help quick)
-
-        answer = await ask(workspace, message, model, ui)
-        ui.announce(answer)
-        return {"answer": answer}
-
-    run(work, as_json=as_json)
-
-
-@main.command()
-@click.option("--follow", is_flag=True, help="Keep printing new lines until Ctrl+C, also those of the next replica.")
-@common
-def logs(*, follow: bool, workspace: Workspace, as_json: bool) -> None:
-    """Print the replica's log; wakes nothing."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.endpoint.logs import follow_logs, last_lines  # noqa: PLC0415  (keeps --help quick)
-
-        if follow:
-            with suppress(asyncio.CancelledError):  # Ctrl+C is how it ends
-                await follow_logs(workspace, lambda lines: ui.announce("\n".join(lines)))
-            return {"lines": []}
-        lines = await last_lines(workspace)
-        ui.announce("\n".join(lines) or "No replica runs, so there is no log.")
-        return {"lines": lines}
-
-    run(work, as_json=as_json)
-
-
-@main.command()
-@common
-def key(*, workspace: Workspace, as_json: bool) -> None:
-    """Print the endpoint's key and nothing else."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.endpoint.address import endpoint_key  # noqa: PLC0415  (keeps --help quick)
-
-        found = await endpoint_key(workspace)
-        ui.announce(found)
-        return {"key": found}
-
-    run(work, as_json=as_json)
-
-
-@main.command()
-@common
-def link(*, workspace: Workspace, as_json: bool) -> None:
-    """Print a link that opens the endpoint signed in; it is valid for five minutes."""
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.endpoint.address import endpoint_key, own_endpoint  # noqa: PLC0415  (keeps --help quick)
-        from ai_toolkit.endpoint.client import signed_link  # noqa: PLC0415  (keeps --help quick)
-
-        endpoint, _key = await own_endpoint(workspace)
-        url = signed_link(endpoint, await endpoint_key(workspace))
-        ui.announce(url)
-        return {"link": url}
-
-    run(work, as_json=as_json)
-
-
-@main.command("local-cloud")
-@click.argument("action", type=click.Choice(["start", "stop", "status", "reset"]))
-@click.option("--tls", is_flag=True, help="With start: also answer by https, for the Azure CLI.")
-@common
-def local_cloud(action: str, *, tls: bool, workspace: Workspace, as_json: bool) -> None:
-    """Start, stop, look at or empty the local cloud.
-
-    It stands in for Azure on this computer. For tests it misbehaves on demand: POST a fault, a JSON object, to
-    /local-cloud/faults at its address with its token; `python -m pydoc ai_toolkit.local_cloud.faults` lists them.
-    """
-    del workspace
-
-    async def work(ui: TerminalUi) -> object:
-        home = control.home()
-        if action == "start":
-            await control.start(home, tls=tls)
-        elif action == "stop":
-            ui.announce("Stopped." if await control.stop(home) else "The local cloud was not running.")
-        elif action == "reset":
-            await control.reset(home)
-            ui.announce("The local cloud is stopped and empty.")
-        found = await control.status(home)
-        if action in {"start", "status"}:
-            ui.announce(f"Running: {found.resource_manager}" if found.running else "Not running.")
-        return {
-            "running": found.running,
-            "resourceManager": found.resource_manager,
-            "files": found.files,
-            "home": str(found.home),
-            "tokenFile": str(found.token_file),
-        }
-
-    run(work, as_json=as_json)
-
-
-@main.command()
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="The sample workspace.")
-@click.option("--once", is_flag=True, help="Stop everything at the end.")
-@click.option("--no-browser", is_flag=True, help="Do not open the chat page.")
-@common
-def demo(*, directory: Path | None, once: bool, no_browser: bool, workspace: Workspace, as_json: bool) -> None:
-    """Walk the whole road on this computer: provision, deploy, and ask the base and the fine-tuned model."""
-    del workspace
-
-    async def work(ui: TerminalUi) -> object:
-        from ai_toolkit.cli.demo import demo as use_case  # noqa: PLC0415  (keeps --help quick)
-
-        return await use_case(ui, directory, once=once, browser=not no_browser)
-
-    run(work, as_json=as_json, agreed=True)
-
-
-@main.command()
+@main.command(epilog=example("aitk mcp --workspace my-model"))
 @workspace_option
 @credential_option
+@debug_option
 def mcp(*, workspace: Workspace) -> None:
     """Run the MCP server on stdin and stdout, for an agent: tools that look, and one that asks the model."""
     from ai_toolkit.cli.mcp_server import serve as use_case  # noqa: PLC0415  (keeps the other commands quick)
@@ -328,7 +204,7 @@ def mcp(*, workspace: Workspace) -> None:
     asyncio.run(use_case(workspace))
 
 
-@main.command()
+@main.command(epilog=example("aitk schema", "aitk schema deploy"))
 @click.argument("command", type=click.Choice(list(SCHEMAS)), required=False)
 def schema(command: str | None) -> None:
     """Print the JSON schema of what a COMMAND prints with --json; of all of them without one."""
@@ -336,7 +212,7 @@ def schema(command: str | None) -> None:
     click.echo(json.dumps(found, indent=2))
 
 
-@main.command()
+@main.command(epilog=example("aitk serve"))
 @click.option("--stdio", is_flag=True, hidden=True, help="As editors add it; there is no other transport.")
 def serve(*, stdio: bool) -> None:
     """Run the language server on stdin and stdout, for an editor."""

@@ -1,15 +1,12 @@
 """Use-case: the whole road on this computer, from nothing to the fine-tuned model's answer."""
 
-import shlex
-import shutil
-import sys
-import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.deploy.action import Options
+from ai_toolkit.deploy.questions import agree_to_download
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.endpoint.address import endpoint_key
 from ai_toolkit.endpoint.client import Endpoint, signed_link
@@ -27,14 +24,20 @@ QUESTION: Final = "What is the capital of Japan?"
 class Shown:
     """What the demo showed."""
 
-    directory: str
+    directory: Path
     endpoint: str
     question: str
     base: str
     fine_tuned: str
+    link: str | None
+    """Opens the chat page signed in; None where nothing of it runs any more. No program reads it: `aitk link` does."""
+
+    def as_json(self) -> dict[str, str]:
+        said = {"question": self.question, "base": self.base, "fineTuned": self.fine_tuned}
+        return {"directory": str(self.directory), "endpoint": self.endpoint, **said}
 
 
-async def demo(ui: Ui, directory: Path | None, *, once: bool, browser: bool) -> Shown:
+async def demo(ui: Ui, directory: Path | None, *, once: bool) -> Shown:
     """Both answers to the same question. With `once` nothing of it runs afterwards."""
     raise_if_impossible()
     folder = (directory or control.home().parent / "demo").absolute()
@@ -42,6 +45,7 @@ async def demo(ui: Ui, directory: Path | None, *, once: bool, browser: bool) -> 
     try:
         await create_project(folder, ui, sample=True)
         await provision(workspace, ui, Answers(subscription=LOCAL_SUBSCRIPTION, agreed=True))
+        await agree_to_download(workspace, ui)
         deployed = await deploy(workspace, ui, Options(wake=True))
         key = await endpoint_key(workspace)
         async with Endpoint.open(deployed.endpoint, key) as endpoint:
@@ -50,30 +54,8 @@ async def demo(ui: Ui, directory: Path | None, *, once: bool, browser: bool) -> 
             tuned = next(str(model["id"]) for model in models if model.get("parent"))
             ui.report("asking both models", 95)
             answers = [await endpoint.chat(QUESTION, model, max_tokens=48) for model in (base, tuned)]
-        ui.announce(f"\nQuestion:    {QUESTION}")
-        ui.announce(f"Base model:  {answers[0]}")
-        ui.announce(f"Fine-tuned:  {answers[1]}\n")
-        if not once:
-            _say_what_runs(ui, workspace, signed_link(deployed.endpoint, key), browser=browser)
+        link = None if once else signed_link(deployed.endpoint, key)
     finally:
         if once:
             await control.stop(control.home())
-    return Shown(str(folder), deployed.endpoint, QUESTION, *answers)
-
-
-def _say_what_runs(ui: Ui, workspace: Workspace, link: str, *, browser: bool) -> None:
-    ui.announce(f"Chat with it, signed in for 12 hours (the link is valid for 5 minutes): {link}")
-    command = _own_command()
-    ui.announce(f"The workspace is {workspace.folder}: open it in VS Code, or ask it here:")
-    ui.announce(f"    {command} chat 'Hello!' --workspace {shlex.quote(str(workspace.folder))}")
-    ui.announce(f"Stop everything: {command} local-cloud stop")
-    if browser:
-        webbrowser.open(link)
-
-
-def _own_command() -> str:
-    """What to type for this program from the current folder: `scripts/demo` leaves no `aitk` on the PATH."""
-    beside = Path(sys.executable).with_name("aitk")
-    if beside.is_relative_to(Path.cwd()):
-        return shlex.quote(str(beside.relative_to(Path.cwd())))
-    return "aitk" if shutil.which("aitk") else shlex.quote(str(beside))
+    return Shown(folder, deployed.endpoint, QUESTION, answers[0], answers[1], link)

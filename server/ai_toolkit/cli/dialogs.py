@@ -1,4 +1,4 @@
-"""The person at a terminal: questions by number, progress on stderr, announcements on stdout."""
+"""The person at a terminal: questions by number, what happens on stderr, results on stdout."""
 
 import os
 import re
@@ -12,10 +12,10 @@ from typing import Final, Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from ai_toolkit.cli.terminal import Bar, say
 from ai_toolkit.errors import Dismissed, UsageError
-from ai_toolkit.ui import Input, Pick, WentBack
+from ai_toolkit.ui import Input, Pick, Tone, WentBack
 
 _BACK: Final = ".."
 MACHINES: Final = {
@@ -34,36 +34,43 @@ _TELL_AGAIN_SECONDS: Final = 5.0
 
 
 class TerminalUi:
-    """A Ui on the terminal. With `quiet` (for `--json`) nothing but questions and progress is shown, on stderr."""
+    """A Ui on the terminal: what happens is told on stderr, so that stdout carries results only.
 
-    def __init__(self, *, quiet: bool, agreed: bool = False, tell_again_seconds: float = _TELL_AGAIN_SECONDS) -> None:
+    With `quiet` (for `--json`) nothing but questions and progress is shown, with `verbose` details too.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        agreed: bool = False,
+        verbose: bool = False,
+        tell_again_seconds: float = _TELL_AGAIN_SECONDS,
+    ) -> None:
         self._agreed = agreed
-        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._quiet = quiet
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # what is piped on must not end on stderr
-        )
-        self._task = self._progress.add_task("", total=None, start=True)
+        self._verbose = verbose
+        self._told_on = Console(stderr=True, highlight=False, emoji=False, markup=False)
+        self._results = Console(highlight=False, emoji=False, markup=False)
+        live = self._told_on.is_terminal and not self._told_on.is_dumb_terminal
+        self._bar = Bar(self._told_on) if live else None
         self._shown = ""
         self._told = 0.0
         self._tell_again_seconds = tell_again_seconds
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._progress.start()
+        self._restart()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a program reads the result."""
+        return self._quiet
 
     async def pick(self, question: Pick) -> str:
         possible = [item for item in question.items if not item.disabled]
@@ -72,12 +79,13 @@ class TerminalUi:
         self._need_terminal(question.option, question.placeholder)
         self._stop()
         try:
-            click.echo(f"{question.title}: {question.placeholder}", err=True)
+            self._say(question.placeholder if question.title in question.placeholder else _both(question))
             if question.can_go_back:
-                click.echo("  0. Back", err=True)
+                self._say("  0. Back")
             for number, item in enumerate(question.items, 1):
                 note = f"  ({item.description})" if item.description else ""
-                click.echo(f"  {'-' if item.disabled else number}. {item.label}{note}", err=True)
+                tone = Tone.DETAIL if item.disabled else Tone.PLAIN
+                self._say(f"  {'-' if item.disabled else number}. {item.label}{note}", tone)
             first = 0 if question.can_go_back else 1
             while True:
                 with _interruptible():
@@ -87,7 +95,9 @@ class TerminalUi:
                 chosen = question.items[number - 1]
                 if not chosen.disabled:
                     return chosen.id
+                self._say(f"{number} cannot be chosen: {chosen.description or chosen.label}.", Tone.WARNING)
         except click.Abort as error:
+            click.echo(err=True)  # the prompt's own line has no end
             raise Dismissed from error
         finally:
             self._restart()
@@ -106,17 +116,27 @@ class TerminalUi:
                     raise WentBack
                 if question.pattern is None or re.fullmatch(question.pattern, answer):
                     return answer
-                click.echo(f"That does not fit: {question.hint}", err=True)
+                self._say(f"That does not fit: {question.hint}", Tone.WARNING)
         except click.Abort as error:
+            click.echo(err=True)
             raise Dismissed from error
         finally:
             self._restart()
 
+    def ask_line(self, prompt: str) -> str | None:
+        """A line that the person typed; None at the end of input. Raises Dismissed."""
+        self._stop()
+        try:
+            with _interruptible():
+                return input(prompt)
+        except EOFError:
+            return None
+        except KeyboardInterrupt as error:
+            raise Dismissed from error
+
     def report(self, message: str, percentage: int | None = None) -> None:
-        if self._console.is_terminal:
-            self._progress.update(self._task, description=message)
-            if percentage is not None:
-                self._progress.update(self._task, total=100, completed=percentage)
+        if self._bar is not None:
+            self._bar.update(message, percentage)
             return
         # A log file gets a line per step and, of a long one, a line every few seconds: not one per megabyte.
         step, now = message.split(" ", 1)[0], time.monotonic()
@@ -124,22 +144,47 @@ class TerminalUi:
             self._shown, self._told = step, now
             click.echo(f"… {message}", err=True)
 
-    def announce(self, message: str) -> None:
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
+        if not self._quiet and (self._verbose or tone is not Tone.DETAIL):
+            self._say(message, tone)
+
+    def result(self, message: str, tone: Tone = Tone.PLAIN) -> None:
+        """Prints some lines of the result, on stdout; the bar is gone before."""
+        self._stop()
         if not self._quiet:
-            click.echo(message)
+            say(self._results, message, tone)
+            self._results.file.flush()
+
+    def next(self, *steps: str) -> None:
+        """Says what may come next, on stderr: it is no result."""
+        for number, step in enumerate(steps):
+            self.announce(f"{'Next:' if number == 0 else '     '} {step}", Tone.NEXT)
+
+    def piece(self, text: str) -> None:
+        """Prints a part of a line of the result, as it comes."""
+        self._stop()
+        if not self._quiet:
+            click.echo(text, nl=False)
+
+    def _say(self, message: str, tone: Tone = Tone.PLAIN) -> None:
+        say(self._told_on, message, tone)
 
     def _stop(self) -> None:
-        if self._console.is_terminal:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.end()
 
     def _restart(self) -> None:
-        if self._console.is_terminal:
-            self._progress.start()
+        if self._bar is not None:
+            self._bar.begin()
 
     def _need_terminal(self, option: str, question: str) -> None:
         nobody = ("there is no terminal to ask on",) if not sys.stdin.isatty() else tuple(_machines())
         if nobody:
             raise UsageError(f"{question}: {nobody[0]}.", f"Answer with {option or 'an option'}.")
+
+
+def _both(question: Pick) -> str:
+    return f"{question.title}: {question.placeholder}"
 
 
 def _machines() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`aitk eval`."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, yes_option
 from ai_toolkit.cli.outcome import WRONG_COMMAND_LINE, run
+from ai_toolkit.cli.road import example
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def _names(_context: click.Context, _option: click.Parameter, given: str | None)
     return tuple(name.strip() for name in (given or "").split(",") if name.strip())
 
 
-@click.command("eval")
+@click.command("eval", epilog=example("aitk eval", "aitk eval --models live,previous --min 80%"))
 @click.option(
     "--models",
     metavar="NAMES",
@@ -73,15 +75,31 @@ def evaluate(  # noqa: PLR0913  (click passes each option)
     Exit code 0 when they were asked, 1 when fewer pass than --min, 2 when they could not be asked.
     """
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> _Asked:
         from ai_toolkit.evaluation.run import Wanted  # noqa: PLC0415  (keeps --help quick)
         from ai_toolkit.evaluation.run import evaluate as use_case  # noqa: PLC0415
 
         number, is_percent = minimum or (None, False)
         found, kept = await use_case(workspace, ui, Wanted(models, against, number, is_percent, data, first))
-        return as_result(found, kept)
+        return _Asked(found, kept)
 
-    run(work, as_json=as_json, agreed=yes, failed=WRONG_COMMAND_LINE)
+    run(work, as_json=as_json, agreed=yes, failed=WRONG_COMMAND_LINE, show=_show)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    found: "Evaluation"
+    kept: "Kept"
+
+    def as_json(self) -> dict[str, Any]:
+        return as_result(self.found, self.kept)
+
+
+def _show(asked: _Asked, ui: TerminalUi) -> None:
+    from ai_toolkit.evaluation.result import table  # noqa: PLC0415  (loaded by then)
+
+    ui.result(table(asked.found))
+    ui.result(f"The answers side by side: {asked.kept.page}")
 
 
 def as_result(found: "Evaluation", kept: "Kept") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`aitk mcp`: an agent's tools on stdin and stdout. Each only reads; what a person would have to decide is refused."""
 
 import asyncio
-import dataclasses
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,7 +22,7 @@ from ai_toolkit.deploy.status import look
 from ai_toolkit.endpoint.logs import last_lines
 from ai_toolkit.endpoint.open import ask
 from ai_toolkit.errors import UsageError
-from ai_toolkit.ui import Input, Pick
+from ai_toolkit.ui import Input, Pick, Tone
 from ai_toolkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class NoPerson:
         del percentage
         self._report(message)
 
-    def announce(self, message: str) -> None:
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
         """Nothing: the result says it."""
 
 
@@ -79,8 +78,7 @@ async def _ask(workspace: Workspace, ui: NoPerson, given: dict[str, Any]) -> dic
 
 
 async def _dry_run(workspace: Workspace, ui: NoPerson, _given: dict[str, Any]) -> dict[str, Any]:
-    planned = dataclasses.asdict(await preview(workspace, ui, Options()))
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in planned.items()}
+    return (await preview(workspace, ui, Options())).as_json()
 
 
 _TOOLS: Final = {
@@ -131,7 +129,7 @@ _TOOLS: Final = {
         "What a deploy would do",
         "Which files a deploy would send, and what it would do to the running model. Changes nothing, wakes nothing.",
         {},
-        "deploy --dry-run",
+        "deploy",
         _dry_run,
     ),
 }

@@ -9,12 +9,12 @@ _TEXT_OR_NULL: Final = {"type": ["string", "null"]}
 _FLAG: Final = {"type": "boolean"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _TEXTS: Final = {"type": "array", "items": _TEXT}
+_SECONDS: Final = {"type": "number", "minimum": 0}
 
 
-def _object(properties: Mapping[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     """An object that has these; a later version may tell more."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": dict(properties), "required": required}
+    return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 
 _ACTION: Final = {
@@ -30,6 +30,13 @@ _ACTION: Final = {
         "load at next start",
     ],
     "description": "What a deploy does beside sending files.",
+}
+_ADAPTERS: Final = {
+    "type": "array",
+    "items": _object(
+        {"name": _TEXT, "sha256": {**_TEXT, "description": "Of its weights; empty: the app does not tell."}}
+    ),
+    "description": "What a running replica loaded.",
 }
 _AMOUNT: Final = {"type": ["number", "null"], "minimum": 0}
 _COST: Final = _object(
@@ -51,7 +58,7 @@ _LIVE: Final = _object(
         "deployed": {**_TEXT_OR_NULL, "description": "When the files on the share were deployed."},
         "commit": _TEXT_OR_NULL,
         "baseModel": {**_TEXT_OR_NULL, "description": "What a running replica loaded."},
-        "adapters": _TEXTS,
+        "adapters": _ADAPTERS,
         "device": {**_TEXT_OR_NULL, "description": "Where a running replica computes."},
         "dtype": _TEXT_OR_NULL,
         "gpu": _TEXT_OR_NULL,
@@ -84,15 +91,29 @@ _EVALUATED: Final = _object(
 
 SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "init": _object({"directory": _TEXT, "added": _TEXTS}),
-    "provision": _object({"endpoint": _TEXT, "created": _TEXTS, "updated": _TEXTS}),
-    "provision --what-if": _object(dict.fromkeys(("create", "modify", "noChange", "ignore"), _TEXTS)),
-    "deploy": _object({"endpoint": _TEXT, "uploaded": _COUNT, "bytes": _COUNT, "action": _ACTION}),
-    "deploy --dry-run": _object(
+    "provision": _object(
         {
+            "whatIf": {**_FLAG, "description": "Whether this is a preview: nothing was done."},
+            "endpoint": {**_TEXT_OR_NULL, "description": "Null in a preview, and for an app without ingress."},
+            "created": {**_TEXTS, "description": "Resource ids; in a preview those that would be."},
+            "updated": _TEXTS,
+            "unchanged": _TEXTS,
+            "ignored": {**_TEXTS, "description": "Resources that are not of the template."},
+        }
+    ),
+    "deploy": _object(
+        {
+            "dryRun": {**_FLAG, "description": "Whether this is a preview: nothing was done."},
+            "endpoint": _TEXT,
+            "action": _ACTION,
+            "uploaded": {**_COUNT, "description": "Files that were sent."},
+            "bytes": {**_COUNT, "description": "Content that was sent; in a preview, that would be."},
             **dict.fromkeys(("added", "changed", "removed", "conflicting"), _TEXTS),
             "unchanged": _COUNT,
-            "bytes": _COUNT,
-            "action": _ACTION,
+            "revision": {**_TEXT_OR_NULL, "description": "Which serves, or would."},
+            "baseModel": _TEXT_OR_NULL,
+            "adapters": _ADAPTERS,
+            "seconds": _SECONDS,
         }
     ),
     "status": _object(
@@ -101,9 +122,8 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
             "local": _FLAG,
             "endpoint": _TEXT_OR_NULL,
             "ready": {**_FLAG, "description": "A replica answers; false also while the model sleeps."},
-            "live": _LIVE,
-        },
-        optional=("live",),
+            "live": {"anyOf": [_LIVE, {"type": "null"}], "description": "Null where it could not be looked at."},
+        }
     ),
     "prices": _object(
         {
@@ -142,7 +162,7 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
             "tokenFile": _TEXT,
         }
     ),
-    "demo": _object(dict.fromkeys(("directory", "endpoint", "question", "base", "fine_tuned"), _TEXT)),
+    "demo": _object(dict.fromkeys(("directory", "endpoint", "question", "base", "fineTuned"), _TEXT)),
     "error": _object(
         {
             "error": _object(
@@ -156,7 +176,7 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
         }
     ),
 }
-"""By command, with the option that changes the result's form; `error` is what every command prints when it fails."""
+"""By command: whatever its options are, its result has one shape. `error` is what each prints when it fails."""
 
 
 def schema(name: str) -> dict[str, Any]:

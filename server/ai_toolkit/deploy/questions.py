@@ -1,5 +1,6 @@
 """What a deploy asks before it changes something that cannot be undone, or that takes long."""
 
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.local_files import LocalFile
 from ai_toolkit.deploy.sync_plan import Plan
-from ai_toolkit.errors import Dismissed
+from ai_toolkit.errors import AiToolkitError, Dismissed
 from ai_toolkit.local_cloud import control
 from ai_toolkit.ui import Choice, Pick, Ui, confirm
 from ai_toolkit.workspace.workspace import BASE_MODELS, Workspace
@@ -24,6 +25,9 @@ _PACKAGES_SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startsw
 It stays one, and is said as one: only pip knows which packages it would choose, and pip downloads them whole even for
 `--dry-run --report` (Source: github.com/pypa/pip/issues/12603), so asking it would cost the very download.
 """
+_PACKAGES_BYTES: Final = 9_000_000_000 if sys.platform.startswith("linux") else 2_000_000_000
+"""Downloaded and unpacked; an estimate as well."""
+_OTHER_PYTHON: Final = "or name a Python that has it: aiToolkit.localCloud.replicaInterpreter, AITK_REPLICA_PYTHON"
 _LARGE_BYTES: Final = 1 << 30
 _SHOWN: Final = 10
 
@@ -84,19 +88,25 @@ async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
 
 async def agree_to_download(workspace: Workspace, ui: Ui) -> None:
     """Returns when the replica's packages are there, or may be downloaded. Raises Dismissed."""
-    target = workspace.target()
+    target = workspace.named_target()
     if target.local:
         raise_if_impossible()
     requirements = workspace.folder / "inference" / "requirements.txt"
     if not target.local or not requirements.exists() or control.has_replica_packages(control.home(), requirements):
         return
+    home = control.home()
+    free = shutil.disk_usage(next(folder for folder in (home, *home.parents) if folder.is_dir())).free
+    if free < _PACKAGES_BYTES:
+        raise AiToolkitError(
+            f"The replica's packages take about {_PACKAGES_BYTES / 1e9:.0f} GB in {home}, where {free / 1e9:.1f} GB "
+            "are free. Nothing was downloaded.",
+            "Make room, or name another folder in AITK_LOCAL_CLOUD_HOME.",
+        )
     title = "The model needs PyTorch on this computer"
     detail = "once, into the local cloud's folder; none of your own environments is touched"
     items = (
         Choice("yes", f"Download about {_PACKAGES_SIZE}", detail),
-        Choice(
-            "no", "Cancel", "or name a Python that has PyTorch in the setting aiToolkit.localCloud.replicaInterpreter"
-        ),
+        Choice("no", "Cancel", _OTHER_PYTHON),
     )
     if (
         await ui.pick(Pick(title, "Download the packages of inference/requirements.txt?", items, option="--yes"))

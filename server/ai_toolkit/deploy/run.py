@@ -1,9 +1,10 @@
 """Use-case: AI Toolkit: Deploy for inference."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from ai_toolkit.deploy.action import (
     stale_adapters,
 )
 from ai_toolkit.deploy.current_app import Running, offer_key, offer_to_start, what_runs
+from ai_toolkit.deploy.deployed import Deployed, Files, serving_of, what_serves
 from ai_toolkit.deploy.failed_start import remembered
 from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.known_wrong import check_files, check_plan
@@ -42,7 +44,7 @@ from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.endpoint.what_runs import start as start_app
 from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.polling import poll
-from ai_toolkit.ui import CLOSING, Ui
+from ai_toolkit.ui import CLOSING, Tone, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
 _LOAD_AGAIN: Final = timedelta(seconds=2)
@@ -50,36 +52,9 @@ _LOAD_LIMIT: Final = timedelta(minutes=5)
 _ASLEEP: Final = "No replica runs, so no GPU is billed. The next request starts one, which loads these files."
 
 
-@dataclass(frozen=True)
-class Planned:
-    """What a deploy would do (`--dry-run`)."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-    conflicting: tuple[str, ...]
-    unchanged: int
-    bytes: int
-    action: Action
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What a deploy did: files and bytes sent, and the action."""
-
-    endpoint: str
-    uploaded: int
-    bytes: int
-    action: Action
-
-    @property
-    def did_nothing(self) -> bool:
-        """Whether all was as it should be already."""
-        return self.action is Action.NOTHING and not self.uploaded
-
-
 async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     """Synchronises the newest files with the share, takes the cheapest sufficient action, and proves what is loaded."""
+    began = time.monotonic()
     with _what_a_cancel_leaves() as left:
         named = workspace.named_target()
         files, origin = await _read(workspace.folder, ui)
@@ -97,11 +72,11 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             async with own.cloud.file_share(own.target) as share:
                 left.append("replicas still load what they loaded before; files that were sent are not sent again.")
                 if options.previous:
-                    manifest, sent, size = await _bring_back(share, origin, options, ui), 0, 0
+                    manifest, sent = await _bring_back(share, origin, options, ui), Files()
                     action = cheapest_action(None, running, options)
                 else:
                     plan, manifest = await _synchronise(workspace, share, files, origin, options, ui)
-                    sent, size = len(plan.uploads), plan.bytes
+                    sent = Files.of(plan)
                     action = cheapest_action(plan, running, options)
                 await renew_mount_key_of(own, share, ui)  # before a replica is stopped that a new one could not replace
                 left.append("the files are on the share, and a replica that starts loads them.")
@@ -110,15 +85,15 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                         noted = remembered(share, manifest, own.apps, running.app.name, running.revisions)
                         await outcome.enter_async_context(noted)
                     await _act(own.apps, running, action, manifest, ui)
-    done = Deployed(running.endpoint, sent, size, action)
-    if done.did_nothing:
-        ui.announce("Nothing to do: the endpoint serves what is here.")
-    ui.announce(f"Inference endpoint: {running.endpoint}")
-    return done
+            serving = await what_serves(own.apps, running, action)
+    ui.announce(f"Inference endpoint: {running.endpoint}", Tone.DETAIL)
+    uploaded = len(sent.added) + len(sent.changed)
+    return Deployed(running.endpoint, action, uploaded, sent, serving, time.monotonic() - began)
 
 
-async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
+async def preview(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     """What `deploy` would send and do; changes nothing."""
+    began = time.monotonic()
     await check_files(workspace, ui, force=options.force)
     files = await asyncio.to_thread(local_files, workspace.folder)
     async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
@@ -129,7 +104,11 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Planned:
         running = await offer_to_start(running, ui, agreed=bool(options.start))
         plan = await plan_sync(share, files)
         await check_plan(workspace, plan, share, ui, force=options.force)
-    return _planned(plan, cheapest_action(plan, running, options), ui)
+    if plan.left:
+        ui.announce(in_words(plan))
+    action, serves = cheapest_action(plan, running, options), ", ".join(running.revisions) or None
+    serving, seconds = serving_of(serves, running.loaded), time.monotonic() - began
+    return Deployed(running.endpoint, action, 0, Files.of(plan), serving, seconds, dry_run=True)
 
 
 async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
@@ -247,12 +226,3 @@ async def _load_adapter(endpoint: Endpoint, adapter: LoadedAdapter, manifest: Ma
 
     with suppress(TimeoutError):  # what is loaded then is looked at and said
         await poll(load, every=_LOAD_AGAIN, limit=_LOAD_LIMIT)
-
-
-def _planned(plan: Plan, action: Action, ui: Ui) -> Planned:
-    marks = (("+", plan.added), ("~", plan.changed), ("-", plan.removed), ("!", plan.conflicting))
-    for mark, paths in marks:
-        for path in paths:
-            ui.announce(f"{mark} {path}")
-    ui.announce(f"{in_words(plan)} Then: {action}. This was a dry run: nothing was done.")
-    return Planned(plan.added, plan.changed, plan.removed, plan.conflicting, plan.unchanged, plan.bytes, action)

@@ -4,8 +4,7 @@ Nothing is woken in order to look: the app is asked only while a replica runs.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -14,6 +13,7 @@ from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.container_app import UNLISTED
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.command_titles import Title
+from ai_toolkit.deploy.deployed import ServedAdapter, adapters_of, base_model_of
 from ai_toolkit.deploy.failed_start import failed_start
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.models_on_share import models_on_share
@@ -60,7 +60,7 @@ class Loaded:
     ready: bool
     detail: str
     base_model: str | None = None
-    adapters: tuple[str, ...] = ()
+    adapters: tuple[ServedAdapter, ...] = ()
     warnings: tuple[str, ...] = ()
     device: str | None = None
     dtype: str | None = None
@@ -125,7 +125,7 @@ class Status:
             "ready": self.ready,
         }
         if self.live is None:
-            return facts
+            return {**facts, "live": None}
         loaded = self.live.loaded
         live = {
             "detail": self._doing(self.live),
@@ -134,7 +134,7 @@ class Status:
             "deployed": self.live.deployed,
             "commit": self.live.commit,
             "baseModel": loaded.base_model if loaded else None,
-            "adapters": list(loaded.adapters) if loaded else [],
+            "adapters": [asdict(one) for one in loaded.adapters] if loaded else [],
             "device": loaded.device if loaded else None,
             "dtype": loaded.dtype if loaded else None,
             "gpu": loaded.gpu if loaded else None,
@@ -145,10 +145,21 @@ class Status:
         }
         return {**facts, "live": live}
 
+    @property
+    def next_step(self) -> str:
+        """What a person may do next, in a terminal; empty where nothing suggests itself."""
+        if self.state is State.NOT_PROVISIONED:
+            return "aitk provision, or aitk provision --local for this computer"
+        if self.live is None:
+            return ""
+        if not self.live.has_files or self.live.newer:
+            return "aitk deploy"
+        return 'aitk chat "Hello!"' if self.state is State.LIVE else ""
+
     def in_words(self) -> str:
         """Some lines for a terminal."""
         if self.state is State.NOT_PROVISIONED:
-            return "Nothing is provisioned yet: run aitk provision."
+            return "Nothing is provisioned yet."
         where = "on this computer" if self.local else "on Azure"
         if self.live is None:
             return f"{self.endpoint or 'no endpoint'} {where}: {self.detail}"
@@ -162,7 +173,7 @@ class Status:
             live.another,
             *self.money(),
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
-            *(f"adapter: {adapter}" for adapter in (loaded.adapters if loaded else ())),
+            *(f"adapter: {adapter.in_words()}" for adapter in (loaded.adapters if loaded else ())),
             f"runs on: {loaded.runs_on}" if loaded and loaded.runs_on else "",
             *(f"warning: {warning}" for warning in (loaded.warnings if loaded else ())),
             *(f"newer here: {path}" for path in live.newer),
@@ -312,14 +323,6 @@ async def _loaded(url: str, key: str | None) -> Loaded:
     detail = readiness.reason or readiness.detail or readiness.said
     if version is None:
         return Loaded(readiness.ready, detail, warnings=readiness.warnings, failed=readiness.failed)
-    base = (version.get("base_model") or {}).get("id")
-    adapters = tuple(_adapter_in_words(adapter) for adapter in version.get("adapters") or ())
+    base, adapters = base_model_of(version), adapters_of(version)
     where: dict[str, Any] = {name: str(version[name]) for name in ("device", "dtype", "gpu") if version.get(name)}
     return Loaded(True, detail, base, adapters, readiness.warnings, **where)
-
-
-def _adapter_in_words(adapter: Mapping[str, Any]) -> str:
-    """Its name and the first characters of the hash of its weights: enough to tell which training it is."""
-    files: Mapping[str, str] = adapter.get("files") or {}
-    weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), "")
-    return f"{adapter.get('id')} (SHA-256 {weights[:12]}…)"

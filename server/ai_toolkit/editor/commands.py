@@ -18,7 +18,7 @@ from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ai_toolkit.deploy.run import Deployed
+    from ai_toolkit.deploy.deployed import Deployed
     from ai_toolkit.editor.dialogs import EditorUi
     from ai_toolkit.editor.server import Server
     from ai_toolkit.endpoint.add_secret import SecretAdded
@@ -213,7 +213,7 @@ async def _create_project(
     async def work(ui: "EditorUi") -> list[str]:
         from ai_toolkit.workspace.create import create_project as use_case
 
-        return await use_case(workspace.folder, ui, sample=False)
+        return list((await use_case(workspace.folder, ui, sample=False)).added)
 
     added = await server.run_command(workspace.uri, token, Title.CREATE_PROJECT, work)
     said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."

@@ -12,7 +12,7 @@ from lsprotocol import types
 from ai_toolkit.editor import protocol
 from ai_toolkit.errors import AiToolkitError, Dismissed, WorkspaceError
 from ai_toolkit.operating_system import path_in
-from ai_toolkit.ui import Input, Pick, WentBack
+from ai_toolkit.ui import Input, Pick, Tone, WentBack
 
 if TYPE_CHECKING:
     from pygls.lsp.server import LanguageServer
@@ -76,7 +76,8 @@ class EditorUi:
         self._say(types.MessageType.Debug if wording == self._reported else types.MessageType.Log, message)
         self._reported = wording
 
-    def announce(self, message: str) -> None:
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
+        del tone  # the channel shows everything
         self._say(types.MessageType.Info, message)
 
     def _say(self, kind: types.MessageType, message: str) -> None:

@@ -23,6 +23,8 @@ _STREAM_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_r
 """A streamed answer may take its time, as long as something comes: the platform's ingress waits no longer either."""
 # In the words of the platform's ingress; Azure's own were not asked for.
 _FORBIDDEN_ADDRESS: Final = "RBAC: access denied"
+_WHOLE: Final = {"application/json", "application/octet-stream"}
+"""What an answer is that does not stream; the second where a server names no type."""
 _NO_APP: Final = "Container App"
 _NO_MODEL: Final = "model_not_found"
 _LINK_VALID: Final = timedelta(minutes=5)
@@ -216,13 +218,22 @@ class Endpoint:
         await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
     async def events(self, path: str, request: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
-        """The events of a streamed answer, as JSON. Raises EndpointRefused, also where it breaks off."""
+        """The events of a streamed answer, as JSON; an app that does not stream answers with one.
+
+        Raises EndpointRefused, also where it breaks off.
+        """
         try:
             async with self._session.post(
                 self.url + path, json=request, headers=self._headers, timeout=_STREAM_LIMIT
             ) as answer:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise EndpointRefused(self.url, answer.status, _reason(_json(await answer.text(errors="replace"))))
+                if answer.content_type in _WHOLE:
+                    whole = _json(await answer.text(errors="replace"))
+                    if not isinstance(whole, Mapping):
+                        raise EndpointRefused(self.url, answer.status, "not JSON")
+                    yield whole
+                    return
                 async for line in _lines(answer.content):
                     data = line.removeprefix("data:").strip()
                     if not line.startswith("data:") or not data:

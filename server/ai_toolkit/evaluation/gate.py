@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import Options
+from ai_toolkit.deploy.deployed import Deployed
 from ai_toolkit.deploy.local_files import LocalFile, local_files
-from ai_toolkit.deploy.run import Deployed, deploy
+from ai_toolkit.deploy.run import deploy
 from ai_toolkit.deploy.sync import waiting_place
 from ai_toolkit.deploy.sync_plan import Plan, plan_sync
 from ai_toolkit.endpoint.address import OwnApp, open_app

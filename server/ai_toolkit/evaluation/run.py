@@ -25,7 +25,7 @@ from ai_toolkit.evaluation.models import PREVIOUS, ServedModels, served_models
 from ai_toolkit.evaluation.result import Evaluation, table
 from ai_toolkit.evaluation.staging import loaded_beside, previous_contents, tidy
 from ai_toolkit.prices.running_cost import running
-from ai_toolkit.ui import CLOSING, Ui, confirm
+from ai_toolkit.ui import CLOSING, Tone, Ui, confirm
 from ai_toolkit.workspace.workspace import Workspace
 
 FIRST: Final = 20
@@ -58,8 +58,8 @@ async def evaluate(workspace: Workspace, ui: Ui, wanted: Wanted) -> tuple[Evalua
     async with awake(workspace, ui, _question(cases)) as (own, endpoint):
         found = await _ask(own, endpoint, cases, wanted, ui)
     kept = await asyncio.to_thread(keep, workspace.folder, found)
-    ui.announce(table(found))
-    ui.announce(f"The answers side by side: {kept.page}")
+    ui.announce(table(found), Tone.DETAIL)
+    ui.announce(f"The answers side by side: {kept.page}", Tone.DETAIL)
     _raise_if_below(found, wanted, kept)
     return found, kept
 

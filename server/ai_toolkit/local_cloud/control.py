@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -156,6 +157,28 @@ async def reset(home: Path) -> None:
         for suffix in ("", "-wal", "-shm"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
     folder.address_file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a reset would delete: the names of container apps, and the files of every share."""
+
+    apps: tuple[str, ...]
+    files: int
+    bytes: int
+
+
+def held(home: Path) -> Held:
+    """What the folder holds, read without starting anything."""
+    folder = HomeFolder(home)
+    apps: tuple[str, ...] = ()
+    with contextlib.suppress(sqlite3.Error):
+        database = sqlite3.connect(f"{folder.state_file.as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(database):
+            ids = [str(row[0]) for row in database.execute("SELECT id FROM resources ORDER BY id")]
+        apps = tuple(one.rpartition("/")[2] for one in ids if one.lower().split("/")[-2:-1] == ["containerapps"])
+    sizes = [file.lstat().st_size for file in folder.shares.rglob("*") if file.is_file()]
+    return Held(apps, len(sizes), sum(sizes))
 
 
 async def _end(address: Address) -> None:

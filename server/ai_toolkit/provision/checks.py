@@ -17,6 +17,7 @@ from ai_toolkit.provision.gpu_profile import Profile
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
+from ai_toolkit.ui import Line, Tone
 
 _PROFILE_CHECK: Final = "region offers the GPU profile"
 _QUOTA_CHECK: Final = "GPU quota left"
@@ -34,6 +35,9 @@ class Outcome(StrEnum):
     FAILURE = "failure"
 
 
+_TONES: Final = {Outcome.PASS: Tone.DETAIL, Outcome.WARNING: Tone.WARNING, Outcome.FAILURE: Tone.BAD}
+
+
 @dataclass(frozen=True)
 class Check:
     """One check by name: what it found, and what to do unless it passed."""
@@ -42,10 +46,16 @@ class Check:
     outcome: Outcome
     says: str
     advice: str = ""
+    everywhere: bool = False
+    """Whether it concerns this computer as much as Azure."""
 
-    def in_words(self) -> str:
+    def in_words(self, *, local: bool = False) -> Line:
+        """The check for a person; what passed, and on this computer what only Azure can leave open, is a detail."""
         advice = f" {self.advice}" if self.advice and self.outcome is not Outcome.PASS else ""
-        return f"    {self.outcome.value:8} {self.name}: {self.says}{advice}"
+        tone = _TONES[self.outcome]
+        if local and tone is Tone.WARNING and not self.everywhere:
+            tone = Tone.DETAIL
+        return Line(f"    {self.outcome.value:8} {self.name}: {self.says}{advice}", tone)
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,15 @@ def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Pro
         _validates(facts),
         _model(facts.fit),
     ]
+
+
+def in_words(checks: Iterable[Check], *, local: bool) -> list[Line]:
+    """How many passed, and each check; see `Check.in_words`."""
+    found = list(checks)
+    lines = [check.in_words(local=local) for check in found]
+    telling = any(line.tone is not Tone.DETAIL for line in lines)
+    passed = sum(check.outcome is Outcome.PASS for check in found)
+    return [Line(f"Checks: {passed} passed{':' if telling else '.'}", Tone.PLAIN if telling else Tone.GOOD), *lines]
 
 
 def account_still_works(existing: Existing) -> list[Check]:
@@ -265,7 +284,7 @@ def _validates(facts: Facts) -> Check:
 
 def _model(fit: Fit) -> Check:
     outcome = {True: Outcome.PASS, False: Outcome.FAILURE, None: Outcome.WARNING}[fit.fits]
-    return Check(_MODEL_CHECK, outcome, fit.says, fit.advice)
+    return Check(_MODEL_CHECK, outcome, fit.says, fit.advice, everywhere=True)
 
 
 def _plain(location: str) -> str:

@@ -162,7 +162,7 @@ class _Questions:
             except SignInNeeded as error:
                 if not self._can_sign_in(cloud):
                     raise
-                problem = error.reason
+                problem = " ".join(error.details) or error.reason
             readable = [one for one in tenants if one.subscriptions]
             tenant = readable[0] if readable else None
             if len(readable) > 1:

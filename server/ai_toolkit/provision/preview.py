@@ -11,7 +11,7 @@ from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.prices.price_list import Hourly
 from ai_toolkit.provision.gpu_proposal import Proposal
-from ai_toolkit.ui import Choice, Pick, Ui
+from ai_toolkit.ui import Choice, Line, Pick, Tone, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
 _DETAILS: Final = "details"
@@ -75,31 +75,32 @@ class Preview:
             problem=problem,
         )
 
-    def as_json(self) -> dict[str, list[str]]:
-        """Resource ids by what would happen."""
-        kinds = {"create": self.create, "modify": self.modify, "noChange": self.no_change, "ignore": self.ignore}
-        return {kind: [one.id for one in changes] for kind, changes in kinds.items()}
+    def as_json(self) -> dict[str, Any]:
+        """Resource ids by what would happen, in the shape of a Provision's result."""
+        kinds = {"created": self.create, "updated": self.modify, "unchanged": self.no_change, "ignored": self.ignore}
+        ids = {kind: [one.id for one in changes] for kind, changes in kinds.items()}
+        return {"whatIf": True, "endpoint": None, **ids}
 
-    def tree(self, *, details: bool) -> list[str]:
+    def tree(self, *, details: bool) -> list[Line]:
         """Lines: what happens, its resources, and with `details` the properties that change."""
-        lines = [self.heading]
-        for sign, word, changes in (
-            ("+", "create", self.create),
-            ("~", "change", self.modify),
-            ("=", "no change", self.no_change),
-            ("*", "ignored, not of this template", self.ignore),
+        lines = [Line(self.heading, Tone.PLAIN if self.create or self.modify or self.unknown else Tone.DETAIL)]
+        for sign, word, changes, tone in (
+            ("+", "create", self.create, Tone.GOOD),
+            ("~", "change", self.modify, Tone.WARNING),
+            ("=", "no change", self.no_change, Tone.DETAIL),
+            ("*", "ignored, not of this template", self.ignore, Tone.DETAIL),
         ):
             if not changes:
                 continue
-            lines.append(f"  {sign} {word}")
+            lines.append(Line(f"  {sign} {word}", tone))
             shown: list[str] = []
             for one in changes:
                 above = next((each for each in reversed(shown) if one.id.lower().startswith(f"{each.lower()}/")), "")
                 indent = " " * (10 if above else 6)
-                lines.append(f"{indent}{one.id[len(above) + 1 :] if above else _short(one.id)}")
+                lines.append(Line(f"{indent}{one.id[len(above) + 1 :] if above else _short(one.id)}", tone))
                 shown.append(one.id)
                 if details:
-                    lines += [f"{indent}    {in_words(each)}" for each in one.properties]
+                    lines += [Line(f"{indent}    {in_words(each)}", tone) for each in one.properties]
         return lines
 
 
@@ -146,7 +147,7 @@ async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool, proposed: Prop
     question = Pick(Title.PROVISION, "Provision as the preview in the output says?", tuple(items), option="--yes")
     while (answer := await ui.pick(question)) == _DETAILS:
         for line in preview.tree(details=True):
-            ui.announce(line)
+            ui.announce(line.text, line.tone)
     if answer == "cancel":
         raise Dismissed
     return Answer(answer)

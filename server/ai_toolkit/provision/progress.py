@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ai_toolkit.azure.deployments import Operation
-from ai_toolkit.ui import Ui
+from ai_toolkit.ui import Tone, Ui
 
 _WORDS: Final[Mapping[str, str]] = {"Succeeded": "done", "Failed": "failed", "Canceled": "cancelled"}
 # Medians of Azure's recorded answers, 2023 to 2024; apps there had no GPU.
@@ -29,14 +29,21 @@ class _Seen:
 class ResourceProgress:
     """Tells a person each change in the output, and the seconds of what runs in the notification."""
 
-    def __init__(self, ui: Ui, expected: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
-        """`expected`: ids of the resources that the deployment is to create or change."""
+    def __init__(
+        self,
+        ui: Ui,
+        expected: Iterable[str],
+        clock: Callable[[], float] = time.monotonic,
+        tone: Tone = Tone.PLAIN,
+    ) -> None:
+        """`expected`: ids of the resources that the deployment is to create or change; `tone` is that of an end."""
+        self._tone = tone
         self._ui = ui
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._queued = {one.lower(): _name_of(one) for one in expected if "[" not in one}  # that is no id yet
         for name in self._queued.values():
-            ui.announce(f"    queued   {name}")
+            ui.announce(f"    queued   {name}", Tone.DETAIL)
 
     def observe(self, operations: list[Operation]) -> None:
         """Takes in what the deployment does now."""
@@ -47,11 +54,12 @@ class ResourceProgress:
             if seen is None:
                 seen = self._seen[operation.id.lower()] = _Seen(_name_of(operation.id), now)
                 if operation.state not in _WORDS:
-                    self._ui.announce(f"    running  {seen.name}")
+                    self._ui.announce(f"    running  {seen.name}", Tone.DETAIL)
             word = _WORDS.get(operation.state, "")
             if word and not seen.ended:
                 seen.ended = word
-                self._ui.announce(f"    {word:8} {seen.name} after {now - seen.since:.0f} s")
+                tone = Tone.BAD if word == _WORDS["Failed"] else self._tone
+                self._ui.announce(f"    {word:8} {seen.name} after {now - seen.since:.0f} s", tone)
         self._report(now)
 
     def _report(self, now: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.subscription_state import SubscriptionState
@@ -16,6 +17,7 @@ from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import account_still_works, raise_failures
+from ai_toolkit.provision.checks import in_words as in_words_of_checks
 from ai_toolkit.provision.choose_gpu import is_other, offer_instead, take
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
@@ -28,7 +30,7 @@ from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
 from ai_toolkit.provision.survey import Found, look
-from ai_toolkit.ui import CLOSING, Silent, Ui, confirm
+from ai_toolkit.ui import CLOSING, Line, Silent, Tone, Ui, confirm
 from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.template import Template
 from ai_toolkit.workspace.workspace import Target, Workspace
@@ -41,6 +43,12 @@ class Provisioned:
     endpoint: str
     created: tuple[str, ...]
     updated: tuple[str, ...]
+    local: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """One shape, of a Provision and of its preview."""
+        found = {"created": list(self.created), "updated": list(self.updated)}
+        return {"whatIf": False, "endpoint": self.endpoint or None, **found, "unchanged": [], "ignored": []}
 
 
 async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provisioned:
@@ -50,6 +58,7 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
     """
     with _nothing_sent():
         wanted = await read_workspace(workspace, ui, offer=True)
+        await asyncio.to_thread(workspace.raise_if_read_only)
         async with _open_site(ui, answers, wanted) as site:
             wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
@@ -105,7 +114,7 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             plan = await make_plan(site, wanted, found)
             _tell(ui, plan.settings.in_words(wanted.template))
             outlook = await _checked(site, wanted, plan, found, ui)
-            _show(ui, outlook.preview, plan, details=True)
+            _show(ui, site, outlook.preview, plan, details=True)
             tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
             return outlook.preview
 
@@ -187,8 +196,9 @@ async def _look(site: Site, wanted: Wanted, ui: Ui) -> Found:
 async def _checked(site: Site, wanted: Wanted, plan: Plan, found: Found, ui: Ui) -> Outlook:
     ui.report("checking before anything is sent", 4)
     outlook = await check_and_preview(site, wanted, plan, found)
-    _tell(ui, ["Checks:", *(check.in_words() for check in outlook.checks)])
-    _tell(ui, outlook.proposal.in_words() if outlook.proposal is not None else ())
+    _tell(ui, in_words_of_checks(outlook.checks, local=site.local))
+    if outlook.proposal is not None and not site.local:
+        _tell(ui, [Line(one) for one in outlook.proposal.in_words()])
     return outlook
 
 
@@ -196,7 +206,7 @@ def _warn_of_the_account(plan: Plan, ui: Ui) -> None:
     """What exists may have stopped to work: an account that takes its key no longer. Raises PreflightFailed."""
     found = account_still_works(plan.existing)
     if found:
-        _tell(ui, ["Checks:", *(check.in_words() for check in found)])
+        _tell(ui, [Line("Checks:"), *(check.in_words() for check in found)])
     raise_failures(found)
 
 
@@ -240,22 +250,24 @@ async def _agreed(  # noqa: PLR0913, PLR0917  (what is planned, foreseen and pro
     """What the person says to the preview; on this computer nothing is asked."""
     if site.local:
         return Answer.PROVISION
-    _show(ui, preview, plan, details=False)
+    _show(ui, site, preview, plan, details=False)
     open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
     return await agree(ui, preview, offer_only_me=open_to_all, proposed=other)
 
 
-def _show(ui: Ui, preview: Preview, plan: Plan, *, details: bool) -> None:
-    _tell(ui, preview.tree(details=details))
+def _show(ui: Ui, site: Site, preview: Preview, plan: Plan, *, details: bool) -> None:
+    heading, *tree = preview.tree(details=details)
     profile = plan.profile.type if plan.profile is not None else ""
     size = REPLICA_SIZES.get(profile)
     hourly = price_list().hourly(profile, str(plan.settings.value("location")), *size) if size is not None else None
-    _tell(ui, what_is_billed(plan.values, new_account=plan.existing.account is None, hourly=hourly))
+    told = what_is_billed(plan.values, new_account=plan.existing.account is None, hourly=hourly)
+    tone = Tone.DETAIL if site.local else Tone.PLAIN  # Azure and its prices are no concern of whoever stays here
+    _tell(ui, [replace(heading, tone=tone) if site.local else heading, *tree, *(Line(line, tone) for line in told)])
 
 
-def _tell(ui: Ui, lines: Iterable[str]) -> None:
+def _tell(ui: Ui, lines: Iterable[Line]) -> None:
     for line in lines:
-        ui.announce(line)
+        ui.announce(line.text, line.tone)
 
 
 def _write_target(workspace: Workspace, site: Site, plan: Plan, deployed: Deployment) -> Target:
@@ -293,7 +305,8 @@ def _written(workspace: Workspace) -> Target | None:
 
 
 def _done(ui: Ui, target: Target, preview: Preview | None) -> Provisioned:
-    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint or 'none, the app has no ingress'}")
+    ui.announce(f"Provisioned. Inference endpoint: {target.endpoint or 'none, the app has no ingress'}", Tone.DETAIL)
     created = preview.create if preview is not None else ()
     updated = preview.modify if preview is not None else ()
-    return Provisioned(target.endpoint, tuple(one.id for one in created), tuple(one.id for one in updated))
+    ids = (tuple(one.id for one in created), tuple(one.id for one in updated))
+    return Provisioned(target.endpoint, *ids, local=target.local)

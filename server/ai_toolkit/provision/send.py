@@ -17,7 +17,7 @@ from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.progress import ResourceProgress
 from ai_toolkit.provision.request import Site
-from ai_toolkit.ui import CLOSING, Ui
+from ai_toolkit.ui import CLOSING, Tone, Ui
 from ai_toolkit.workspace.template import Template
 
 NOTHING_SENT: Final = "Cancelled: nothing had been sent."
@@ -50,9 +50,10 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
             await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
         await put_missing_definition(site, plan, ui)
-        ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}")
+        tone = Tone.DETAIL if site.local else Tone.PLAIN
+        ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}", tone)
         _show_link(site, plan.name, ui)
-        progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)))
+        progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)), tone=tone)
         async with _room(site, plan, preview, ui):
             made = _created(site, plan, preview)
             return await _send_and_follow(site, template, plan, values, progress, finished, made)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 from ai_toolkit.provision.hidden import HIDDEN
 from ai_toolkit.provision.unique_string import unique_string
+from ai_toolkit.ui import Line, Tone
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.fine_tuning import FineTuning
@@ -74,17 +75,21 @@ class Settings:
             )
         }
 
-    def in_words(self, template: Template) -> list[str]:
-        """One line for each parameter: its value and where it comes from."""
-        lines = ["Parameters:"]
+    def in_words(self, template: Template) -> list[Line]:
+        """One line for each parameter: its value and where it comes from; the defaults are details."""
+        lines = []
         for name in template.parameters:
             setting = self.by_name.get(name)
             if name in parameter_rules.OURS or setting is None:
                 continue
             shown = _shown(setting.value, secure=name in template.secure)
             cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-            lines.append(f"    {name} = {cut}  ({setting.origin})")
-        return lines
+            default = template.parameters[name].get("defaultValue")
+            usual = setting.source in {Source.DEFAULT, Source.ENVIRONMENT} or setting.value == default
+            tone = Tone.DETAIL if usual else Tone.PLAIN
+            lines.append(Line(f"    {name} = {cut}  ({setting.origin})", tone))
+        others = any(line.tone is Tone.PLAIN for line in lines)
+        return [Line("Parameters that differ from the defaults:" if others else "Parameters: the defaults."), *lines]
 
 
 def choose_settings(

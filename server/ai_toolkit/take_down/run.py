@@ -21,7 +21,7 @@ from ai_toolkit.provision.plan import settings_of
 from ai_toolkit.provision.request import Place, read_workspace
 from ai_toolkit.take_down.look import API_VERSIONS, Ground, Names, look
 from ai_toolkit.take_down.parts import Found, Kept, Kind, Part, TakingDown, decide
-from ai_toolkit.ui import CLOSING, Input, Silent, Ui, confirm
+from ai_toolkit.ui import CLOSING, Input, Silent, Tone, Ui, confirm
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target, Workspace
 
 _TELL_EVERY: Final = timedelta(seconds=5)
@@ -197,7 +197,7 @@ async def _names(workspace: Workspace, ui: Ui, ground: Ground, target: Target | 
 class _Mute(Silent):
     """What the files are warned of when something is made of them is of no concern here."""
 
-    def announce(self, message: str) -> None:
+    def announce(self, message: str, tone: Tone = Tone.PLAIN) -> None:
         """Says nothing."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ai_toolkit.command_titles import PREFIX, Title
-from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible
+from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
 from ai_toolkit.workspace.json_positions import members
 from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.text_file import read_text
@@ -191,6 +191,17 @@ class Workspace:
         if path.exists():
             document = _read_object(path) | dict.fromkeys(TARGET_KEYS.values())
             write_atomically(path, json.dumps(document, indent=2) + "\n")
+
+    def raise_if_read_only(self) -> None:
+        """Returns where the config file could be written. Raises WorkspaceError, before anything is made for it."""
+        folder = self.target_path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            advice = "Make it writable: what is provisioned is written there. Nothing was changed."
+            raise WorkspaceError(f"{folder} cannot be written: {error.strerror}.", advice) from error
 
     @property
     def finetuning_path(self) -> Path:

@@ -79,6 +79,9 @@ CLIENTS = (
     Client("smolagents", "smolagents_client.py", "frameworks", "smolagents",
            _features(f"tools streamed, Responses API, {_NO_LISTS}")),
     Client("DSPy", "dspy_client.py", "gateways", "dspy", ("chat", "two turns", "structured output")),
+    Client("Continue", "continue_cli.mjs", "node-agents", "@continuedev/cli", ("streamed", "tools streamed")),
+    Client("Codex", "codex_cli.mjs", "node-agents", "@openai/codex", ("tools streamed", "Responses API")),
+    Client("opencode", "opencode_cli.mjs", "node-agents", "opencode-ai", ("streamed",)),
     Client("llm", "llm_client.py", "frameworks", "llm",
            _features(f"tools streamed, Responses API, {_NO_LISTS}")),
 )  # fmt: skip

