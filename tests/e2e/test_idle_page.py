@@ -70,7 +70,7 @@ async def test_with_the_page_open_the_app_scales_to_zero_and_a_keypress_wakes_it
     """Signed in, with an answer on the page, the last replica ends; a key brings one back, and the chat goes on."""
     pictures = Path(os.environ.get("AITK_PICTURES") or tmp_path)
     await page.go((await asyncio.to_thread(sleepy.json, "link"))["link"])
-    await page.until(f"{BOX} && document.querySelector('#stop')")
+    await page.until(f"{BOX} && document.querySelector('#question .submit-button')")
     await ask(page, "What is the capital of Japan?", 1)
     first = await asyncio.to_thread(replicas, sleepy)
     await until(lambda: not replicas(sleepy))

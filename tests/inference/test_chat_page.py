@@ -51,10 +51,12 @@ async def sign_in(page, endpoint, address=None):
     expiry = str(int(time.time()) + 300)
     signature = hmac.new(endpoint.key.encode(), f"aitk-link:{expiry}".encode(), hashlib.sha256).hexdigest()
     await page.go(f"{address or endpoint.url}/#aitk={expiry}.{signature}")
-    await page.until(f"{BOX} && document.querySelector('#settings button') && document.querySelector('#stop')")
+    await page.until(
+        f"{BOX} && document.querySelector('#settings button') && document.querySelector('#question .submit-button')"
+    )
 
 
-async def settle(page):
+async def settle(page, longest=32):
     """Greedy and short, so that tests are quick and answers known."""
     await page.run("document.querySelector('#settings button').click()")
     script = """(label, value) => { const input = [...document.querySelectorAll('#settings input[type=number]')]
@@ -64,9 +66,8 @@ async def settle(page):
     await page.until("document.querySelectorAll('#settings input[type=number]').length > 3")
     # Set until the slider beside the number follows: then the page has taken it.
     ranges = "[...document.querySelectorAll('#settings input[type=range]')].map(each => each.value)"
-    await page.until(
-        f"(({script})('Temperature', 0), ({script})('Longest', 32), {ranges}[0] == '0' && {ranges}.includes('32'))"
-    )
+    taken = f"{ranges}[0] == '0' && {ranges}.includes('{longest}')"
+    await page.until(f"(({script})('Temperature', 0), ({script})('Longest', {longest}), {taken})")
     await page.run("document.querySelector('#settings button').click()")
     await page.run(f"{BOX}.focus()")
 
@@ -94,7 +95,8 @@ async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endp
     [by] = await page.run(BY)
     await page.picture(pictures / "chat.png")
 
-    assert "qlora/qlora/gpu_model/adapter (fine-tuned)" in by
+    assert by.startswith("qlora · fine-tuned")
+    assert await page.run("document.querySelector('.answered-by').title") == "qlora/qlora/gpu_model/adapter"
     assert "tokens/s" in by
     await page.run(click("#retry"))
     await page.until(f"{BY}.length == 1 && {BY}[0] != {json.dumps(by)} && {LEFT}.innerText.includes('Fair winds!')")
@@ -113,7 +115,7 @@ async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endp
     left, right = await page.run(f"[{LEFT}.innerText, {RIGHT}.innerText]")
     assert "Ahoy" in left
     assert "Ahoy" not in right
-    assert "(base model)" in right
+    assert "base model" in right
     hosts = {each.partition("://")[2].partition("/")[0] for each in page.requested if each.startswith("http")}
     assert hosts == {endpoint.url.partition("://")[2]}
 
@@ -143,8 +145,8 @@ async def test_copy_takes_the_answer_alone(page, endpoint):
     buttons = (
         "[...document.querySelectorAll('.chat button[aria-label=\"Copy message\"]')].filter(b => b.checkVisibility())"
     )
-    await page.until(f"{buttons}.length == 2")
-    await page.run(f"{buttons}[1].click()")
+    await page.until(f"{buttons}.length == 1")
+    await page.run(f"{buttons}[0].click()")
     await page.until("document.querySelector('.chat button[aria-label*=Copied]')")
 
     assert (
@@ -159,10 +161,76 @@ async def test_stop_ends_the_answer(page, endpoint):
     await page.run(f"{BOX}.focus()")
     await ask(page, "Count from one to a thousand in words.")
     await page.until(f"{BY}.length == 1")
-    await page.run(click("#stop"))
+    await page.run("document.querySelector('#question .stop-button').click()")
     await nothing_runs(endpoint)
 
     assert (await page.run(f"{LEFT}.innerText")).strip()
+
+
+SEND, STOP = "document.querySelector('#question .submit-button')", "document.querySelector('#question .stop-button')"
+STORED = "JSON.parse(localStorage.getItem('aitk-conversation'))"
+
+
+async def set_seed(page, text):
+    """What stands in the seed's box."""
+    seed = "document.querySelector('#seed textarea, #seed input')"
+    await page.run("document.querySelector('#settings button').click()")
+    await page.until(seed)
+    await page.run(f"{seed}.select()")
+    await page.run(f"{seed}.focus()")
+    await page.press("Backspace", 8)
+    await page.write(text)
+    await page.run("document.querySelector('#settings button').click()")
+
+
+async def test_a_refusal_stands_under_its_question_which_goes_back_into_the_box(page, endpoint, pictures):
+    """Nothing is covered or lost, and the history does not hold it; put right, the same question is answered."""
+    await sign_in(page, endpoint)
+    await settle(page)
+    await set_seed(page, "abc")
+    await ask(page)
+    await page.until("document.querySelector('.refusal')")
+    await page.until(f"{BOX}.value == {json.dumps(QUESTION)} && {SEND}")
+    await page.picture(pictures / "refused.png")
+
+    assert "seed 'abc' is not a whole number" in await page.run("document.querySelector('.refusal').innerText")
+    assert not await page.run(STORED)
+    await set_seed(page, " ")
+    await page.run(f"{BOX}.focus()")
+    await page.enter()
+    await page.until(f"{BY}.length == 1 && {LEFT}.innerText.includes('Fair winds!') && {SEND}")
+    assert not await page.run("document.querySelector('.refusal')")
+
+
+async def test_an_answer_that_was_cut_goes_on_and_the_conversation_outlasts_reloads(page, endpoint, pictures):
+    """Escape stops; what was cut says so and is continued; New can be undone; what people type is shown as typed."""
+    await sign_in(page, endpoint)
+    await settle(page, longest=16)
+    typed = "Count <b>from</b> one to a *hundred* in words for $5, please."
+    await ask(page, typed)
+    await page.until(f"document.querySelector('#continue')?.checkVisibility() && {SEND}")
+    await page.picture(pictures / "cut.png")
+    [by] = await page.run(BY)
+    before = await page.run(f"{STORED}[0].answers[0]")
+
+    assert "16 tokens" in by
+    assert "cut off" in by
+    assert await page.run("document.querySelector('.typed').innerText") == typed
+    await page.run(click("#continue"))
+    await page.until(f"{STORED}[0].answers[0].tokens > 16 && {SEND}")
+    assert (await page.run(f"{STORED}[0].answers[0].text")).startswith(before["text"])
+    await page.go(endpoint.url)
+    await page.until(f"{BY}.length == 1 && document.querySelector('.typed').innerText == {json.dumps(typed)}")
+    await page.run(click("#new"))
+    await page.until(f"{BY}.length == 0 && document.querySelector('#restore')?.checkVisibility()")
+    await page.until(f"{STORED}.length == 0")
+    await page.run(click("#restore"))
+    await page.until(f"{BY}.length == 1 && {STORED}.length == 1")
+    await ask(page, "Count from one to a thousand in words.")
+    await page.until(STOP)
+    await page.press("Escape", 27)
+    await page.until(SEND)
+    await nothing_runs(endpoint)
 
 
 async def test_at_a_phones_width_nothing_is_cut_off(page, endpoint, pictures):
@@ -176,7 +244,7 @@ async def test_at_a_phones_width_nothing_is_cut_off(page, endpoint, pictures):
 
     assert await page.run("document.documentElement.scrollWidth <= innerWidth")
     assert await page.run(f"(box => box.top >= 0 && box.bottom <= innerHeight)({BOX}.getBoundingClientRect())")
-    for element in ("#model", "#compare", "#stop", "#new"):
+    for element in ("#model", "#compare", "#question", "#new"):
         box = f"document.querySelector('{element}').getBoundingClientRect()"
         assert await page.run(f"(box => box.top >= 0 && box.left >= 0 && box.right <= innerWidth)({box})"), element
 

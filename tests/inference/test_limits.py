@@ -7,6 +7,7 @@ import json
 import threading
 
 import httpx
+import openai
 import pytest
 
 from aitk_app.engine.adapter_files import Adapter
@@ -117,6 +118,26 @@ async def test_a_full_queue_is_429_with_a_time_to_try_again(serve, held):
     assert refused.headers["Retry-After"] == "2"
     assert refused.json()["error"]["type"] == "rate_limit_error"
     assert [each.result().status_code for each in (first, second)] == [200, 200]
+
+
+async def test_the_official_client_tries_again_when_it_is_told_to(serve, held):
+    """By its defaults: refused once for a full queue, it waits as long as Retry-After says, and gets its answer."""
+    client = serve(max_batch=1, max_queue=1)
+    told = []
+
+    async def seen(response):
+        if response.status_code == 429:
+            told.append(response.headers["Retry-After"])
+            held.open.set()
+
+    client.event_hooks = {"response": [seen]}
+    waiting = [asyncio.ensure_future(chat(client)) for _ in range(2)]
+    official = openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=client)
+    answer = await official.chat.completions.create(model="plain", **ASKED)
+
+    assert told == ["2"]
+    assert answer.usage.completion_tokens == 5
+    assert [each.status_code for each in await asyncio.gather(*waiting)] == [200, 200]
 
 
 @pytest.fixture

@@ -6,14 +6,17 @@ import asyncio
 import html
 import random
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from aitk_app.engine.sampling import Sampling
-from aitk_app.web.answering import Completions, Message
+from aitk_app.web.answering import Completions, Message, RequestError, ServedModel
+from aitk_app.web.prompt import PromptOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from aitk_app.engine.generation import Generation
 
 _REDRAWN_SECONDS = 0.05
 
@@ -31,36 +34,72 @@ class Choice:
     top_k: float
     repetition_penalty: float
     max_tokens: float
-    seed: float | None
+    seed: str | float | None
+
+    def signs(self, completions: Completions) -> list[Answer]:
+        """A sign for each answer that is to come. Raises `RequestError`."""
+        models = [completions.model(each) for each in ([self.model, self.other] if self.compare else [self.model])]
+        return [Answer(by=label_of(completions, each), path=each.id, thinking=True) for each in models]
 
     def sampling(self) -> Sampling:
-        """The same for both sides, the seed included."""
+        """The same for both sides, the seed included. Raises `RequestError` for a seed that is no number."""
+        seed = str(self.seed if self.seed is not None else "").strip()
+        if seed and not seed.removeprefix("-").isdecimal():
+            raise RequestError(
+                400, f"The seed {seed!r} is not a whole number. Leave it empty for another answer each time."
+            )
         return Sampling(
             max_tokens=int(self.max_tokens),
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=int(self.top_k),
             repetition_penalty=self.repetition_penalty,
-            seed=random.getrandbits(31) if self.seed is None else int(self.seed),
+            seed=int(seed) % (1 << 63) if seed else random.getrandbits(31),
         )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model said, and how fast."""
+    """What one model said, and how fast; `by` is its short name, `path` its id."""
 
     text: str = ""
     by: str = ""
+    path: str = ""
     tokens: int = 0
     seconds: float = 0.0
+    cut: bool = False  # at the longest answer that was asked for
+    thinking: bool = False  # nothing has come yet
 
-    def shown(self) -> list[dict[str, str]]:
-        """As Gradio's chat shows it: who said it is a message of its own, so that Copy takes the answer alone."""
+    def shown(self, *, told: bool = False) -> list[dict[str, str]]:
+        """As Gradio's chat shows it: who said it is a message of its own, so that Copy takes the answer alone.
+
+        `told`: another model said it, and this one is told it as its own.
+        """
+        if self.thinking:
+            return [{"role": "assistant", "content": _THINKING.format(html.escape(self.by))}]
         speed = (
             f" · {self.tokens} tokens · {self.tokens / max(self.seconds, 0.001):.1f} tokens/s" if self.tokens else ""
         )
-        line = f'<span class="answered-by">{html.escape(self.by)}{speed}</span>'
+        cut = " · cut off at the longest answer: Continue goes on" if self.cut else ""
+        other = " · this model is told it as its own" if told else ""
+        said = f"{html.escape(self.by)}{speed}{cut}{other}"
+        line = f'<span class="answered-by" title="{html.escape(self.path)}">{said}</span>'
         return [{"role": "assistant", "content": text} for text in (self.text, line)]
+
+
+_THINKING = '<span class="thinking" role="status" aria-label="{} is thinking"><i></i><i></i><i></i></span>'
+
+
+def label_of(completions: Completions, model: ServedModel) -> str:
+    """A model's short name, and what it is."""
+    short = next((alias for alias, name in completions.aliases.items() if name == model.id), model.id)
+    return f"{short} · {'fine-tuned' if model.parent or model.fine_tuned else 'base model'}"
+
+
+def as_typed(text: str) -> str:
+    """A person's text for Gradio's chat, which would read it as Markdown, HTML and formulas."""
+    escaped = html.escape(text).replace("$", "&#36;").replace("\\", "&#92;")
+    return f'<pre class="typed">{escaped}</pre>'
 
 
 @dataclass(frozen=True)
@@ -69,6 +108,7 @@ class Turn:
 
     question: str
     answers: tuple[Answer, ...] = ()
+    refusal: str = ""  # why there is no answer
 
 
 @dataclass(frozen=True)
@@ -78,15 +118,45 @@ class Conversation:
     turns: tuple[Turn, ...] = ()
 
     @classmethod
-    def read(cls, told: Any) -> Conversation:  # noqa: ANN401 - JSON
-        """From what `told` made."""
-        return cls(
-            tuple(Turn(each["question"], tuple(Answer(**answer) for answer in each["answers"])) for each in told or ())
-        )
+    def read(cls, told: Any) -> Conversation:  # noqa: ANN401 - JSON, which an older page may have kept
+        """From what `told` made; what cannot be read is left out."""
+        turns = []
+        names = {each.name for each in fields(Answer)}
+        for turn in told if isinstance(told, list) else ():
+            if not isinstance(turn, dict) or not isinstance(turn.get("question"), str):
+                continue
+            answers = [each for each in turn.get("answers") or () if isinstance(each, dict)]
+            read = tuple(Answer(**{name: value for name, value in each.items() if name in names}) for each in answers)
+            turns.append(Turn(turn["question"], read))
+        return cls(tuple(turns))
 
     def told(self) -> list[dict[str, Any]]:
-        """As JSON, to be kept in the page."""
-        return [asdict(each) for each in self.turns]
+        """As JSON, to be kept in the page: what was answered."""
+        return [
+            {"question": each.question, "answers": [asdict(replace(one, thinking=False)) for one in each.answers]}
+            for each in self.turns
+            if not each.refusal and not all(answer.thinking for answer in each.answers)
+        ]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last answer could go on."""
+        return bool(self.turns) and any(each.cut for each in self.turns[-1].answers)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something was said to the last question."""
+        return bool(self.turns) and any(not each.thinking for each in self.turns[-1].answers)
+
+    def refused(self, why: str) -> Conversation:
+        """The last question was not answered; what was said of an answer stays."""
+        last = self.turns[-1]
+        said = tuple(each for each in last.answers if each.text and not each.thinking)
+        return Conversation((*self.turns[:-1], Turn(last.question, said, why)))
+
+    def thinking(self, completions: Completions, choice: Choice) -> Conversation:
+        """With a sign for each answer that is to come. Raises `RequestError`."""
+        return self._with(choice.signs(completions))
 
     def asked(self, question: str) -> Conversation:
         """With another question."""
@@ -107,37 +177,37 @@ class Conversation:
     def _side(self, side: int) -> list[dict[str, str]]:
         lines = []
         for turn in self.turns:
-            lines.append({"role": "user", "content": turn.question})
-            for answer in turn.answers[side : side + 1]:
-                lines.extend(answer.shown())
+            lines.append({"role": "user", "content": as_typed(turn.question)})
+            if turn.answers:
+                answer = turn.answers[min(side, len(turn.answers) - 1)]
+                lines.extend(answer.shown(told=side >= len(turn.answers)))
+            if turn.refusal:
+                line = f'<span class="refusal" role="alert">{html.escape(turn.refusal)}</span>'
+                lines.append({"role": "assistant", "content": line})
         return lines
 
-    async def answered(self, completions: Completions, choice: Choice) -> AsyncIterator[Conversation]:
+    async def answered(
+        self, completions: Completions, choice: Choice, *, goes_on: bool = False
+    ) -> AsyncIterator[Conversation]:
         """The conversation with its last question's answers, as they grow. Raises what `completions` does.
 
-        Whoever stops iterating ends the requests.
+        `goes_on`: the answers that were cut, and no others, are continued. Whoever stops iterating ends the requests.
         """
-        sampling = choice.sampling()
-        models = [completions.model(choice.model), *([completions.model(choice.other)] if choice.compare else [])]
-        running, reading = [], []
+        answers = list(self.turns[-1].answers) if goes_on else choice.signs(completions)
+        running: dict[int, Generation] = {}
+        reading: list[asyncio.Future[None]] = []
         try:
-            for side, model in enumerate(models):
-                running.append(await completions.begin(model, self._prompt(side, choice.system), sampling))
-            begun = time.monotonic()
-            answers = [Answer(by=each.label) for each in models]
+            for side, each in enumerate(answers):
+                if goes_on and not each.cut:
+                    continue
+                messages = self._prompt(side, choice.system, to_the_end=goes_on)
+                options = PromptOptions(continues=goes_on)
+                model = completions.model(each.path)
+                running[side] = await completions.begin(model, messages, choice.sampling(), options)
             changed = asyncio.Event()
-
-            async def read(side: int) -> None:
-                async for piece in running[side].pieces():
-                    answers[side] = replace(
-                        answers[side],
-                        text=answers[side].text + piece.text,
-                        tokens=piece.answer_tokens,
-                        seconds=time.monotonic() - begun,
-                    )
-                    changed.set()
-
-            reading = [asyncio.ensure_future(read(side)) for side in range(len(models))]
+            reading = [
+                asyncio.ensure_future(_read(generation, answers, side, changed)) for side, generation in running.items()
+            ]
             for task in reading:
                 task.add_done_callback(lambda _: changed.set())
             while not all(task.done() for task in reading):
@@ -150,7 +220,7 @@ class Conversation:
                 task.result()
             yield self._with(answers)
         finally:
-            for generation in running:
+            for generation in running.values():
                 generation.cancel()
             for task in reading:
                 task.cancel()
@@ -158,11 +228,29 @@ class Conversation:
     def _with(self, answers: list[Answer]) -> Conversation:
         return Conversation((*self.turns[:-1], replace(self.turns[-1], answers=tuple(answers))))
 
-    def _prompt(self, side: int, system: str | None) -> list[Message]:
-        """What the model on `side` is told; an earlier turn that it did not answer has the other one's answer."""
+    def _prompt(self, side: int, system: str | None, *, to_the_end: bool = False) -> list[Message]:
+        """What the model on `side` is told; an earlier turn that it did not answer has the other one's answer.
+
+        `to_the_end`: with the last turn's answer, else with its question.
+        """
         messages = [Message("system", system)] if system and system.strip() else []
-        for turn in self.turns:
+        for number, turn in enumerate(self.turns, 1):
             messages.append(Message("user", turn.question))
-            if turn.answers:
+            if turn.answers and (to_the_end or number < len(self.turns)):
                 messages.append(Message("assistant", turn.answers[min(side, len(turn.answers) - 1)].text))
         return messages
+
+
+async def _read(generation: Generation, answers: list[Answer], side: int, changed: asyncio.Event) -> None:
+    """Let the answer on `side` grow; what was said before stays before it."""
+    start, begun = answers[side], time.monotonic()
+    async for piece in generation.pieces():
+        answers[side] = replace(
+            answers[side],
+            text=answers[side].text + piece.text,
+            tokens=start.tokens + piece.answer_tokens,
+            seconds=start.seconds + time.monotonic() - begun,
+            cut=piece.finish_reason == "length",
+            thinking=False,
+        )
+        changed.set()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WORTH_SHARING = 16  # tokens: fewer are read as quickly as they are copied
+WORTH_SHARING = 16  # tokens: fewer are read as quickly as they are copied
 
 
 class Row:
@@ -93,11 +93,13 @@ class Batch(Generic[RowT]):
         """No rows any more."""
         self.rows, self._answering = [], 0
 
-    def plan(self, prompt_tokens: int, *, whole_prompts: bool = False) -> Plan[RowT]:
+    def plan(
+        self, prompt_tokens: int, *, whole_prompts: bool = False, kept: Sequence[tuple[int, Row]] = ()
+    ) -> Plan[RowT]:
         """The next pass, with at most `prompt_tokens` of prompts in it, the last one possibly in part.
 
-        A beginning that another row has read already or reads in this pass, such as the system prompt, is copied from
-        there. Rows that read come to the front of those that wait to.
+        A beginning that another row has read already or reads in this pass, such as the system prompt, or that `kept`
+        has in its slots, is copied from there. Rows that read come to the front of those that wait to.
         """
         unread = self.rows[self._answering :]
         moves = []
@@ -111,18 +113,21 @@ class Batch(Generic[RowT]):
         for row in unread:
             if left <= 0:
                 break
-            source, start = self._most_shared(row, reading)
+            source, start = self._most_shared(row, reading, kept)
             piece = row.prompt[start:] if whole_prompts else row.prompt[start : start + left]
             left -= len(piece)
             shared_tokens += start - row.length
             reading.append((row, Reading(start, piece, source)))
         return Plan(self.rows[: self._answering], reading, moves, shared_tokens)
 
-    def _most_shared(self, row: RowT, reading: list[tuple[RowT, Reading]]) -> tuple[int | None, int]:
+    def _most_shared(
+        self, row: RowT, reading: list[tuple[RowT, Reading]], kept: Sequence[tuple[int, Row]]
+    ) -> tuple[int | None, int]:
         """The slot to copy the longest beginning of the row's prompt from, if any, and how many tokens it then has."""
         if row.length:  # it is being read already
             return None, row.length
-        held = [
+        held: list[tuple[int, Row, int]] = [
+            *((slot, other, other.length) for slot, other in kept),
             *((slot, other, other.length) for slot, other in enumerate(self.rows[: self._answering])),
             *(
                 (self._answering + place, other, read.start + len(read.tokens))
@@ -130,7 +135,7 @@ class Batch(Generic[RowT]):
             ),
         ]
         shared, source = max(((min(row.shares(other), length), slot) for slot, other, length in held), default=(0, 0))
-        return (source, shared) if shared >= _WORTH_SHARING else (None, 0)
+        return (source, shared) if shared >= WORTH_SHARING else (None, 0)
 
     def done(self, plan: Plan[RowT]) -> list[RowT]:
         """The rows that get their next token now that `plan`'s pass was made."""

@@ -18,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.room import Room
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ATTENTION = "aitk_slots"
 MASK_TOKENS = 64
+_KEPT_OF_FREE_MEMORY = 0.1
 # Whose pass it is: not every model hands what it is given on to its attention.
 _current_cache: ContextVar[SlotCache] = ContextVar("slot_cache")
 
@@ -189,7 +191,8 @@ class SlotCache(Cache):
         """What the next pass of this thread writes."""
         _current_cache.set(self)
         self._room.reserve(current.slots, current.length)
-        self._room.filled = max(self._room.filled, current.length)
+        for segment in current.segments:
+            self._room.fill(segment.slot, segment.start + len(segment.tokens))
         for layer in self.slot_layers:
             layer.current = current
 
@@ -203,8 +206,21 @@ class SlotCache(Cache):
 
     @property
     def nbytes(self) -> int:
-        """The memory that it takes, or may take: on a processor what was never written takes none yet."""
-        return sum(held.nbytes for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None)
+        """The memory that it takes; on a processor what was never written takes none."""
+        held = [held for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None]
+        if held and held[0].device.type == "cpu":
+            return self._bytes_a_token * sum(self._room.filled.values())
+        return sum(each.nbytes for each in held)
+
+    @property
+    def _bytes_a_token(self) -> int:
+        held = [held for layer in self.slot_layers for held in (layer.keys, layer.values) if held is not None]
+        return sum(each[0, 0].nbytes for each in held)
+
+    def has_memory_for(self, tokens: int) -> bool:
+        """Whether keeping so many more leaves most of the free memory to requests."""
+        first = self.slot_layers[0].keys
+        return first is not None and self._bytes_a_token * tokens <= free_bytes(first.device) * _KEPT_OF_FREE_MEMORY
 
     def close(self) -> None:
         """Nothing to end: the memory goes with it."""
@@ -213,6 +229,7 @@ class SlotCache(Cache):
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of slot `source` over slot `target`."""
         self._room.reserve(target + 1, length)
+        self._room.fill(target, length)
         for layer in self.slot_layers:
             layer.grow()
             for held in (layer.keys, layer.values):

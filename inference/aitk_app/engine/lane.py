@@ -12,6 +12,7 @@ import torch
 from aitk_app.engine.batch import Batch
 from aitk_app.engine.cache import Segment
 from aitk_app.engine.generation import EngineError
+from aitk_app.engine.kept import Kept
 from aitk_app.engine.sampling import next_tokens
 from aitk_app.incidents import recorded
 
@@ -37,6 +38,7 @@ class LaneLimits:
     prompt_tokens: int  # that go through the model in one pass, filling included
     whole_prompts: bool = False  # a prompt is never read in pieces
     fails_alone: bool = False  # an error in a pass concerns its only row, not the engine
+    kept: int = 0  # ended requests whose keys and values stay, for a conversation's next turn
 
 
 class RunningLane:
@@ -48,6 +50,7 @@ class RunningLane:
         self.max_rows = limits.rows
         self.batch: Batch[RequestRow] = Batch()
         self.cache = path.new_cache()
+        self.kept = Kept(limits.rows, limits.kept)
         self.shared_tokens = 0
         self._ended = ended
 
@@ -59,19 +62,21 @@ class RunningLane:
     def restart(self) -> None:
         """Begin anew with nothing."""
         self.batch.clear()
+        self.kept.clear()
         self.cache.close()
         self.cache = self.path.new_cache()
 
     def let_go(self) -> None:
         """Free the places of those who left."""
         left = [row for row in self.batch.rows if row.generation.cancelled]
+        self._keep(left)
         self.remove(left)
         for row in left:
             self._ended(row.generation, "cancelled")
 
     def step(self) -> None:
         """One pass: a token for every row that is answering, and as much of the prompts as fits beside them."""
-        plan = self.batch.plan(self.limits.prompt_tokens, whole_prompts=self.limits.whole_prompts)
+        plan = self.batch.plan(self.limits.prompt_tokens, whole_prompts=self.limits.whole_prompts, kept=self.kept.rows)
         self._make(plan.moves)
         segments = [
             *(Segment(slot, row.length, [row.last], row.adapter) for slot, row in enumerate(plan.answering)),
@@ -84,7 +89,8 @@ class RunningLane:
             return
         try:
             if plan.reading:
-                self.cache.reserve(len(segments), max(row.longest for row, _ in plan.reading))
+                slots = max(len(segments), self.kept.slots)
+                self.cache.reserve(slots, max(row.longest for row, _ in plan.reading))
             logits = self.path.forward(self.cache, segments)
         except torch.OutOfMemoryError as error:
             reading = [row for row, _ in plan.reading]
@@ -98,6 +104,8 @@ class RunningLane:
             self.fail(row, f"{what}. The log says why under error {recorded(error, what)}.", 500)
             return
         self.shared_tokens += plan.shared_tokens
+        for _, read in plan.reading:
+            self.kept.used(read.copied_from)
         rows = self.batch.done(plan)
         if rows:
             self._advance(rows, logits[: len(rows)])
@@ -107,6 +115,7 @@ class RunningLane:
         chosen = next_tokens(logits, [row.chooser for row in rows])
         now = time.monotonic()
         taken = [(row, _taken(row, each, now)) for row, each in zip(rows, chosen, strict=True)]
+        self._keep([row for row, piece in taken if not isinstance(piece, EngineError) and piece.finish_reason])
         self.remove([row for row, piece in taken if isinstance(piece, EngineError) or piece.finish_reason])
         # After the removal: whoever hears of an answer's end finds its place free.
         for row, piece in taken:
@@ -131,6 +140,14 @@ class RunningLane:
         self.remove([row])
         self._ended(row.generation, "error")
         row.generation.deliver(EngineError(why, status))
+
+    def _keep(self, rows: Sequence[RequestRow]) -> None:
+        """Keep what the rows hold, which are about to leave."""
+        if not self.limits.kept:
+            return
+        for row in rows:
+            if self.cache.has_memory_for(row.length):
+                self._make(self.kept.keep(self.batch.rows.index(row), row.held, row.adapter))
 
     def remove(self, rows: Sequence[RequestRow]) -> None:
         """Free the rows' slots."""

@@ -45,6 +45,9 @@ class Cache(Protocol):
     def reserve(self, slots: int, length: int) -> None:
         """Have room for so many slots of so many tokens at the next pass, so that those after it need not copy."""
 
+    def has_memory_for(self, tokens: int) -> bool:
+        """Whether keeping so many more leaves most of the free memory to requests."""
+
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of slot `source` over slot `target`."""
 

@@ -110,6 +110,10 @@ class ReferenceCache:
     def reserve(self, slots: int, length: int) -> None:
         """Nothing to reserve: transformers' own cache grows by itself."""
 
+    def has_memory_for(self, tokens: int) -> bool:
+        """Nothing is kept of a request that ended."""
+        return not tokens
+
     def copy(self, source: int, target: int, length: int) -> None:
         """Nothing to copy: there is one row, in slot 0."""
         raise AssertionError((source, target, length))

@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self) -> None:
         self.shape = (0, 0)
-        self.filled = 0  # tokens of the longest slot ever: what lies behind was never written
+        self.filled: dict[int, int] = {}  # tokens by slot, the most ever: what lies behind was never written
         self._device = torch.device("cpu")
 
     def reserve(self, slots: int, length: int, *, ahead: bool = False, held_bytes: int = 0) -> None:
@@ -47,6 +47,10 @@ class Room:
         self._device = states.device
         return _zeros((*self.shape, states.shape[1], states.shape[3]), states)
 
+    def fill(self, slot: int, tokens: int) -> None:
+        """So many tokens of a slot are written."""
+        self.filled[slot] = max(self.filled.get(slot, 0), tokens)
+
     def take_back(self, held: Sequence[torch.Tensor]) -> None:
         """No more than all of `held` have."""
         self.shape = (
@@ -62,7 +66,10 @@ class Room:
         """A copy of `held` with this capacity."""
         slots, length = max(held.shape[0], self.shape[0]), max(held.shape[1], self.shape[1])
         grown = _zeros((slots, length, *held.shape[2:]), held)
-        grown[: held.shape[0], : self.filled] = held[:, : self.filled]
+        for slot, tokens in self.filled.items():
+            if slot < held.shape[0]:
+                tokens = min(tokens, held.shape[1])  # noqa: PLW2901 - of the pass to come there are more
+                grown[slot, :tokens] = held[slot, :tokens]
         return grown
 
 

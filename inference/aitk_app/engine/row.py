@@ -32,12 +32,19 @@ class RequestRow(Row):
         self._context_length = models.context_length
         self.longest = min(len(generation.prompt) + sampling.max_tokens, models.context_length)  # tokens in the cache
         self._answer_tokens = 0
+        self._answer: list[int] = []
         self._logprobs: list[TokenLogprob] = []  # of tokens whose text may still turn out to be a stop text
+
+    @property
+    def held(self) -> list[int]:
+        """The tokens that are in the cache."""
+        return [*self.prompt, *self._answer][: self.length]
 
     def take(self, token: int, logprob: TokenLogprob | None) -> Piece:
         """Give the row its token; what that adds to its answer."""
         self.last = token
         self._answer_tokens += 1
+        self._answer.append(token)
         text = ""
         finish: FinishReason | None = None
         ended = token in self.ends

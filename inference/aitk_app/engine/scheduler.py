@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from aitk_app.engine.model import Models
     from aitk_app.engine.sampling import Constraint, Sampling
 
+_KEPT = 8  # conversations
+
 Result = TypeVar("Result")
 
 
@@ -41,7 +43,7 @@ class Load:
     cached_tokens: int
     cache_bytes: int
     free_bytes: int
-    shared_tokens: int  # of prompts, since the start: copied from another request's, not read
+    shared_tokens: int  # of prompts, since the start: copied from another request's or an earlier turn's, not read
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Scheduler:
         alone = LaneLimits(1, prompt_tokens, whole_prompts=True, fails_alone=True)
         self._lanes = {Lane.ALONE: RunningLane(models.path(Lane.ALONE), alone, self._watcher.ended)}
         if models.batched is not None:
-            limits = LaneLimits(max_batch, prompt_tokens)
+            # On a GPU a slot takes its memory at once, and what is kept would be missing for requests.
+            kept = _KEPT if models.device.type == "cpu" else 0
+            limits = LaneLimits(max_batch, prompt_tokens, kept=kept)
             self._lanes[Lane.BATCHED] = RunningLane(models.path(Lane.BATCHED), limits, self._watcher.ended)
         self._most = self._lanes.get(Lane.BATCHED, self._lanes[Lane.ALONE])
         self._waiting: deque[Generation] = deque()
@@ -196,6 +200,8 @@ class Scheduler:
                 done.set_exception(error)
             else:
                 done.set_result(result)
+            for lane in self._lanes.values():
+                lane.kept.only(self._models.adapters.values())
 
     def _drop_cancelled(self) -> None:
         self._waiting = deque(each for each in self._waiting if not each.cancelled)

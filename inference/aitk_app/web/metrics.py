@@ -41,6 +41,10 @@ class Metrics:
             "aitk_requests_waiting": ("Requests in the queue", lambda: scheduler.load.waiting),
             "aitk_batch_limit": ("Requests that may run at the same time", lambda: scheduler.load.batch_limit),
             "aitk_cached_tokens": ("Tokens whose keys and values are held", lambda: scheduler.load.cached_tokens),
+            "aitk_reused_prompt_tokens": (
+                "Tokens of prompts, since the start, that were held already and not read again",
+                lambda: scheduler.load.shared_tokens,
+            ),
             "aitk_cache_bytes": ("Memory of keys and values", lambda: scheduler.load.cache_bytes),
             "aitk_device_memory_free_bytes": ("Free memory of the device", lambda: scheduler.load.free_bytes),
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-_STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
- color-scheme: light dark }
+_STYLE = """:root { color-scheme: light dark } a { color: LinkText }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }
  h2 { margin-top: 2rem; font-size: 1.05rem } code, pre { font-family: ui-monospace, monospace }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; border-top: 1px solid #8884;
  padding: .25rem .5rem; vertical-align: top } pre { background: #8882; padding: .75rem; overflow-x: auto }"""
@@ -20,7 +20,7 @@ def openapi_page(described: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(described['info']['title'])}: API</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(described['info']['title'])}: API</h1>",
-        f"<pre>{escape(described['info'].get('description', ''))}</pre>",
+        f"<pre tabindex='0'>{escape(described['info'].get('description', ''))}</pre>",
         '<p>For programs: <a href="openapi.json">openapi.json</a></p>',
     ]
     for path, methods in described["paths"].items():

@@ -133,12 +133,12 @@ class ResourceManager:
     async def delete(self, resource_id: str, api_version: str) -> None:
         """Removes a resource; returns when Azure has done it. One that is not there is no error.
 
-        A change of it that is under way is waited for; a deletion that was begun goes on when this is cancelled.
-        Raises HttpResponseError.
+        An earlier change of it that Azure still carries out is waited for.
+        A deletion that was begun goes on when this is cancelled. Raises HttpResponseError.
         """
         try:
-            by_id = self._resources.resources.begin_delete_by_id
-            poller = await when_free(lambda: by_id(resource_id, api_version=api_version))
+            resources = self._resources.resources
+            poller = await when_free(lambda: resources.begin_delete_by_id(resource_id, api_version=api_version))
             await poller.result()
         except ResourceNotFoundError:
             return

@@ -11,6 +11,7 @@ from lsprotocol import types
 from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
 from ai_toolkit.editor import chat, commands, documents, evaluation, options
 from ai_toolkit.editor.server import Server
+from ai_toolkit.evaluation.cases import SUFFIX
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,9 @@ def build_server() -> Server:
             server.status.look(workspace)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
-    def changed(_params: types.DidChangeWatchedFilesParams) -> None:
-        evaluation.cases_changed(server)
+    def changed(params: types.DidChangeWatchedFilesParams) -> None:
+        if any(change.uri.endswith(SUFFIX) for change in params.changes):
+            evaluation.cases_changed(server)
         for workspace in server.folders():
             server.status.look(workspace, delayed=True)
 

@@ -5,22 +5,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-import jsonschema
-from jsonschema.exceptions import SchemaError, ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.evaluation.case_schema import CASE, EXPECTED, USUAL_MAX_TOKENS
 from ai_toolkit.evaluation.errors import CasesBroken, CasesMissing
 from ai_toolkit.workspace.json_positions import Span, members
 from ai_toolkit.workspace.text_file import read_text
 
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
 FOLDER: Final = "evaluation"
 SUFFIX: Final = ".jsonl"
 _SHOWN: Final = 60
 _LIKE_ENOUGH: Final = 0.6
-_VALIDATOR: Final = jsonschema.Draft202012Validator(CASE)
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,15 @@ def _read(line: str, identity: str) -> Case | list[Problem]:
     return problems or _case(document, identity)
 
 
-def _errors(document: Mapping[str, Any]) -> list[ValidationError]:
-    return sorted(_VALIDATOR.iter_errors(document), key=lambda each: [str(part) for part in each.absolute_path])
+@cache
+def _validator() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  (the editor's server starts without it)
+
+    return Draft202012Validator(CASE)
+
+
+def _errors(document: Mapping[str, Any]) -> "list[ValidationError]":
+    return sorted(_validator().iter_errors(document), key=lambda each: [str(part) for part in each.absolute_path])
 
 
 def _case(document: Mapping[str, Any], identity: str) -> Case:
@@ -158,7 +166,7 @@ def shortened(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def _problem(line: str, error: ValidationError) -> Problem:
+def _problem(line: str, error: "ValidationError") -> Problem:
     path: Sequence[str | int] = list(error.absolute_path)
     if error.validator == "additionalProperties":
         known = list((error.schema.get("properties") or {}) if isinstance(error.schema, Mapping) else {})
@@ -176,7 +184,7 @@ def _problem(line: str, error: ValidationError) -> Problem:
     return Problem(key, f"{key}: {_in_words(error)}", _span(line, path))
 
 
-def _in_words(error: ValidationError) -> str:
+def _in_words(error: "ValidationError") -> str:
     wanted: Any = error.validator_value
     kinds = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
     said = {
@@ -204,6 +212,8 @@ _KINDS: Final = {
 
 def _beyond_the_schema(line: str, document: Mapping[str, Any]) -> Iterator[Problem]:
     """What a schema cannot say."""
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415  (as above)
+
     if document["messages"][-1]["role"] == "assistant":
         yield Problem(
             "messages",
@@ -220,7 +230,7 @@ def _beyond_the_schema(line: str, document: Mapping[str, Any]) -> Iterator[Probl
             _span(line, ["expected", "regex"]),
         )
     try:
-        jsonschema.Draft202012Validator.check_schema(expected.get("json_schema", True))
+        _validator().check_schema(expected.get("json_schema", True))
     except SchemaError as error:
         at = ".".join(str(part) for part in error.absolute_path)
         yield Problem(

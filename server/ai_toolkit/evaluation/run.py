@@ -80,7 +80,7 @@ async def awake(
 
     Raises Dismissed; NothingAnswers, or another EndpointError, where there is no model that answers.
     """
-    await raise_if_stopped(workspace.target())
+    await raise_if_stopped(workspace.named_target())
     async with open_app(workspace) as own:
         await _agree_to_wake(own, ui, what, title)
         url, key = await awaited_endpoint(workspace, ui)

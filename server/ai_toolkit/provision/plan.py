@@ -71,7 +71,8 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found.resources, settings)
     environment = existing.environment
     if environment is not None and settings.by_name["location"].source is Source.DEFAULT:
-        beside = Setting(environment.location, Source.ENVIRONMENT, f"where {environment.name} is")
+        region = environment.location.replace(" ", "").lower()  # Container Apps answers `West US 3`
+        beside = Setting(region, Source.ENVIRONMENT, f"where {environment.name} is")
         settings = settings.with_settings({"location": beside})
     profile = None
     if template.ours:

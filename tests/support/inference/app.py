@@ -50,7 +50,7 @@ class Endpoint:
         assert found, name
         return sum(map(float, found))
 
-    def wait_for(self, *stages, limit_seconds=120):
+    def wait_for(self, *stages, limit_seconds=300):
         """The body of /ready, once its stage is one of these."""
         end = time.monotonic() + limit_seconds
         while time.monotonic() < end:
