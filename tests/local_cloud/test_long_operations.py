@@ -242,3 +242,22 @@ def test_azures_own_pace_gives_its_own_headers():
 
 def test_a_polling_url_is_as_long_as_azures():
     assert 3000 < len(polling_query("2025-07-01", "&azureAsyncOperation=true")) < 3400
+
+
+async def test_regions_are_named_as_azure_names_them(asked, providers):
+    """Container Apps by the display name, storage by the short one; an app is where its environment is."""
+    path = f"{providers}/Microsoft.App/managedEnvironments/env"
+    made = await asked.ask("PUT", path, APP, REGION)
+    await asked.polls(made[2]["Azure-AsyncOperation"], has_status)
+    again = await asked.ask("PUT", path, APP, {"location": "West US 3"})
+    account = {"location": "West US 3", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+    put = await asked.ask("PUT", f"{providers}/Microsoft.Storage/storageAccounts/regionsarenamed", STORAGE, account)
+    polls = await asked.polls(put[2]["Location"], has_result)
+    template = {"containers": [CONTAINER]}
+    app = {"location": "eastus", "properties": {"environmentId": path, "template": template}}
+    elsewhere = await asked.ask("PUT", f"{providers}/Microsoft.App/containerApps/app", APP, app)
+
+    assert made[1]["location"] == again[1]["location"] == "West US 3"
+    assert again[0] == 200
+    assert polls[-1][1]["location"] == "westus3"
+    assert (elsewhere[0], elsewhere[1]["error"]["code"]) == (400, "InvalidLocation")

@@ -10,6 +10,7 @@ from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 
+from ai_toolkit.azure.busy import when_free
 from ai_toolkit.azure.connection import Connection
 from ai_toolkit.azure.deployments import Deployments
 
@@ -132,10 +133,12 @@ class ResourceManager:
     async def delete(self, resource_id: str, api_version: str) -> None:
         """Removes a resource; returns when Azure has done it. One that is not there is no error.
 
+        An earlier change of it that Azure still carries out is waited for.
         A deletion that was begun goes on when this is cancelled. Raises HttpResponseError.
         """
         try:
-            poller = await self._resources.resources.begin_delete_by_id(resource_id, api_version=api_version)
+            resources = self._resources.resources
+            poller = await when_free(lambda: resources.begin_delete_by_id(resource_id, api_version=api_version))
             await poller.result()
         except ResourceNotFoundError:
             return

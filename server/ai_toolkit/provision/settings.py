@@ -160,7 +160,7 @@ def values_of(job: FineTuningJob | None) -> Mapping[str, str]:
     if job is None:
         return {}
     found = {
-        "location": job.location,
+        "location": job.location.replace(" ", "").lower() if job.location else None,
         "storageAccountName": job.account,
         "fileShareName": job.share,
         "acaEnvironmentName": job.environment,

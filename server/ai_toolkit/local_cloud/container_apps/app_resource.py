@@ -24,6 +24,7 @@ from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import display_location, normal_location
 
 TOKEN_LIFE = timedelta(hours=1)
 CHANGE_TAKES = timedelta(seconds=14)
@@ -175,6 +176,7 @@ class ContainerApps(ResourceType):
         environment_id = given.get("environmentId") or given.get("managedEnvironmentId")
         environment = require_environment(self.store, environment_id, f"container app '{identifier.name}'")
         check_profile(environment, given.get("workloadProfileName"))
+        _check_region(identifier, body, environment)
         before = properties(existing) if existing else {}
         if before and environment_of(existing or {}) != environment.id.key:
             raise ArmError(
@@ -221,6 +223,10 @@ class ContainerApps(ResourceType):
         app = self._running.pop(resource.id.key, None)
         if app is not None:
             await app.close()
+
+    def shown_location(self, location: str) -> str:
+        """`West US 3`, whatever was sent."""
+        return display_location(location)
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The app as a GET returns it: secrets by name only."""
@@ -273,6 +279,17 @@ class ContainerApps(ResourceType):
             "location": app.body["location"],
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }
+
+
+def _check_region(identifier: ResourceId, body: JsonObject, environment: StoredResource) -> None:
+    """An app is where its environment is; the code is documentation only."""
+    if normal_location(body["location"]) != normal_location(environment.body["location"]):
+        raise ArmError(
+            "InvalidLocation",
+            f"The container app '{identifier.name}' in '{body['location']}' and its managed environment "
+            f"'{environment.id.name}' in '{environment.body['location']}' must be in the same location.",
+            target="location",
+        )
 
 
 def _check_names(template: JsonObject) -> None:

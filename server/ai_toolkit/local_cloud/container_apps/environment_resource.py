@@ -13,6 +13,7 @@ from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import display_location
 
 APP_TYPE = "Microsoft.App/containerApps"
 GPUS_PER_ENVIRONMENT = 1
@@ -105,6 +106,10 @@ class ManagedEnvironments(ResourceType):
                 f"The environment '{resource.id.name}' still holds the container apps {', '.join(apps)}.",
                 status=409,
             )
+
+    def shown_location(self, location: str) -> str:
+        """`West US 3`, whatever was sent."""
+        return display_location(location)
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The environment without the key of its logs."""

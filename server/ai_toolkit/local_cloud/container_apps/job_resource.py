@@ -12,6 +12,7 @@ from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import display_location
 
 
 class Jobs(ResourceType):
@@ -38,6 +39,10 @@ class Jobs(ResourceType):
             **body,
             "properties": {**given, "environmentId": str(environment.id), "workloadProfileName": profile},
         }
+
+    def shown_location(self, location: str) -> str:
+        """`West US 3`, whatever was sent."""
+        return display_location(location)
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The job without its secrets' values."""

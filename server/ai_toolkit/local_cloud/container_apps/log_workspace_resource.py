@@ -16,6 +16,7 @@ from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL_KEYS, StoredResource
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import normal_location
 
 FEATURES: Final = {"legacy": 0, "searchVersion": 1, "enableLogAccessUsingOnlyResourcePermissions": True}
 
@@ -76,6 +77,10 @@ class Workspaces(ResourceType):
                 "customerId": customer,
             },
         }
+
+    def shown_location(self, location: str) -> str:
+        """`westus3`, whatever was sent."""
+        return normal_location(location)
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The workspace without its keys."""

@@ -18,6 +18,7 @@ from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, 
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled, When
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import normal_location
 
 DEFAULT_SHARE_QUOTA_GIB = 5120
 LARGEST_SHARE_QUOTA_GIB = 102400
@@ -101,6 +102,10 @@ class StorageAccounts(ResourceType):
     async def remove(self, resource: StoredResource) -> None:
         """Delete the account's folder with every share in it."""
         await self._shares.delete_account(resource.id.name)
+
+    def shown_location(self, location: str) -> str:
+        """`westus3`, whatever was sent."""
+        return normal_location(location)
 
     def view(self, resource: StoredResource) -> JsonObject:
         """The account without its keys."""

@@ -164,7 +164,21 @@ class ResourceManager:
         except ArmError:
             self._record_state(resource.id, "Failed")
             raise
+        except asyncio.CancelledError:  # of a deployment: what it had begun goes on
+            if not self.operations.is_closed:
+                self.operations.background(self._go_on(resource, max(0.0, ends - loop.time())))
+            raise
         return self._record_state(resource.id, "Succeeded") or resource
+
+    async def _go_on(self, resource: StoredResource, seconds: float) -> None:
+        """Provision what nobody waits for any more."""
+        await asyncio.sleep(seconds)
+        try:
+            await self.type_of(resource.id, None).provision(resource)
+        except ArmError:
+            self._record_state(resource.id, "Failed")
+        else:
+            self._record_state(resource.id, "Succeeded")
 
     async def _let_fault_happen(self, resource: StoredResource) -> None:
         """Let a fault happen that was asked for."""

@@ -78,6 +78,7 @@ class Operations:
     def __init__(self, store: ResourceStore, pace: Pace) -> None:
         self._store = store
         self.pace = pace
+        self.is_closed = False
         self.view: Callable[[ResourceId], JsonObject] | None = None
         self._operations = {name: _interrupted(name, body) for name, body in store.operations().items()}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +115,7 @@ class Operations:
 
     async def close(self) -> None:
         """Cancel what still runs."""
+        self.is_closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -86,7 +86,13 @@ class ResourceType:
     def view(self, resource: StoredResource) -> JsonObject:
         """The resource as a GET returns it."""
         body = {key: value for key, value in resource.body.items() if key not in {"id", "name", "type"}}
+        if isinstance(body.get("location"), str):
+            body["location"] = self.shown_location(body["location"])
         return {"id": str(resource.id), "name": resource.id.name, "type": self.name, **body}
+
+    def shown_location(self, location: str) -> str:
+        """A region's name as a GET returns it: as it was sent, unless the type has a form of its own."""
+        return location
 
     def actions(self) -> Mapping[str, Action]:
         """What a POST below the resource can do, by name in lower case."""

@@ -49,6 +49,12 @@ def normal_location(location: str) -> str:
     return location.replace(" ", "").lower()
 
 
+def display_location(location: str) -> str:
+    """`West US 3`, as Container Apps names a region in its answers whatever a request called it."""
+    known = LOCATIONS.get(normal_location(location))
+    return known[0] if known else location
+
+
 def subscription_document(identifier: str = SUBSCRIPTION) -> JsonObject:
     """A subscription as a GET returns it."""
     caller = CALLER.get()

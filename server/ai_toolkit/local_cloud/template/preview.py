@@ -9,6 +9,7 @@ from ai_toolkit.local_cloud.core.shapes import writable
 from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.resource_type import properties
+from ai_toolkit.local_cloud.resource_manager.subscriptions import normal_location
 from ai_toolkit.local_cloud.template.outputs import check_known_outputs
 from ai_toolkit.local_cloud.template.planned import Plan, PlannedResource
 from ai_toolkit.local_cloud.template.scope import Value, invalid_template
@@ -80,6 +81,8 @@ def shown_part(manager: ResourceManager, stored: StoredResource) -> JsonObject:
     """
     view = manager.view(stored)
     found: JsonObject = writable(manager.type_of(stored.id, None).body, view)
+    if isinstance(found.get("location"), str):
+        found["location"] = normal_location(found["location"])  # a region's two names are no change
     return {**{name: view[name] for name in ("id", "name", "type")}, **found}
 
 
