@@ -1,6 +1,7 @@
 """Provision on a cloud that is not this computer: what is asked there, and what an answer does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
@@ -9,8 +10,9 @@ from tests.support.provisioning import Person
 
 from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.connection import APP_API_VERSION
-from ai_toolkit.errors import Dismissed
+from ai_toolkit.errors import Dismissed, PreflightFailed
 from ai_toolkit.local_cloud import control
+from ai_toolkit.local_cloud.faults import FaultInjection
 from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.preview import Answer
 from ai_toolkit.provision.run import provision
@@ -93,3 +95,58 @@ async def test_another_group_than_fine_tuning_s_is_asked_about(azure, workspace)
 
     assert "its model will not be on the share of models" in person.asked[0].title
     assert await group() is None
+
+
+def put_model(workspace, gigabytes=2):
+    """A base model of that size, of which only the header is there."""
+    base = workspace.folder / "model-cache/org/model"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    size = int(gigabytes * 1e9)
+    header = json.dumps({"w": {"dtype": "F16", "shape": [size // 2, 1], "data_offsets": [0, size]}}).encode()
+    (base / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+async def test_the_cheapest_gpu_that_fits_is_offered_and_written(azure, workspace):
+    """A small model needs no A100: what is taken is in the parameters file, previewed with its price, and deployed."""
+    put_model(workspace)
+    person = Person(Answer.PROPOSED_GPU, "provision")
+    await provision(workspace, person, replace(ANSWERS, location="eastus"))
+
+    assert "Use Consumption-GPU-NC8as-T4 in eastus…" in [item.label for item in person.asked[0].items]
+    assert "Use Consumption-GPU-NC8as-T4 in eastus…" not in [item.label for item in person.asked[1].items]
+    assert "org/model fits: 2.0 GB of weights, 16 GB on the GPU" in person.text
+    assert "about 6.35 USD an hour while a replica runs (list of 2026-08-01); nothing while idle" in person.text
+    assert "about 1.56 USD an hour while a replica runs (list of 2026-08-01); nothing while idle" in person.text
+    assert workspace.parameters().values["workloadProfileType"] == "Consumption-GPU-NC8as-T4"
+    assert "location" not in workspace.parameters().values
+
+
+async def test_a_region_without_a_gpu_is_answered_by_another_one(azure, workspace):
+    """Taken, it is written; left, nothing is sent."""
+    put_model(workspace)
+    answers = replace(ANSWERS, location="northeurope")
+    with pytest.raises(PreflightFailed):
+        await provision(workspace, Person("leave"), answers)
+    assert await group() is None
+
+    person = Person("take", "provision")
+    await provision(workspace, person, answers)
+    values = workspace.parameters().values
+
+    assert values["workloadProfileType"] == "Consumption-GPU-NC8as-T4"
+    assert values["location"] in person.asked[0].items[0].label
+    assert "northeurope offers" in person.asked[0].placeholder
+
+
+async def test_missing_quota_is_named_with_the_words_to_ask_for_it(azure, workspace):
+    """Before anything is sent."""
+    put_model(workspace)
+    person = Person()
+    with FaultInjection(azure.home) as faults:
+        faults.add("no-gpu-quota", count=None)
+        with pytest.raises(PreflightFailed, match="quota is 0"):
+            await provision(workspace, person, ANSWERS)
+
+    assert "Missing quota: SubscriptionConsumptionT4Gpus in westus3, 0 now, 1 needed." in person.text
+    assert "Please raise Subscription Consumption T4 Gpus" in person.text

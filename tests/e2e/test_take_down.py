@@ -14,15 +14,7 @@ from ai_toolkit.take_down.run import Answers, take_down, what_if
 from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
 
-LIMIT_SECONDS = 60
-RESOURCES = (
-    "storageAccounts/[^/]*$",
-    "shares/",
-    "workspaces/",
-    "managedEnvironments/[^/]*$",
-    "storages/",
-    "containerApps/",
-)
+KINDS = ("storageAccounts", "shares", "workspaces", "managedEnvironments", "storages", "containerApps")
 
 
 def answers(ground, **more):
@@ -42,13 +34,6 @@ async def share_of(ground, person):
     plan = await what_if(ground.workspace, person, answers(ground))
     told = [one for one in plan.stays if one.startswith("file share ")]
     return told[0].split()[2].rstrip(":") if told else None
-
-
-async def until(condition):
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not (found := await condition()):  # noqa: ASYNC110  (the cloud is another process)
-            await asyncio.sleep(0.05)
-    return found
 
 
 async def test_it_goes_and_is_made_again_and_the_models_stay(ground):
@@ -74,22 +59,25 @@ async def test_it_goes_and_is_made_again_and_the_models_stay(ground):
     assert await resources(ground) is None
 
 
-@pytest.mark.parametrize("cut", range(len(RESOURCES)))
-async def test_what_a_provision_that_was_cut_off_left_goes(ground, cut):
-    """After each of its steps; a second run finds nothing to remove."""
-    person = Person()
-    with ground.faults() as faults:
-        fault = faults.add("resource-hangs", path=f"{ground.group}/.*{RESOURCES[cut]}")
-        task = asyncio.create_task(ground.provision(person))
+class CutsOff(Person):
+    """Cancels the task, or closes the editor, as soon as a resource of that kind is told of by the deployment."""
 
-        async def hangs():
-            return faults.hits(fault)
+    def __init__(self, kind, *, closing=False):
+        super().__init__()
+        self._kind, self._reason = kind, (CLOSING,) if closing else ()
 
-        await until(hangs)
-        task.cancel()
-        with pytest.raises(Interrupted):
-            await task
-    assert not (ground.workspace.folder / "infra/inference.config.json").exists()
+    def announce(self, message):
+        super().announce(message)
+        if message.strip().startswith(("running", "done")) and f" {self._kind} " in message:
+            self._kind = "nothing more"
+            asyncio.current_task().cancel(*self._reason)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_provision_that_was_cut_off_left_goes(ground, kind):
+    """While or after each of its resources is made; a second run finds nothing to remove."""
+    with pytest.raises(Interrupted):
+        await asyncio.create_task(ground.provision(CutsOff(kind)))
     share = await share_of(ground, Person())
     await take_down(ground.workspace, Person("yes"), Answers(models=share))
     again = Person()
@@ -99,19 +87,21 @@ async def test_what_a_provision_that_was_cut_off_left_goes(ground, cut):
     assert "Nothing that a Provision of this workspace made" in again.text
 
 
+async def test_cut_off_with_the_group_alone_the_group_goes(ground):
+    """Where nothing was sent, nothing is there; where only the group was made, it goes."""
+    async with ground.manager() as manager:
+        await manager.create_resource_group(ground.group, "westus3")
+    await take_down(ground.workspace, Person("yes"), answers(ground))
+
+    assert await resources(ground) is None
+
+
 async def test_a_deployment_that_still_runs_is_cancelled_first(ground):
     """As an editor that was closed leaves it; after asking."""
     with ground.faults() as faults:
-        fault = faults.add("resource-hangs", path=f"{ground.group}/.*containerApps/")
-        task = asyncio.create_task(ground.provision())
-
-        async def hangs():
-            return faults.hits(fault)
-
-        await until(hangs)
-        task.cancel(CLOSING)
+        faults.add("replica-slow", seconds=5)
         with pytest.raises(asyncio.CancelledError):
-            await task
+            await asyncio.create_task(ground.provision(CutsOff("containerApps", closing=True)))
         person = Person("yes", "yes")
         await take_down(ground.workspace, person, Answers())
 

@@ -23,7 +23,7 @@ def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
     async def work(ui: TerminalUi) -> dict[str, Any]:
         from ai_toolkit.prices.price_list import amount_in_words, own_path, price_list
         from ai_toolkit.prices.refresh import refresh as fetch
-        from ai_toolkit.provision.gpu_profile import REPLICA_SIZES
+        from ai_toolkit.provision.gpu_need import REPLICA_SIZES
 
         if refresh:
             ui.report("asking for the prices", 10)

@@ -84,6 +84,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
 @click.option(
     "--remove-additions", is_flag=True, help="Take away what somebody added to the app; it is kept otherwise."
 )
+@click.option("--gpu", "proposed_gpu", is_flag=True, help="Take the GPU that is proposed: the cheapest that fits.")
 @yes_option
 @common
 def provision(  # noqa: PLR0913  (click passes each option)
@@ -95,6 +96,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
     what_if: bool,
     put_back: bool,
     remove_additions: bool,
+    proposed_gpu: bool,
     yes: bool,
     workspace: Workspace,
     as_json: bool,
@@ -115,6 +117,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
             agreed=yes,
             put_back=put_back,
             remove_additions=remove_additions,
+            proposed_gpu=proposed_gpu,
         )
         if what_if:
             return await preview(workspace, ui, answers)

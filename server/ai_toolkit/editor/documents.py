@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from lsprotocol import types
 
-from ai_toolkit.editor import case_help, parameter_help
+from ai_toolkit.editor import case_help, gpu_findings, parameter_help
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.workspace.diagnostics import Finding, Fix, Weight, diagnose
 from ai_toolkit.workspace.json_positions import Span
@@ -42,6 +42,7 @@ class _Findings:
         on_share = self._server.status.on_share(workspace)
         is_cases = case_help.is_case_file(workspace, path)
         found = list(case_help.findings(text)) if is_cases else diagnose(workspace, path, text, on_share)
+        found += gpu_findings.findings(workspace, path, text)
         self._found[uri] = found
         self._publish(uri, [_diagnostic(one, text) for one in found])
 

@@ -1,15 +1,12 @@
 """Asks for the one address that may reach the endpoint, and writes it to the parameters file."""
 
-import json
 import re
 from typing import Final
 
 from ai_toolkit.command_titles import Title
-from ai_toolkit.errors import WorkspaceError
+from ai_toolkit.provision.write_parameter import write_parameter
 from ai_toolkit.ui import Input, Ui
-from ai_toolkit.workspace.json_positions import members
-from ai_toolkit.workspace.text_file import read_text
-from ai_toolkit.workspace.workspace import Parameters, read_parameters, write_atomically
+from ai_toolkit.workspace.workspace import Parameters
 
 _NAME: Final = "allowedIpRanges"
 _PATTERN: Final = r"((25[0-5]|2[0-4]\d|1?\d?\d)(\.|(?=$|/))){4}(/(3[0-2]|[12]?\d))?"
@@ -31,22 +28,6 @@ async def only_my_address(given: Parameters, ui: Ui) -> Parameters:
     address = (await ui.input(question)).strip()
     if not re.fullmatch(_PATTERN, address):
         return await only_my_address(given, ui)
-    path = given.path
-    if path.suffix != ".json":
-        raise WorkspaceError(
-            f"{path} is yours to write: the address is not put into it.",
-            f"Add the line: param {_NAME} = ['{address}']",
-        )
-    text = read_text(path)
-    entry = json.dumps({"value": [address]})
-    places = members(text)
-    if ("parameters", _NAME) in places:
-        span = places["parameters", _NAME].value
-        text = f"{text[: span.start]}{entry}{text[span.end :]}"
-    else:
-        first = places["parameters",].value.start + 1
-        comma = "," if any(place[:1] == ("parameters",) and len(place) > 1 for place in places) else ""
-        text = f'{text[:first]}\n    "{_NAME}": {entry}{comma}{text[first:]}'
-    write_atomically(path, text)
-    ui.announce(f"{path} now allows {address} only.")
-    return read_parameters(path)
+    written = write_parameter(given, _NAME, [address])
+    ui.announce(f"{given.path} now allows {address} only.")
+    return written

@@ -12,12 +12,18 @@ from ai_toolkit.azure.quota import Quota, gpu_quota
 from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
-from ai_toolkit.provision.gpu_profile import SERVERLESS, Profile
+from ai_toolkit.provision.gpu_need import SERVERLESS
+from ai_toolkit.provision.gpu_profile import Profile
 from ai_toolkit.provision.model_fit import Fit
 from ai_toolkit.provision.settings import Settings
 from ai_toolkit.provision.survey import Existing
 from ai_toolkit.ui import Line, Tone
 
+_PROFILE_CHECK: Final = "region offers the GPU profile"
+_QUOTA_CHECK: Final = "GPU quota left"
+_MODEL_CHECK: Final = "adapter and base model"
+GPU_CHECKS: Final = frozenset({_PROFILE_CHECK, _QUOTA_CHECK, _MODEL_CHECK})
+"""The names of the checks that another GPU may mend."""
 _SHARED_KEY: Final = "shared key allowed"
 
 
@@ -156,7 +162,7 @@ def _location(providers: Iterable[Provider], location: str, existing: Existing) 
 
 
 def _profile(offered: frozenset[str] | None, profile: Profile, location: str) -> Check:
-    name = "region offers the GPU profile"
+    name = _PROFILE_CHECK
     if offered is None:
         return Check(name, Outcome.WARNING, f"not known: Azure does not say what {location} offers.")
     if profile.type not in offered:
@@ -167,7 +173,7 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
 
 
 def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
-    name = "GPU quota left"
+    name = _QUOTA_CHECK
     quota = gpu_quota(profile.type, quotas)
     if quota is None:
         advice = "See the subscription's usage page (Microsoft.App) in the portal."
@@ -175,7 +181,10 @@ def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> 
     says = f"{quota.used} of {quota.limit} used ({quota.name})"
     whose = "environment's" if quota.name.startswith("ManagedEnvironment") else "subscription's"
     if quota.limit == 0:
-        advice = "Ask for quota on the subscription's usage page (Microsoft.App), or choose another region or GPU."
+        advice = (
+            f"Ask for quota on the subscription's usage page (Microsoft.App), by the name {quota.name}, "
+            "or choose another region or GPU."
+        )
         return Check(name, Outcome.FAILURE, f"the {whose} quota is 0 ({quota.name}).", advice)
     if quota.used >= quota.limit and not existing.app:
         advice = "The replica waits until another one gives its GPU back; ask for more quota, or stop the other."
@@ -275,7 +284,7 @@ def _validates(facts: Facts) -> Check:
 
 def _model(fit: Fit) -> Check:
     outcome = {True: Outcome.PASS, False: Outcome.FAILURE, None: Outcome.WARNING}[fit.fits]
-    return Check("adapter and base model", outcome, fit.says, fit.advice, everywhere=True)
+    return Check(_MODEL_CHECK, outcome, fit.says, fit.advice, everywhere=True)
 
 
 def _plain(location: str) -> str:

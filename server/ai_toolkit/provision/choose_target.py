@@ -35,7 +35,8 @@ _GROUP_HINT: Final = "1 to 90 letters, digits, underscores, hyphens, periods and
 class Answers:
     """What the caller knows already; None is asked. `agreed` skips the question before something is created.
 
-    `put_back` undoes what somebody changed of the app since; `remove_additions` takes away what somebody added to it.
+    `put_back` undoes what somebody changed of the app since; `remove_additions` takes away what somebody added to it;
+    `proposed_gpu` takes the GPU that is proposed.
     """
 
     subscription: str | None = None
@@ -44,6 +45,7 @@ class Answers:
     agreed: bool = False
     put_back: bool = False
     remove_additions: bool = False
+    proposed_gpu: bool = False
 
     def filled(self, named: NamedPlace) -> "Answers":
         """Agreed to, and with what the workspace names where nothing else was said."""

@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from ai_toolkit.azure.container_apps import ManagedEnvironment
+from ai_toolkit.provision.gpu_need import SERVERLESS
 from ai_toolkit.provision.settings import Settings, Source
-
-SERVERLESS: Final = {"Consumption-GPU-NC24-A100": 80, "Consumption-GPU-NC8as-T4": 16}
-"""The GPU profiles that Provision can add to an environment, and the GPU's memory in GB."""
-REPLICA_SIZES: Final = {"Consumption-GPU-NC24-A100": (24, 220), "Consumption-GPU-NC8as-T4": (8, 56)}
-"""The vCPUs and GiB of memory that our template gives a replica on each, and that are billed beside the GPU."""
 
 
 @dataclass(frozen=True)

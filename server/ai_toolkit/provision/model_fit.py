@@ -3,15 +3,18 @@
 import asyncio
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.errors import FileMalformed
+from ai_toolkit.provision.gpu_need import NF4_PART, ROOM, Need, cache_bytes_per_token, longest_context
 from ai_toolkit.workspace.text_file import read_text
 from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS
+
+if TYPE_CHECKING:
+    from ai_toolkit.azure.file_share import FileShare
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"
@@ -19,19 +22,17 @@ _USUAL: Final = tuple(
     PurePosixPath(ADAPTERS, "qlora", "qlora", kind, "adapter") for kind in ("gpu_model", "gpu-cpu_model")
 )
 _HEADER_LIMIT_BYTES: Final = 100_000_000
-_ROOM: Final = 0.9
-"""The part of the GPU's memory that weights may take: the rest is the conversation's."""
-_NF4_PART: Final = 0.3
 _NO_PICKLE: Final = "Save the adapter as safetensors: pickle files are not served."
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`fits`: None where the files do not tell; `says` is a sentence for a person."""
+    """`fits`: None where the files do not tell; `says` is a sentence for a person; `need` what it takes of a GPU."""
 
     fits: bool | None
     says: str
     advice: str = ""
+    need: Need | None = None
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,20 @@ class ModelsHere:
     """The adapter and the base model among a workspace's files.
 
     `verdict` is what the files tell without a GPU, None where it depends on one: then `name` and `what` are for people,
-    and `size_gb` are the base's weights as they will be loaded.
+    and `size_gb` are the base's weights as they will be loaded; `need` is what all of it takes.
     """
 
     verdict: Fit | None
     name: str = ""
     what: str = ""
     size_gb: float = 0
+    need: Need | None = None
 
     def onto_gpu(self, gpu_gb: int | None) -> Fit:
         """How they fit onto a GPU of that memory; None for a GPU whose memory is not known."""
+        return replace(self._verdict_on(gpu_gb), need=self.need)
+
+    def _verdict_on(self, gpu_gb: int | None) -> Fit:
         if self.verdict is not None:
             return self.verdict
         if gpu_gb is None:
@@ -57,14 +62,21 @@ class ModelsHere:
         if self.size_gb > gpu_gb:
             advice = 'Choose a larger GPU in workloadProfileType, or quantization = "nf4" in inference/settings.toml.'
             return Fit(False, f"{self.name} is too large: {room}.", advice)
-        if self.size_gb > gpu_gb * _ROOM:
+        if self.size_gb > gpu_gb * ROOM:
             said = f"{self.what}, but the GPU has little memory left for conversations: {room}."
             return Fit(None, said, "A long conversation may run out of memory.")
+        if self.need is not None and not self.need.fits(gpu_gb):
+            changed = self.need.changed_for(gpu_gb)
+            said = f"{self.what}: {room}. With its conversations that is too much: {self.need.in_words()}."
+            return Fit(None, said, f"Write {changed.keys_from(self.need)}." if changed is not None else "")
         return Fit(True, f"{self.what}: {room}.")
 
 
-def models_here(folder: Path) -> ModelsHere | None:
-    """What the workspace's files hold; None when there is no adapter and no base model."""
+def models_here(folder: Path, settings: Mapping[str, Any] | None = None) -> ModelsHere | None:
+    """What the workspace's files hold; None when there is no adapter and no base model.
+
+    `settings` are the app's; None: as its file says.
+    """
     adapters = sorted(path.parent for path in (folder / ADAPTERS).rglob(_CONFIG))
     bases = sorted(path.parent for path in (folder / BASE_MODELS).rglob("config.json"))
     whole = {path.parent for path in (folder / ADAPTERS).rglob("config.json")} - {*adapters}
@@ -87,11 +99,31 @@ def models_here(folder: Path) -> ModelsHere | None:
     if base is None:
         says = "The base model is not among the files here, so its size and layers are not known."
         return ModelsHere(Fit(None, says))
-    return _sized(folder, base, with_adapter=bool(adapters))
+    return _sized(folder, base, adapters, app_settings(folder) if settings is None else settings)
 
 
-async def fit_on_share(share: FileShare) -> Fit:
-    """What the share tells, looked up where fine-tuning leaves an adapter."""
+def need_without_settings(folder: Path, dtype: str) -> Need | None:
+    """What the model among the workspace's files needs with that numbers' type, and the other settings left out.
+
+    None where its size is not known from here.
+    """
+    found = models_here(folder, {"dtype": dtype})
+    return found.need if found is not None else None
+
+
+def need_with(need: Need, settings: Mapping[str, Any]) -> Need:
+    """The same with what the app's settings say of context, batch and quantization."""
+    context, batch = settings.get("context_length"), settings.get("max_batch")
+    return replace(
+        need,
+        context_tokens=context if isinstance(context, int) and context > 0 else need.context_tokens,
+        conversations=batch if isinstance(batch, int) and batch > 0 else need.conversations,
+        quantized=settings.get("quantization", "none") != "none",
+    )
+
+
+async def fit_on_share(share: "FileShare", settings: Mapping[str, Any]) -> Fit:
+    """What the share tells, looked up where fine-tuning leaves an adapter; `settings` are the app's."""
     contents = await asyncio.gather(*(share.read(folder / _CONFIG) for folder in _USUAL))
     found = [(folder, content) for folder, content in zip(_USUAL, contents, strict=True) if content is not None]
     if not found:
@@ -110,23 +142,49 @@ async def fit_on_share(share: FileShare) -> Fit:
     if _WEIGHTS not in names:
         return Fit(False, f"{folder} on the share has no {_WEIGHTS}.", _NO_PICKLE)
     where = "which is there too" if there else f"which is not below {BASE_MODELS}/ there; it would be downloaded"
-    return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.")
+    need = None
+    weights = sum(file.size for name, file in there.items() if file is not None and name.endswith(".safetensors"))
+    if weights:
+        config = await share.read(base / "config.json")
+        adapter = sum(file.size for name, file in names.items() if file is not None and name == _WEIGHTS)
+        need = _need(named, weights / 1e9, adapter / 1e9, _object(config or b""), settings)
+    return Fit(True if there else None, f"The share has {folder}, trained on {named}, {where}.", need=need)
+
+
+def _object(content: bytes | str) -> Mapping[str, Any]:
+    """A JSON object; empty for anything else."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _need(
+    name: str, weights_gb: float, adapters_gb: float, config: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Need:
+    """What a model needs with the app's settings; `weights_gb` before they are quantized."""
+    number_bytes = {"float32": 4, "float64": 8}.get(str(settings.get("dtype")), 2)
+    per_token = cache_bytes_per_token(config, number_bytes)
+    return need_with(Need(name, weights_gb, adapters_gb, per_token, longest_context(config)), settings)
 
 
 def _wrong(says: str, advice: str) -> ModelsHere:
     return ModelsHere(Fit(False, says, advice))
 
 
-def _sized(folder: Path, base: Path, *, with_adapter: bool) -> ModelsHere:
-    settings = _settings(folder)
+def _sized(folder: Path, base: Path, adapters: Sequence[Path], settings: Mapping[str, Any]) -> ModelsHere:
+    with_adapter = bool(adapters)
     kept_whole = settings.get("dtype") in {"float32", "float64"}
     size = sum(_loaded_bytes(file, kept_whole=kept_whole) for file in base.glob("*.safetensors")) / 1e9
     name = _id_of(folder, base)
     what = f"{name} and its adapter fit together" if with_adapter else f"{name} has no adapter here"
     if not size:
         return ModelsHere(Fit(None, f"{what}; {name} has no safetensors file, so its size is not known."))
-    part = _NF4_PART if settings.get("quantization", "none") != "none" else 1
-    return ModelsHere(None, name, what, size * part)
+    beside = sum((one / _WEIGHTS).stat().st_size for one in adapters if (one / _WEIGHTS).is_file()) / 1e9
+    need = _need(name, size, beside, _read_json(base / "config.json") or {}, settings)
+    part = NF4_PART if need.quantized else 1
+    return ModelsHere(None, name, what, size * part, need)
 
 
 def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
@@ -138,10 +196,11 @@ def _loaded_bytes(file: Path, *, kept_whole: bool) -> int:
     return sum(size // 2 if kind == "F32" and not kept_whole else size for kind, size in sizes)
 
 
-def _settings(folder: Path) -> Mapping[str, Any]:
+def app_settings(folder: Path) -> Mapping[str, Any]:
+    """What `inference/settings.toml` says; empty for a file that cannot be read, which Deploy says."""
     try:
         return tomllib.loads(read_text(folder / "inference" / "settings.toml"))
-    except (OSError, ValueError, FileMalformed):  # which Deploy says
+    except (OSError, ValueError, FileMalformed):
         return {}
 
 

@@ -10,10 +10,12 @@ from ai_toolkit.azure.deployments import Change, PropertyChange, Refusal
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.quota import Quota, gpu_quota
+from ai_toolkit.prices.price_list import price_list
 from ai_toolkit.provision.checks import Check, Facts, preflight
-from ai_toolkit.provision.gpu_profile import SERVERLESS
+from ai_toolkit.provision.gpu_need import SERVERLESS
+from ai_toolkit.provision.gpu_proposal import Proposal, Region, propose, table
 from ai_toolkit.provision.hidden import hide, hide_in_changes, hide_in_refusal
-from ai_toolkit.provision.model_fit import Fit, ModelsHere, fit_on_share
+from ai_toolkit.provision.model_fit import Fit, fit_on_share
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Basis, Preview
 from ai_toolkit.provision.request import Site, Wanted
@@ -27,6 +29,8 @@ class Outlook:
 
     checks: list[Check]
     preview: Preview
+    proposal: Proposal | None = None
+    """The cheapest GPU that the model fits; None where nothing can be said of one."""
 
 
 async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found) -> Outlook:
@@ -35,7 +39,7 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     async with asyncio.TaskGroup() as tasks:
         profiles = tasks.create_task(site.state.profile_types(location))
         quotas = tasks.create_task(_quotas(site, plan, location))
-        fit = tasks.create_task(_fit(site, wanted.models, plan))
+        fit = tasks.create_task(_fit(site, wanted, plan))
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
             foreseen = tasks.create_task(site.deployments.what_if(plan.name, template.content, plan.values))
@@ -58,7 +62,33 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     return Outlook(
         checks=preflight(facts, plan.settings, plan.existing, plan.profile),
         preview=Preview.of(_with_what_goes_before(plan, hide_in_changes(changes, wanted.secrets)), basis, problem),
+        proposal=await _proposal(site, plan, facts, location),
     )
+
+
+async def _proposal(site: Site, plan: Plan, facts: Facts, location: str) -> Proposal | None:
+    """In the wanted region; where it has no GPU for the model, in the first of the others that tell of quota there.
+
+    An existing environment stays where it is, and a dedicated profile is a person's own choice.
+    """
+    if plan.profile is None or plan.profile.type not in SERVERLESS:
+        return None
+    here = Region(location, facts.profile_types, None if facts.quotas is None else tuple(facts.quotas))
+    most = plan.values.get("maximumInstanceCount")
+    replicas, wanted, prices = most if isinstance(most, int) else 1, plan.profile.type, price_list()
+    found = propose(facts.fit.need, [here], prices, replicas=replicas, wanted=wanted)
+    if found is None or found.profile_type is not None or plan.existing.environment is not None:
+        return found
+    plain = location.replace(" ", "").lower()
+    names = dict.fromkeys(name for gpu in table()[1] for name in gpu.regions if name != plain)
+    others = await asyncio.gather(*(_region(site, name) for name in names))
+    known = [one for one in others if one.profile_types is not None and one.has_gpus()]
+    return propose(facts.fit.need, [here, *known], prices, replicas=replicas, wanted=wanted)
+
+
+async def _region(site: Site, name: str) -> Region:
+    offered, quotas = await asyncio.gather(site.state.profile_types(name), site.state.quotas(name))
+    return Region(name, offered, None if quotas is None else tuple(quotas))
 
 
 async def _quotas(site: Site, plan: Plan, location: str) -> list[Quota] | None:
@@ -80,9 +110,9 @@ async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], va
     return Preview.of(_with_what_goes_before(plan, foreseen), Basis.AZURE)
 
 
-async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:
-    if models is not None:
-        return models.onto_gpu(SERVERLESS.get(plan.profile.type) if plan.profile else None)
+async def _fit(site: Site, wanted: Wanted, plan: Plan) -> Fit:
+    if wanted.models is not None:
+        return wanted.models.onto_gpu(SERVERLESS.get(plan.profile.type) if plan.profile else None)
     if not plan.existing.file_share:
         return Fit(None, "There is no adapter and no base model here yet.")
     account = plan.existing.account
@@ -94,7 +124,7 @@ async def _fit(site: Site, models: ModelsHere | None, plan: Plan) -> Fit:
     share_name = str(plan.settings.value("fileShareName"))
     try:
         async with FileShare.open(account.file_endpoint, account.name, key, share_name) as share:
-            return await fit_on_share(share)
+            return await fit_on_share(share, wanted.app_settings)
     except HttpResponseError as error:  # such as the account's network rules; the mount's way is another
         told = for_people(error)
         return Fit(None, f"The share cannot be read from here. {told.message}", told.advice)

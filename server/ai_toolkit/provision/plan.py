@@ -28,7 +28,10 @@ class Plan:
     """The last deployment of that name, when there was one."""
 
     def missing(self) -> frozenset[str]:
-        """What our template makes because it is not there yet, as the ids end after `/providers/`, in lower case."""
+        """What our template makes because it is not there yet, as the ids end after `/providers/`, in lower case.
+
+        What lies in another resource group (its name is an id then) is not made.
+        """
         if self.profile is None:
             return frozenset()
         names, there = self.settings.names, self.existing
@@ -43,7 +46,7 @@ class Plan:
             f"{environment}/storages/{names['acaEnvironmentStorageName']}": not there.environment_storage,
             f"Microsoft.App/containerApps/{names['acaAppName']}": not there.app,
         }
-        return frozenset(path.lower() for path, is_missing in paths.items() if is_missing)
+        return frozenset(path.lower() for path, is_missing in paths.items() if is_missing and "//" not in path)
 
 
 def settings_of(wanted: Wanted, place: Place, job: tuple[str, FineTuningJob | None]) -> Settings:

@@ -10,6 +10,7 @@ from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.prices.price_list import Hourly
+from ai_toolkit.provision.gpu_proposal import Proposal
 from ai_toolkit.ui import Choice, Line, Pick, Tone, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
@@ -29,6 +30,7 @@ class Answer(StrEnum):
 
     PROVISION = "provision"
     ONLY_MY_ADDRESS = "only-my-address"
+    PROPOSED_GPU = "proposed-gpu"
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,12 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool, hourly: Hour
     ]
 
 
-async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool) -> Answer:
+async def agree(ui: Ui, preview: Preview, *, offer_only_me: bool, proposed: Proposal | None = None) -> Answer:
     """What the person answers; shows the details as often as it is asked for. Raises Dismissed."""
     items = [Choice(Answer.PROVISION, "Provision", _summary(preview)), Choice(_DETAILS, "Show details")]
+    if proposed is not None:
+        label = f"Use {proposed.profile_type} in {proposed.region}…"
+        items.append(Choice(Answer.PROPOSED_GPU, label, "the cheapest that fits; it is written to the parameters file"))
     if offer_only_me:
         note = "otherwise every address may reach the endpoint, with the key"
         items.append(Choice(Answer.ONLY_MY_ADDRESS, "Allow only my address…", note))

@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ai_toolkit.azure.connect import LOCAL_RESOURCE_GROUP, Cloud
 from ai_toolkit.azure.deployments import Deployments
@@ -15,7 +16,7 @@ from ai_toolkit.azure.subscription_state import SubscriptionState
 from ai_toolkit.provision.hidden import secrets_in
 from ai_toolkit.provision.installs_at_start import warning as warning_of_installs
 from ai_toolkit.provision.microsoft_template import offer_ours
-from ai_toolkit.provision.model_fit import ModelsHere, models_here
+from ai_toolkit.provision.model_fit import ModelsHere, app_settings, models_here
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.elsewhere import template_for
@@ -58,6 +59,7 @@ class Wanted:
     fine_tuning: FineTuning
     named: NamedPlace
     models: ModelsHere | None
+    app_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def placed(self, place: "Place") -> "Wanted":
         """The same with the template as it is deployed there: what ids of other groups name is used where it is."""
@@ -119,7 +121,8 @@ async def read_workspace(workspace: Workspace, ui: Ui, *, offer: bool) -> Wanted
             ui.announce(warning)
     models = await asyncio.to_thread(models_here, workspace.folder)
     tuned = fine_tuning_of(workspace.folder, workspace.finetuning_path, workspace.finetuning())
-    return Wanted(template, given, tuned, named_place(workspace), models)
+    settings = await asyncio.to_thread(app_settings, workspace.folder)
+    return Wanted(template, given, tuned, named_place(workspace), models, settings)
 
 
 def named_place(workspace: Workspace) -> NamedPlace:

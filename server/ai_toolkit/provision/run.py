@@ -18,9 +18,11 @@ from ai_toolkit.provision.allow_my_ip import only_my_address
 from ai_toolkit.provision.carry_over import SECRETS
 from ai_toolkit.provision.checks import account_still_works, raise_failures
 from ai_toolkit.provision.checks import in_words as in_words_of_checks
+from ai_toolkit.provision.choose_gpu import is_other, offer_instead, take
 from ai_toolkit.provision.choose_target import Answers, choose_target
 from ai_toolkit.provision.edits import compare_app, keep_additions, offer_to_put_back, tell_additions
-from ai_toolkit.provision.gpu_profile import REPLICA_SIZES
+from ai_toolkit.provision.gpu_need import REPLICA_SIZES
+from ai_toolkit.provision.gpu_proposal import Proposal
 from ai_toolkit.provision.mount_key import renew_mount
 from ai_toolkit.provision.outlook import Outlook, check_and_preview, foresee_anew
 from ai_toolkit.provision.plan import Plan, finished_before, make_plan
@@ -73,11 +75,21 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
                     return _done(ui, write_target(past), None)
 
                 outlook = await _checked(site, wanted, plan, found, ui)
+                other = outlook.proposal if is_other(outlook.proposal, plan) else None
+                if other is not None and (
+                    answers.proposed_gpu or (not site.local and await offer_instead(other, outlook.checks, ui))
+                ):
+                    wanted = replace(wanted, given=take(wanted.given, other, plan, ui))
+                    continue
                 raise_failures(outlook.checks)
                 outgoing, preview = await _with_additions(site, wanted.template, plan, outlook.preview, answers, ui)
-                if await _agreed(ui, site, wanted, plan, preview):
+                answer = await _agreed(ui, site, wanted, plan, preview, other)
+                if answer is Answer.PROVISION:
                     break
-                wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
+                if answer is Answer.PROPOSED_GPU and other is not None:
+                    wanted = replace(wanted, given=take(wanted.given, other, plan, ui))
+                else:
+                    wanted = replace(wanted, given=await only_my_address(wanted.given, ui))
 
             remember_place(workspace.folder, site.place.subscription, site.place.resource_group)
             deployed = await send(site, outgoing, plan, preview, ui, write_target)
@@ -185,6 +197,8 @@ async def _checked(site: Site, wanted: Wanted, plan: Plan, found: Found, ui: Ui)
     ui.report("checking before anything is sent", 4)
     outlook = await check_and_preview(site, wanted, plan, found)
     _tell(ui, in_words_of_checks(outlook.checks, local=site.local))
+    if outlook.proposal is not None and not site.local:
+        _tell(ui, [Line(one) for one in outlook.proposal.in_words()])
     return outlook
 
 
@@ -230,13 +244,15 @@ async def _with_additions(  # noqa: PLR0913, PLR0917  (what is planned, foreseen
     return Outgoing(kept.template, values), await foresee_anew(site, plan, kept.template.content, values)
 
 
-async def _agreed(ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Preview) -> bool:
-    """Whether to go on; False when the person wants to name the address that may reach the endpoint."""
+async def _agreed(  # noqa: PLR0913, PLR0917  (what is planned, foreseen and proposed, who is asked)
+    ui: Ui, site: Site, wanted: Wanted, plan: Plan, preview: Preview, other: Proposal | None
+) -> Answer:
+    """What the person says to the preview; on this computer nothing is asked."""
     if site.local:
-        return True
+        return Answer.PROVISION
     _show(ui, site, preview, plan, details=False)
     open_to_all = "allowedIpRanges" in wanted.template.parameters and not plan.values.get("allowedIpRanges")
-    return await agree(ui, preview, offer_only_me=open_to_all) is Answer.PROVISION
+    return await agree(ui, preview, offer_only_me=open_to_all, proposed=other)
 
 
 def _show(ui: Ui, site: Site, preview: Preview, plan: Plan, *, details: bool) -> None:

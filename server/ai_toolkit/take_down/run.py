@@ -173,7 +173,9 @@ async def _names(workspace: Workspace, ui: Ui, ground: Ground, target: Target | 
             if job and not elsewhere
             else None
         )
-        by_parameter = settings_of(wanted, place, (job, live)).names
+        found = settings_of(wanted, place, (job, live)).names
+        # An id in place of a name is of another resource group: that was there before.
+        by_parameter = {name: "" if "/" in value else value for name, value in found.items()}
         names = Names(
             by_parameter["acaAppName"],
             by_parameter["acaEnvironmentStorageName"],

@@ -8,7 +8,7 @@ from typing import Final
 
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
-from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
+from ai_toolkit.local_cloud.resource_manager.manager import Accepted, ResourceManager
 from ai_toolkit.local_cloud.template.functions.values import FunctionError
 from ai_toolkit.local_cloud.template.outputs import outputs
 from ai_toolkit.local_cloud.template.plan import plan_nested
@@ -138,9 +138,15 @@ class DeploymentRun:
             operation.was_only_read = True
             return "OK"
         accepted = self.manager.accept(resource.known_id, resource.whole_body(), resource.api_version)
-        await self.manager.finish(accepted)
+        # Azure goes on with a resource that it has begun, also where its deployment is cancelled meanwhile.
+        making = self.manager.operations.background(self._finish(accepted))
+        making.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(making)
         self.made.append(str(resource.known_id))
         return "Created" if accepted.is_new else "OK"
+
+    async def _finish(self, accepted: Accepted) -> None:
+        await self.manager.finish(accepted)
 
     async def _deploy_nested(self, resource: PlannedResource, planned: Plan | None) -> str:
         """A deployment within this one; it is planned anew only where its parameters were not known."""
