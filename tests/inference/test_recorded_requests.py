@@ -1,4 +1,7 @@
-"""First requests of programs that cannot run here, as their public sources send them; the texts are shortened."""
+"""First requests in the form that programs which cannot run here send them; written anew from what is known of each.
+
+Only Open WebUI's and Codex's were read off the program itself.
+"""
 
 from __future__ import annotations
 

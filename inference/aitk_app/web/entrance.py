@@ -88,7 +88,8 @@ def entrance(  # noqa: PLR0911 - one return a row of the table
     if access.key is None and not _from_here(headers):
         message = "Without a key this endpoint answers only this computer. Set AITK_API_KEY to answer others."
         return Answer(403, openai_error(message, kind="invalid_request_error", code="foreign_host"))
-    if access.key is not None and not access.has_key(headers) and _from_elsewhere(headers, method):
+    by_cookie = access.key is not None and access.allows(headers) and not access.has_key(headers)
+    if by_cookie and _from_elsewhere(headers, method):
         message = (
             "A page of another site asks. Programs send the key; a browser's cookie is for this endpoint's own page."
         )
