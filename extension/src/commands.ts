@@ -18,6 +18,9 @@ import type { Server } from "./server";
 
 type Name = keyof typeof serverCommands;
 
+/** Commands that send the folder's files as they are on disk. */
+const sending: ReadonlySet<Name> = new Set<Name>(["provisionInference", "deployInference"]);
+
 let lastToken = 0;
 
 /** Each command takes the folder that it is for; without one the server asks. */
@@ -30,7 +33,11 @@ export function registerCommands(server: Server, display: Display): vscode.Dispo
 
 async function run(name: Name, given: readonly CommandArgument[], server: Server, display: Display): Promise<void> {
   try {
-    await execute(name, given, await server.client());
+    const client = await server.client();
+    if (sending.has(name)) {
+      await saveEdits(given[0]?.workspaceFolder);
+    }
+    await execute(name, given, client);
   } catch (error) {
     if (error instanceof ResponseError) {
       await showFailure(error as ResponseError<ErrorData | undefined>, display);
@@ -38,6 +45,35 @@ async function run(name: Name, given: readonly CommandArgument[], server: Server
       await server.explain(error, () => run(name, given, server, display));
     }
   }
+}
+
+/** Saves what is being edited in the folder, as the editor does before it runs a task, and as its setting for that says. */
+async function saveEdits(folder: string | undefined): Promise<void> {
+  const edited = vscode.workspace.textDocuments.filter(({ isDirty, isUntitled, uri }) => {
+    const of = vscode.workspace.getWorkspaceFolder(uri)?.uri;
+    return isDirty && !isUntitled && of?.scheme === "file" && (folder === undefined || samePlace(of, folder));
+  });
+  const setting = vscode.workspace.getConfiguration("task").get<string>("saveBeforeRun", "always");
+  if (edited.length === 0 || setting === "never") {
+    return;
+  }
+  if (setting === "prompt") {
+    const save = vscode.l10n.t("Save");
+    const question = vscode.l10n.t("Save the edited files first? What is sent is what is on disk.");
+    if ((await vscode.window.showInformationMessage(question, { modal: true }, save, vscode.l10n.t("Don't save"))) !== save) {
+      return;
+    }
+  }
+  for (const document of edited) {
+    if (!(await document.save())) {
+      throw new Error(vscode.l10n.t("{0} could not be saved, so nothing was sent.", document.fileName));
+    }
+  }
+}
+
+/** Whether an address of the server's, which may spell a drive or a letter otherwise, is that folder. */
+function samePlace(folder: vscode.Uri, address: string): boolean {
+  return vscode.Uri.parse(address).fsPath === folder.fsPath;
 }
 
 async function execute(name: Name, given: readonly CommandArgument[], client: LanguageClient): Promise<void> {

@@ -21,6 +21,9 @@ export class Display implements vscode.Disposable {
   /** What the server says of a folder; the item tells of the one that is being edited. */
   showStatus(status: StatusParams): void {
     this.folders.set(status.workspaceFolder, status);
+    for (const done of status.done) {
+      void vscode.commands.executeCommand("setContext", `aiToolkit.${done}`, true); // A step of the walkthrough is ticked.
+    }
     this.updateItem();
   }
 

@@ -130,12 +130,13 @@ export interface AccessToken {
   readonly token: string;
 }
 
-/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. `spoken` is what a screen reader says. */
+/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. `spoken` is what a screen reader says. `done` are the steps of the road that are behind the folder: `hasProject`, `isProvisioned`, `isDeployed`. */
 export interface StatusParams {
   readonly workspaceFolder: string;
   readonly text: string;
   readonly tooltip: string;
   readonly spoken: string;
+  readonly done: readonly string[];
 }
 
 /** Lines of the replica's log; `show` brings them into sight. */

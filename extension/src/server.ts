@@ -30,6 +30,9 @@ class QuietClient extends LanguageClient {
   }
 }
 
+/** In a setting's place: it is trust that is missing. */
+const trust = "workspace trust";
+
 export class Server {
   /** What comes of a question to a model. */
   readonly chatPart = new vscode.EventEmitter<ChatPart>();
@@ -117,10 +120,11 @@ export class Server {
     this.display.output.error(message);
     const setting = error instanceof ServerStartError ? error.setting : null;
     const choose: Button = [vscode.l10n.t("Choose interpreter"), async () => { await ((await choseInterpreter()) && again()); }];
+    const manage: Button = [vscode.l10n.t("Manage workspace trust"), () => vscode.commands.executeCommand("workbench.trust.manage")];
     const open: Button = [vscode.l10n.t("Open settings"), () => openSettings(setting ?? "")];
     await this.display.showError(message, [
       ...(setting === interpreterSetting ? [choose] : []),
-      ...(setting === null ? [] : [open]),
+      ...(setting === trust ? [manage] : setting === null ? [] : [open]),
       [vscode.l10n.t("Retry"), again],
     ]);
   }
@@ -137,6 +141,9 @@ export class Server {
       } catch (error) {
         this.display.output.warn(vscode.l10n.t("The server's environment does not work, so it is made anew. {0}", String(error)));
       }
+    }
+    if (!vscode.workspace.isTrusted) {
+      throw new ServerStartError(vscode.l10n.t("AI Toolkit is not set up yet, and installs nothing for a folder that is not trusted."), trust);
     }
     return await this.connect(await this.environment.make(), isolated);
   }

@@ -237,6 +237,7 @@ def test_local_cloud_status_names_its_files(aitk, tmp_path):
         "files": None,
         "home": str(tmp_path / "local-cloud"),
         "tokenFile": str(tmp_path / "local-cloud" / "token"),
+        "apps": [],
     }
 
 

@@ -117,7 +117,10 @@ async def test_this_computer_is_offered_before_any_sign_in(tmp_path, monkeypatch
     place = await chosen_by(person, Workspace(tmp_path))
     await control.stop(tmp_path / "home")
 
-    assert (place.subscription, place.resource_group) == (LOCAL_SUBSCRIPTION, "ai-toolkit-local")
+    assert (place.subscription, place.resource_group) == (
+        LOCAL_SUBSCRIPTION,
+        named_place(Workspace(tmp_path)).own_group,
+    )
     assert person.lines(0)[0][0].startswith("This computer")
     assert len(person.asked) == 1
 

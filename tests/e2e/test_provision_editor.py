@@ -58,7 +58,7 @@ async def test_cancel_in_the_notification_says_what_there_is(empty_road):
             seen.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token="p1"))
             with contextlib.suppress(JsonRpcException):
                 await running
-            await said(seen, "Cancelled. In ai-toolkit-local there is now: ")
+            await said(seen, "Cancelled. In ai-toolkit-local-workspace-")
 
     assert any("    queued   containerApps" in line for line in seen.log)
     assert any("(5 of 6 done)" in (value.get("message") or "") for token, value in seen.progress if token == "p1")

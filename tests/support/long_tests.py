@@ -27,6 +27,7 @@ WHOLE = (
     "tests/e2e/test_deploy_interrupted.py",
     "tests/e2e/test_deploy_options.py",
     "tests/e2e/test_new_revision.py",
+    "tests/e2e/test_several_workspaces.py",
     "tests/e2e/test_every_replica.py",
     "tests/local_cloud/test_replica_environment.py",
     "tests/local_cloud/test_judges.py",

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _BEFORE = b"<script data-gradio-mode>"
 _OWN_ADDRESS = (
-    b"<script>if (window.gradio_config) "
+    b'<script>sessionStorage.removeItem("aitk"); if (location.hash.startsWith("#aitk=")) '
+    b'history.replaceState(null, "", location.pathname + location.search); if (window.gradio_config) '
     b'window.gradio_config.root = location.origin + location.pathname.replace(/\\/$/, "");</script>'
 )
 

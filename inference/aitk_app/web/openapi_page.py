@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-_STYLE = """:root { color-scheme: light dark } a { color: LinkText }
+_STYLE = """:root { color-scheme: light dark; background: Canvas; color: CanvasText } a { color: LinkText }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }
  h2 { margin-top: 2rem; font-size: 1.05rem } code, pre { font-family: ui-monospace, monospace }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; border-top: 1px solid #8884;

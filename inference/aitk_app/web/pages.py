@@ -55,8 +55,9 @@ async function enter(offered, refusal) {
   } catch { problem.textContent = "The endpoint did not answer. Try again."; }
 }
 function follow() {
-  const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
+  const link = new URLSearchParams(location.hash.slice(1)).get("aitk") || sessionStorage.getItem("aitk");
   if (!link) return;
+  sessionStorage.removeItem("aitk");
   history.replaceState(null, "", location.pathname + location.search);
   enter({link}, "This link has expired. Ask for a new one, or enter the key.");
 }
@@ -80,6 +81,12 @@ def login_page(path: str) -> bytes:
 
 
 _WAITING_SCRIPT = """<script>
+// The signature leaves the address bar at once; the page that comes next in this tab signs in with it.
+const link = new URLSearchParams(location.hash.slice(1)).get("aitk");
+if (link) {
+  sessionStorage.setItem("aitk", link);
+  history.replaceState(null, "", location.pathname + location.search);
+}
 const AGAIN_MS = %MS%, part = name => document.getElementById(name);
 async function look() {
   try {

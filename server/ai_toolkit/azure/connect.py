@@ -111,6 +111,16 @@ async def _local_cloud() -> Cloud:
     return Cloud(connection, endpoint_scheme="http", portal=None)
 
 
+async def raise_if_taken(host: str) -> None:
+    """Raises LocalCloudFailed unless it is the local cloud that listens at a `127.0.0.1:PORT` of its own."""
+    port = int(host.rpartition(":")[2])
+    if port not in {app.port for app in (await control.status(control.home())).apps}:
+        raise LocalCloudFailed(
+            f"Another process on this computer listens on port {port}, the endpoint's. Nothing was sent there.",
+            "End that process; the local cloud listens again by itself, a moment later.",
+        )
+
+
 def raise_if_impossible() -> None:
     """Raises LocalCloudFailed on a system that has no local cloud, before anything is downloaded for one."""
     try:

@@ -36,6 +36,15 @@ class _Done:
             "files": self.now.files,
             "home": str(self.now.home),
             "tokenFile": str(self.now.token_file),
+            "apps": [
+                {
+                    "endpoint": app.url if app.port else None,
+                    "app": app.name,
+                    "resourceGroup": app.resource_group,
+                    "workspace": app.workspace,
+                }
+                for app in self.now.apps
+            ],
         }
 
 
@@ -68,7 +77,8 @@ def local_cloud(action: str, *, tls: bool, yes: bool, workspace: Workspace, as_j
             found = await control.status(home)
         except control.LocalCloudError as error:
             raise LocalCloudFailed(error.message, error.advice) from error
-        return _Done(found, says or (f"Running: {found.resource_manager}" if found.running else "Not running."))
+        running = "\n".join((f"Running: {found.resource_manager}", *map(_in_words, found.apps)))
+        return _Done(found, says or (running if found.running else "Not running."))
 
     run(work, as_json=as_json, agreed=yes, show=lambda done, ui: ui.result(done.says))
 
@@ -109,3 +119,8 @@ def demo(  # noqa: PLR0913  (click passes each option)
             webbrowser.open(shown.link)
 
     run(work, as_json=as_json, agreed=yes, show=show)
+
+
+def _in_words(app: control.LocalApp) -> str:
+    of = f", of {app.workspace}" if app.workspace else ""
+    return f"    {app.url}: {app.name} in {app.resource_group}{of}"

@@ -160,6 +160,12 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
             "files": _TEXT_OR_NULL,
             "home": _TEXT,
             "tokenFile": _TEXT,
+            "apps": {
+                "type": "array",
+                "items": _object(
+                    {"endpoint": _TEXT_OR_NULL, "app": _TEXT, "resourceGroup": _TEXT, "workspace": _TEXT_OR_NULL}
+                ),
+            },
         }
     ),
     "demo": _object(dict.fromkeys(("directory", "endpoint", "question", "base", "fineTuned"), _TEXT)),

@@ -27,15 +27,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a deploy came from: when (ISO 8601), by which version of which tool, from which commit."""
+    """Where a deploy came from: when (ISO 8601), by which version of which tool, from which commit.
+
+    `folder` is the workspace, said on this computer alone.
+    """
 
     deployed: str
     tool: str
     commit: str | None
+    folder: str | None = None
 
     @classmethod
-    def now(cls, tool: str, commit: str | None) -> "Origin":
-        return cls(datetime.now(UTC).isoformat(timespec="seconds"), tool, commit)
+    def now(cls, tool: str, commit: str | None, folder: str | None = None) -> "Origin":
+        return cls(datetime.now(UTC).isoformat(timespec="seconds"), tool, commit, folder)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,12 @@ class Manifest:
             newer = document["version"] != _VERSION
             files = {} if newer else _entries(document["files"])
             undo = {} if newer else {path: _entry(entry) for path, entry in (document.get("undo") or {}).items()}
-            origin = Origin(str(document.get("deployed")), str(document.get("tool")), document.get("commit"))
+            origin = Origin(
+                str(document.get("deployed")),
+                str(document.get("tool")),
+                document.get("commit"),
+                document.get("workspace"),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ShareError(
                 f"{MANIFEST_PATH} on the share cannot be read.",
@@ -92,6 +101,7 @@ class Manifest:
             "deployed": origin.deployed,
             "tool": origin.tool,
             "commit": origin.commit,
+            **({"workspace": origin.folder} if origin.folder else {}),
             "files": {path: _plain(entry) for path, entry in sorted(self.files.items())},
             "undo": {path: entry and _plain(entry) for path, entry in sorted(self.undo.items())},
         }

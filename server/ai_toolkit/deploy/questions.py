@@ -1,15 +1,17 @@
 """What a deploy asks before it changes something that cannot be undone, or that takes long."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from ai_toolkit.azure.connect import raise_if_impossible
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.local_files import LocalFile
+from ai_toolkit.deploy.manifest import Origin
 from ai_toolkit.deploy.sync_plan import Plan
 from ai_toolkit.errors import AiToolkitError, Dismissed
 from ai_toolkit.local_cloud import control
@@ -84,6 +86,19 @@ async def agree_to(ui: Ui, plan: Plan, conflicts: str | None) -> Plan:
     if chosen == "keep":
         return replace(plan, conflicting=())
     return plan.replacing_conflicts()
+
+
+async def agree_to_replace_others(ui: Ui, plan: Plan, origin: Origin) -> None:
+    """Returns unless another workspace of this computer deployed to the endpoint and is not to be replaced.
+
+    Raises Dismissed; without a terminal, UsageError. A workspace that was moved here is the same one.
+    """
+    before = plan.before.origin.folder if plan.before.origin else None
+    if before is None or before == origin.folder or not await asyncio.to_thread(Path(before).is_dir):
+        return
+    question = f"The workspace {before} deployed to this endpoint. Replace what it deployed?"
+    detail = "a workspace gets an endpoint of its own by Provision, in another resource group"
+    await confirm(ui, question, "Replace it", detail=detail)
 
 
 async def agree_to_download(workspace: Workspace, ui: Ui) -> None:

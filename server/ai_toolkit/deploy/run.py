@@ -30,7 +30,7 @@ from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.known_wrong import check_files, check_plan
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
-from ai_toolkit.deploy.questions import agree_to, choose_base_models
+from ai_toolkit.deploy.questions import agree_to, agree_to_replace_others, choose_base_models
 from ai_toolkit.deploy.sync import bring_back_previous, synchronise
 from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
 from ai_toolkit.deploy.upload_progress import TransferRate
@@ -57,7 +57,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     began = time.monotonic()
     with _what_a_cancel_leaves() as left:
         named = workspace.named_target()
-        files, origin = await _read(workspace.folder, ui)
+        files, origin = await _read(workspace.folder, ui, local=named.local)
         if not options.previous:  # which brings other settings back
             await check_files(workspace, ui, force=options.force)
 
@@ -111,13 +111,14 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
     return Deployed(running.endpoint, action, 0, Files.of(plan), serving, seconds, dry_run=True)
 
 
-async def _read(folder: Path, ui: Ui) -> tuple[Mapping[str, LocalFile], Origin]:
+async def _read(folder: Path, ui: Ui, *, local: bool) -> tuple[Mapping[str, LocalFile], Origin]:
     """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
     if not (folder / CODE).is_dir():
         raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
     ui.report("reading the workspace", 0)
     files = await asyncio.to_thread(local_files, folder)
-    return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder))
+    here = str(await asyncio.to_thread(folder.resolve)) if local else None
+    return files, Origin.now(f"ai-toolkit-server {__version__}", await head_commit(folder), here)
 
 
 @contextmanager
@@ -143,6 +144,7 @@ async def _synchronise(  # noqa: PLR0913, PLR0917  (what, where to, how)
         if plan.up_to_date and not plan.conflicting:
             return plan, plan.manifest
         await check_plan(workspace, plan, share, ui, force=options.force)
+        await agree_to_replace_others(ui, plan, origin)
         plan = await agree_to(ui, plan, options.conflicts)
         return plan, await synchronise(share, plan, origin, TransferRate(plan.bytes, len(plan.uploads), ui).sent)
 

@@ -170,13 +170,15 @@ class AccessToken:
 class StatusParams:
     """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence.
 
-    `spoken` is what a screen reader says.
+    `spoken` is what a screen reader says. `done` are the steps of the road that are behind the folder: `hasProject`,
+    `isProvisioned`, `isDeployed`.
     """
 
     workspace_folder: str
     text: str
     tooltip: str
     spoken: str
+    done: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Keeps the editor's status bar right, from outside: nothing is woken in order to look."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from ai_toolkit.deploy.status import State, Status, look_quietly
@@ -74,9 +74,9 @@ class StatusBar:
         runs = " $(warning) a replica runs on" if state.is_billed_for_nothing else ""
         text = f"$({_ICONS[state.state]}) Inference: {state.state}{runs}"
         told = (state.detail, *state.money())
-        params = protocol.StatusParams(
-            workspace.uri, text, "\n\n".join(told), f"Inference: {state.state}. {' '.join(told)}"
-        )
+        spoken = f"Inference: {state.state}. {' '.join(told)}"
+        done = tuple(_done(workspace, state))
+        params = protocol.StatusParams(workspace.uri, text, "\n\n".join(told), spoken, done)
         self._show(params)
         if state.state is not State.DEPLOYING and state != self._last.get(workspace):
             self._last[workspace] = state
@@ -92,3 +92,13 @@ class StatusBar:
             self.share_seen(workspace)
         if workspace not in self._busy:
             self.show(workspace, state)
+
+
+def _done(workspace: Workspace, state: Status) -> Iterator[str]:
+    """The steps of the road that are behind the folder."""
+    if (workspace.provision_folder / "inference.bicep").is_file():
+        yield "hasProject"
+    if state.state not in {State.NOT_PROVISIONED, State.DEPLOYING} and state.endpoint:
+        yield "isProvisioned"
+    if state.live is not None and state.live.has_files and not state.live.failure:
+        yield "isDeployed"

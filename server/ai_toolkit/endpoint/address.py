@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ai_toolkit.azure.connect import Cloud, open_cloud
+from ai_toolkit.azure.connect import Cloud, open_cloud, raise_if_taken
 from ai_toolkit.endpoint.what_runs import advice, says
 from ai_toolkit.errors import AppAtRest, EndpointForeign, ResourceMissing
 from ai_toolkit.workspace.workspace import Target, Workspace
@@ -58,7 +58,10 @@ class OwnApp:
 async def open_app(workspace: Workspace) -> AsyncIterator[OwnApp]:
     """The app that `inference.config.json` names; a local cloud that does not run is started. Writes nothing.
 
-    Raises FileMissing, ValueImpossible, ResourceMissing, SignInNeeded.
+    An app of this computer is handed out only while its own ingress listens at its address: TLS, which proves that on
+    Azure, is missing here, and neither a key nor a signed link may reach another process.
+
+    Raises FileMissing, ValueImpossible, ResourceMissing, SignInNeeded, LocalCloudFailed.
     """
     target = workspace.named_target()
     async with (
@@ -66,6 +69,8 @@ async def open_app(workspace: Workspace) -> AsyncIterator[OwnApp]:
         cloud.container_apps(target.subscription, target.resource_group) as apps,
     ):
         app = await apps.app(target.app)
+        if target.local and app.host:
+            await raise_if_taken(app.host)
         if not target.endpoint and app.host:
             target = replace(target, endpoint=_url(cloud, app))
         yield OwnApp(cloud, apps, app, target, workspace.target_path)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
@@ -36,6 +37,23 @@ class LocalCloudError(Exception):
 
 
 @dataclass(frozen=True)
+class LocalApp:
+    """A container app, and the port of this computer that the local cloud itself listens on for it; None for none.
+
+    `workspace` is the folder that its resource group was made for, as far as that was said.
+    """
+
+    resource_group: str
+    name: str
+    port: int | None
+    workspace: str | None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}" if self.port else "no address"
+
+
+@dataclass(frozen=True)
 class LocalCloudStatus:
     """Whether the local cloud runs, and where it answers."""
 
@@ -46,6 +64,7 @@ class LocalCloudStatus:
     token_file: Path
     resource_manager_tls: str | None = None
     certificate: Path | None = None  # what a client has to trust for the https addresses
+    apps: tuple["LocalApp", ...] = ()
 
 
 def home() -> Path:
@@ -73,7 +92,9 @@ async def status(home: Path) -> LocalCloudStatus:
     """Whether a local cloud answers for this folder now."""
     folder = HomeFolder(home)
     address = folder.address()
-    if address is None or not is_alive(address.pid, address.process_started) or not await _answers(folder):
+    alive = address is not None and is_alive(address.pid, address.process_started)
+    about = await _about(folder) if alive else None
+    if address is None or about is None:
         return LocalCloudStatus(
             running=False, resource_manager=None, files=None, home=home, token_file=folder.token_file
         )
@@ -85,6 +106,10 @@ async def status(home: Path) -> LocalCloudStatus:
         token_file=folder.token_file,
         resource_manager_tls=address.resource_manager_tls,
         certificate=folder.tls / "ca.pem" if address.resource_manager_tls else None,
+        apps=tuple(
+            LocalApp(str(app["resourceGroup"]), str(app["app"]), app["port"], app["workspace"])
+            for app in about.get("apps") or ()
+        ),
     )
 
 
@@ -250,11 +275,11 @@ async def _alone(folder: HomeFolder) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
-async def _answers(folder: HomeFolder) -> bool:
-    """Whether the recorded address answers as this folder's local cloud, with everything of it loaded."""
+async def _about(folder: HomeFolder) -> dict[str, Any] | None:
+    """What the recorded address says of itself; None unless it is this folder's local cloud, with everything loaded."""
     address = folder.address()
     if address is None:
-        return False
+        return None
     location = urlsplit(address.resource_manager)
     request = (
         f"GET /local-cloud HTTP/1.1\r\nHost: {location.netloc}\r\n"
@@ -272,13 +297,14 @@ async def _answers(folder: HomeFolder) -> bool:
                 with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
     except (OSError, TimeoutError):
-        return False
+        return None
     body = answer.partition(b"\r\n\r\n")[2]
     try:
         document = json.loads(body)
     except ValueError:
-        return False
-    return isinstance(document, dict) and document.get("pid") == address.pid and bool(document.get("ready"))
+        return None
+    is_ready = isinstance(document, dict) and document.get("pid") == address.pid and bool(document.get("ready"))
+    return document if is_ready else None
 
 
 def _last_words(folder: HomeFolder) -> str:

@@ -165,6 +165,7 @@ class LocalCloud:
                 "resourceManager": address.resource_manager,
                 "files": address.files,
                 "ready": self._loaded.is_set(),
+                "apps": self._services.addresses() if self._services and self._loaded.is_set() else [],
             }
         )
 

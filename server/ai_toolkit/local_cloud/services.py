@@ -17,6 +17,7 @@ from ai_toolkit.local_cloud.container_apps.job_resource import Jobs
 from ai_toolkit.local_cloud.container_apps.log_workspace_resource import Workspaces
 from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments
 from ai_toolkit.local_cloud.container_apps.revision_routes import Revisions
+from ai_toolkit.local_cloud.core.arm_error import JsonObject
 from ai_toolkit.local_cloud.core.home import Address, HomeFolder
 from ai_toolkit.local_cloud.core.state import ResourceStore
 from ai_toolkit.local_cloud.faults.model import Faults
@@ -101,6 +102,10 @@ class Services:
                 for word in (words.statuses, words.results):
                     path = f"/subscriptions/{{subscription}}{place}/{word}/{{operation}}"
                     self._routes.add("GET", path, self._operations.answer)
+
+    def addresses(self) -> list[JsonObject]:
+        """Where the apps are listened for now."""
+        return self._apps.addresses()
 
     async def resume(self) -> None:
         """Continue with what an earlier process left."""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ai_toolkit.azure.connect import LOCAL_LOCATION, LOCAL_RESOURCE_GROUP, Cloud, open_cloud
+from ai_toolkit.azure.connect import LOCAL_LOCATION, Cloud, open_cloud
 from ai_toolkit.azure.resource_manager import (
     ResourceGroup,
     ResourceManager,
@@ -106,9 +106,9 @@ class _Questions:
     async def _where(self) -> str:
         current = self._known.subscription
         here = self._known.note if current == LOCAL_SUBSCRIPTION else ""
-        here = CANNOT_RUN_HERE[0] if CANNOT_RUN_HERE else here
+        about = CANNOT_RUN_HERE[0] if CANNOT_RUN_HERE else _note(self._local_group, here)
         label = "This computer (local cloud, no Azure subscription needed)"
-        local = Choice(LOCAL_SUBSCRIPTION, label, here, disabled=CANNOT_RUN_HERE is not None)
+        local = Choice(LOCAL_SUBSCRIPTION, label, about, disabled=CANNOT_RUN_HERE is not None)
         named = f"{self._known.note}: {current}" if current and not here else ""
         azure = Choice(_AZURE, "An Azure subscription…", named)
         question = Pick(
@@ -116,13 +116,23 @@ class _Questions:
         )
         return await self._wizard.pick(question, following=2)
 
+    @property
+    def _local_group(self) -> str:
+        """The group that the workspace names on this computer, an older version's included; else one of its own."""
+        named = self._known.resource_group if self._known.subscription == LOCAL_SUBSCRIPTION else None
+        return named or self._known.own_group
+
     async def _local(self) -> Chosen:
         cloud = await self._cloud(LOCAL_SUBSCRIPTION)
         manager = await self._manager(cloud, LOCAL_SUBSCRIPTION)
-        name = self._answers.resource_group or LOCAL_RESOURCE_GROUP
+        name = self._answers.resource_group or self._local_group
         group = await manager.resource_group(name)
         location = group.location if group else self._answers.location or LOCAL_LOCATION
-        return Chosen(cloud, manager, Place(LOCAL_SUBSCRIPTION, name, location, new=group is None))
+        return Chosen(
+            cloud,
+            manager,
+            Place(LOCAL_SUBSCRIPTION, name, location, new=group is None, workspace=str(self._known.folder)),
+        )
 
     async def _given_subscription(self, wanted: str) -> tuple[Cloud, Subscription]:
         cloud = await self._cloud(_AZURE)

@@ -1,11 +1,15 @@
 """What is wanted, read from the workspace in one step, and where it is wanted: the beginning of a Provision."""
 
 import asyncio
+import hashlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from ai_toolkit.azure.connect import Cloud
+from ai_toolkit.azure.connect import LOCAL_RESOURCE_GROUP, Cloud
 from ai_toolkit.azure.deployments import Deployments
 from ai_toolkit.azure.resource_manager import ResourceManager
 from ai_toolkit.azure.subscription_state import SubscriptionState
@@ -21,6 +25,9 @@ from ai_toolkit.workspace.given_parameters import given_parameters
 from ai_toolkit.workspace.template import Template, check_outputs, workspace_template
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Parameters, Workspace
 
+_MOST_OF_FOLDER: Final = 40
+"""Characters of a folder's name in that of its resource group, which has 90 at most."""
+
 
 @dataclass(frozen=True)
 class NamedPlace:
@@ -29,6 +36,14 @@ class NamedPlace:
     subscription: str | None
     resource_group: str | None
     note: str
+    folder: Path
+
+    @property
+    def own_group(self) -> str:
+        """A name for the folder's resource group on this computer: the same whenever it is asked for, no other's."""
+        real = self.folder.resolve()
+        plain = re.sub(r"[^a-z0-9]+", "-", real.name.lower()).strip("-")[:_MOST_OF_FOLDER] or "workspace"
+        return f"{LOCAL_RESOURCE_GROUP}-{plain}-{hashlib.sha256(os.path.normcase(real).encode()).hexdigest()[:6]}"
 
     def mark(self, value: str, named: str | None) -> str:
         """The note for a value that is the named one, else nothing."""
@@ -58,12 +73,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Place:
-    """Where to provision; `new` when the resource group is to be created."""
+    """Where to provision; `new` when the resource group is to be created, for that `workspace` on this computer."""
 
     subscription: str
     resource_group: str
     location: str
     new: bool
+    workspace: str | None = None
 
     @property
     def group_id(self) -> str:
@@ -113,6 +129,7 @@ def named_place(workspace: Workspace) -> NamedPlace:
     """What `inference.config.json` names, else what fine-tuning's file does. Raises for a file that cannot be read."""
     target = workspace.target_or_none()
     if target is not None:
-        return NamedPlace(target.subscription, target.resource_group, "current")
+        return NamedPlace(target.subscription, target.resource_group, "current", workspace.folder)
     tuned = workspace.finetuning()
-    return NamedPlace(tuned.get("SUBSCRIPTION_ID"), tuned.get("RESOURCE_GROUP_NAME"), "of fine-tuning")
+    group = tuned.get("RESOURCE_GROUP_NAME")
+    return NamedPlace(tuned.get("SUBSCRIPTION_ID"), group, "of fine-tuning", workspace.folder)

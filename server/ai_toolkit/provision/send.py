@@ -25,6 +25,11 @@ Finished: TypeAlias = Callable[[Deployment], object]
 """Called with a deployment that had already succeeded when it was cancelled."""
 
 
+_WORKSPACE_TAG: Final = "aitk-workspace"
+"""Which folder a group of this computer is for, as `aitk local-cloud status` shows it."""
+_LONGEST_TAG: Final = 256
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """The template as it is sent, and its parameters' values but for the endpoint's key."""
@@ -47,6 +52,8 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
     try:
         if place.new:
             tags = {str(name): str(value) for name, value in (plan.settings.value("tags") or {}).items()}
+            if place.workspace and len(place.workspace) <= _LONGEST_TAG:
+                tags[_WORKSPACE_TAG] = place.workspace
             await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
         await put_missing_definition(site, plan, ui)

@@ -19,6 +19,7 @@ from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.container_apps.schedule import read_schedules
 from ai_toolkit.local_cloud.container_apps.traffic import check_traffic
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue, not_emulated_value
+from ai_toolkit.local_cloud.core.home import WORKSPACE_TAG
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
 from ai_toolkit.local_cloud.core.state import LOCAL, StoredResource
@@ -69,6 +70,19 @@ class ContainerApps(ResourceType):
         """End every replica and listener."""
         for app in list(self._running.values()):
             await app.close()
+
+    def addresses(self) -> list[JsonObject]:
+        """Where each app is listened for now, in which group, and which workspace the group was made for."""
+        found = []
+        for app in self._running.values():
+            group = self._host.store.get(app.id.group_id)
+            tags = (group.body.get("tags") or {}) if group else {}
+            workspace = tags.get(WORKSPACE_TAG)
+            group_name = group.id.name if group else app.id.group
+            found.append(
+                {"resourceGroup": group_name, "app": app.id.name, "port": app.ingress.port, "workspace": workspace}
+            )
+        return found
 
     def running(self, identifier: ResourceId) -> RunningApp:
         """What runs for an app that is stored."""

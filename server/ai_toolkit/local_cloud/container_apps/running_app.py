@@ -41,7 +41,7 @@ class RunningApp:
         self.events = EventLog(host.home.logs / identifier.group / identifier.name / "system.log", identifier.name)
         self.revisions: dict[str, RunningRevision] = {}
         self._host = host
-        self._ingress = Ingress(self._replica_for_request, misbehaving(host.faults, Port.INGRESS))
+        self.ingress = Ingress(self._replica_for_request, misbehaving(host.faults, Port.INGRESS))
         self._scalings: dict[str, Scaling] = {}
         self._supervisor: asyncio.Task[None] | None = None
         self.ingress_error: str | None = None  # why the app's address cannot be listened on
@@ -145,7 +145,7 @@ class RunningApp:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
-        await self._ingress.close()
+        await self.ingress.close()
         await asyncio.gather(*(revision.stop_replicas() for revision in self.revisions.values()))
         self.events.close()
 
@@ -314,11 +314,11 @@ class RunningApp:
         ingress = (properties(self.body).get("configuration") or {}).get("ingress")
         if not ingress:
             self.ingress_error = None
-            await self._ingress.close()
+            await self.ingress.close()
             return
-        self._ingress.rules = IngressRules.read(ingress)
+        self.ingress.rules = IngressRules.read(ingress)
         try:
-            port = await self._ingress.open(self.local.get("ingressPort"), self.id.name)
+            port = await self.ingress.open(self.local.get("ingressPort"), self.id.name)
         except ArmError as error:
             if self.ingress_error is None:
                 log.warning("%s", error.message)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+WORKSPACE_TAG = "aitk-workspace"
+"""The tag of a resource group that says which folder it was made for."""
+
 
 @dataclass(frozen=True)
 class Address:
