@@ -66,8 +66,8 @@ class CutsOff(Person):
         super().__init__()
         self._kind, self._reason = kind, (CLOSING,) if closing else ()
 
-    def announce(self, message):
-        super().announce(message)
+    def announce(self, message, *tone):
+        super().announce(message, *tone)
         if message.strip().startswith(("running", "done")) and f" {self._kind} " in message:
             self._kind = "nothing more"
             asyncio.current_task().cancel(*self._reason)
