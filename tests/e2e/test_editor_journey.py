@@ -34,7 +34,7 @@ async def test_an_editor_provisions_deploys_and_reads_the_models_answer(empty_ro
     assert -1 not in places, told
     assert places == sorted(places)
     status = next(line for line in reversed(seen.log) if "revision: " in line)
-    facts = r"ready\ndeployed: 20.*\nrevision: \S+, replicas: \S+\nbase model: \S+\nadapter: .*SHA-256"
+    facts = r"ready\ndeployed: 20.*\nrevision: \S+, replicas: \S+\n(.*\n)*base model: \S+\nadapter: .*SHA-256"
     assert re.search(facts, status)
     assert [question["items"][0]["id"] for question in seen.asked] == [LOCAL]
     assert provisioned["endpoint"] == deployed["endpoint"]

@@ -158,7 +158,7 @@ def test_a_conversation_goes_on_until_the_end_of_input(small):
 
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_help_is_whole_and_in_the_order_of_the_road(small, columns):
-    """No sentence is cut; every command has an example that its own parser takes."""
+    """No sentence is cut; the commands stand in the order in which they are needed."""
     with at_terminal(small, "--help", columns=columns) as terminal:
         terminal.end()
     listed = [line.split()[0] for line in terminal.screen if re.match(r"  [a-z][a-z-]*  ", line)]

@@ -25,6 +25,7 @@ from ai_toolkit.workspace.workspace import GUID, LOCAL_SUBSCRIPTION
 _AZURE: Final = "azure"
 _SIGN_IN: Final = "sign-in"
 _NEW_GROUP: Final = "+"
+_LIKE_AN_ID: Final = re.compile(r"[0-9a-fA-F-]{24,48}")
 # Source: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftresources
 # Letters and digits of any alphabet are allowed; the editor's own check leaves other alphabets to `_is_group_name`.
 _GROUP_PATTERN: Final = r"[A-Za-z0-9_().\u00aa-\uffff-]{0,89}[A-Za-z0-9_()\u00aa-\uffff-]"
@@ -70,6 +71,7 @@ async def choose_target(ui: Ui, answers: Answers, named: NamedPlace) -> AsyncIte
 
     Raises Dismissed, SignInNeeded, SubscriptionUnknown, SubscriptionDisabled, UsageError.
     """
+    _check(answers)
     async with AsyncExitStack() as stack:
         wizard = Wizard(ui)
         questions = _Questions(ui, wizard, answers, named, stack)
@@ -355,6 +357,16 @@ def _counted(subscriptions: int) -> str:
 
 def _note(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
+
+
+def _check(answers: Answers) -> None:
+    """Says what cannot be an answer before anybody signs in or Azure is asked. Raises UsageError."""
+    subscription, group = (answers.subscription or "").strip(), answers.resource_group
+    if _LIKE_AN_ID.fullmatch(subscription) and not GUID.fullmatch(subscription):
+        advice = "It has 32 hexadecimal digits, in groups of 8, 4, 4, 4 and 12; a subscription's name is taken too."
+        raise UsageError(f"{subscription} is no id of a subscription.", advice)
+    if group is not None and not _is_group_name(group):
+        raise UsageError(f'"{group}" cannot be the name of a resource group.', f"It takes {_GROUP_HINT}.")
 
 
 def _is_group_name(name: str) -> bool:
