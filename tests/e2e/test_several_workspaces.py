@@ -28,7 +28,7 @@ def test_each_workspace_has_its_endpoint(empty_road):
         own_app(road)
     one.run("provision", "--local", "--resource-group", "ai-toolkit-local", "--yes")
     one.run("deploy")
-    again = one.run("provision", "--local", "--yes").stdout
+    one.run("provision", "--local", "--yes")
     other.run("provision", "--local", "--yes")
     listed = one.run("local-cloud", "status").stdout
     targets = [Workspace(road.folder).target() for road in (one, other)]
@@ -42,7 +42,6 @@ def test_each_workspace_has_its_endpoint(empty_road):
     Workspace(other.folder).target_path.write_text(own)
 
     assert targets[0].resource_group == "ai-toolkit-local"
-    assert "Nothing changed since the last provisioning" in again
     assert targets[1].resource_group.startswith("ai-toolkit-local-other-")
     assert targets[0].endpoint != targets[1].endpoint
     for road, target in zip((one, other), targets, strict=True):
