@@ -90,7 +90,14 @@ _EVALUATED: Final = _object(
 )
 
 SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "init": _object({"directory": _TEXT, "added": _TEXTS}),
+    "init": _object(
+        {
+            "directory": _TEXT,
+            "added": _TEXTS,
+            "updated": {**_TEXTS, "description": "Of an earlier version and as it was shipped: this version's now."},
+            "changedByYou": {**_TEXTS, "description": "Older than this version, and left as it is."},
+        }
+    ),
     "provision": _object(
         {
             "whatIf": {**_FLAG, "description": "Whether this is a preview: nothing was done."},
