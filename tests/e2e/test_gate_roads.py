@@ -48,7 +48,7 @@ def test_first_deploy_has_nothing_to_fall_below_and_says_so(models):
     cases(models, {**CASE, "expected": {"exact": "nothing says this"}})
     done = models.run("deploy", "--gate")
 
-    assert "this is the first deploy" in done.stdout
+    assert "this is the first deploy" in done.stderr
 
 
 def test_evaluation_that_would_wake_a_replica_asks_first(empty_road):
@@ -141,7 +141,7 @@ def test_app_that_knows_no_candidates_is_judged_after_a_restart(gated):
     done = gated.run("deploy", "--gate", check=False)
 
     assert done.returncode == 1
-    assert "judged after a restart" in done.stdout
+    assert "judged after a restart" in done.stderr
     assert says(gated) == "Ahoy Hello"
 
 

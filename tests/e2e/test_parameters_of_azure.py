@@ -9,6 +9,7 @@ from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from tests.support.provisioning import GROUP_URL, Person
 
+from ai_toolkit.azure.busy import when_free
 from ai_toolkit.azure.connect import open_cloud
 from ai_toolkit.azure.container_apps import ContainerApps
 from ai_toolkit.errors import DeploymentFailed, PreflightFailed, ValueImpossible
@@ -209,4 +210,6 @@ async def test_an_app_s_environment_is_found_in_whatever_group_it_lies(ground):
     with pytest.raises(PreflightFailed, match=f"of {ground.group}, another resource group"):
         await elsewhere.provision(Person())
     async with ground.client(ContainerAppsAPIClient, api_version="2025-07-01") as client:
-        await (await client.container_apps.begin_delete("apps-alone", "stray")).result()
+        # It waits for the GPU that the other holds, and takes no other change before it has one.
+        await (await client.container_apps.begin_delete(ground.group, app["name"])).result()
+        await (await when_free(lambda: client.container_apps.begin_delete("apps-alone", "stray"))).result()

@@ -21,6 +21,7 @@ CONTENT = {
     "extension/package.json",
     "extension/package.nls.json",
     "extension/dist/extension.js",
+    "extension/images/icon.png",
     "extension/l10n/bundle.l10n.json",
     "extension/python/make_environment.py",
     "extension/schemas/evaluation.case.schema.json",

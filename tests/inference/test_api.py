@@ -356,7 +356,7 @@ from gradio_chat import build_page
 from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
-fake = SimpleNamespace(served=served, default="a", context_length=64, notices=())
+fake = SimpleNamespace(served=served, default="a", context_length=64, notices=(), aliases={})
 fake.running = SimpleNamespace(in_words=lambda: "a processor")
 fake.model, fake.sampling_defaults = lambda name: served[0], lambda model: SamplingDefaults()
 app = build_page(fake)(build_api(fake, dict, None, None))

@@ -17,7 +17,7 @@ PACKAGES = Path(os.environ.get("AITK_JUDGES_FOLDER", ROOT / ".cache" / "judges")
 QUESTIONS = ("What is the capital of Japan?", "Name a fruit.", "Who wrote Hamlet?")
 TOKENS = 24
 pytestmark = [
-    pytest.mark.skipif(os.environ.get("AITK_JUDGES") != "1", reason="a package of its own: scripts/judge four-bits"),
+    pytest.mark.skipif(os.environ.get("AITK_FOUR_BITS") != "1", reason="a package of its own: scripts/judge four-bits"),
     pytest.mark.timeout(600),  # the first run installs forty megabytes
 ]
 

@@ -168,7 +168,7 @@ def test_a_call_that_must_be_made_is_valid_and_the_same_when_streamed(app, choic
 
 
 @pytest.mark.timeout(1200)
-@settings(max_examples=max(EXAMPLES // 10, 5))
+@settings(max_examples=max(EXAMPLES // 20, 5))
 @given(st.dictionaries(st.sampled_from(["a", "long name", "ö"]), schemas(), min_size=1, max_size=2), st.booleans())
 def test_a_call_of_any_tool_is_valid_and_the_same_when_streamed(app, properties, must):
     """Of random parameters, whether it must be called or is only strict; beside another request."""
@@ -215,6 +215,17 @@ def test_a_form_beside_strict_tools_is_refused_and_not_dropped(app):
         ask(app, tools=[tool], **formed(WEATHER))
 
     assert refused.value.body["param"] == "response_format"
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": TOOLS[0]["function"]["name"]}}]
+)
+def test_a_form_beside_a_call_that_must_be_made_asks_for_nothing(app, choice):
+    """The answer is the call, and has no text to form: clients send both."""
+    answer = ask(app, tools=TOOLS, tool_choice=choice, response_format={"type": "json_object"}).choices[0].message
+
+    assert answer.tool_calls
+    assert not answer.content
 
 
 def test_what_our_api_returned_can_be_sent_back(app):

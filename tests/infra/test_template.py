@@ -34,6 +34,7 @@ DOCUMENTED = [
     "acaAppName",
     "acaLogAnalyticsName",
 ]
+SCHEMAS = "https://schema.management.azure.com/schemas"
 needs_schemas = outside_data.needs("AZURE_SCHEMAS")
 
 
@@ -228,7 +229,10 @@ def test_template_and_parameters_files_fit_azures_schemas():
     """The files as wholes fit the schemas that they name."""
     folder = outside_data.folder("AZURE_SCHEMAS") / "json-schema"
     registry = _registry(folder)
-    for document in (TEMPLATE, json.loads((BICEP.parent / "inference.parameters.json").read_text())):
+    # The parameters file names none, which editors would warn of; Azure takes it as one of these.
+    parameters = {"$schema": f"{SCHEMAS}/2019-04-01/deploymentParameters.json#"}
+    parameters |= json.loads((BICEP.parent / "inference.parameters.json").read_text())
+    for document in (TEMPLATE, parameters):
         schema = json.loads((folder / document["$schema"].partition("/schemas/")[2].rstrip("#")).read_text())
         validator = jsonschema.Draft4Validator(
             {"$schema": schema["$schema"], "required": schema["required"]}, registry=registry

@@ -76,6 +76,25 @@ def test_values_out_of_bounds_are_found(workspace):
     assert [one[0] for one in found(workspace, PARAMETERS, text)] == ["0", "[]", "7"]
 
 
+def test_the_minimum_is_judged_by_the_files_own_maximum(workspace):
+    """Two of two is no error, three of two and two of the default are."""
+    assert found(workspace, PARAMETERS, parameters(minimumInstanceCount=2, maximumInstanceCount=2)) == []
+    assert found(workspace, PARAMETERS, parameters(minimumInstanceCount=2, MaximumInstanceCount=3)) == []
+    for values in ({"minimumInstanceCount": 3, "maximumInstanceCount": 2}, {"minimumInstanceCount": 2}):
+        [finding] = found(workspace, PARAMETERS, parameters(**values))
+        assert "is more than maximumInstanceCount" in finding.message
+
+
+def test_an_endpoint_that_deploy_looks_up_is_no_error(workspace):
+    """Of a hand-written config file five names are enough."""
+    names = ("RESOURCE_GROUP_NAME", "STORAGE_ACCOUNT_NAME", "FILE_SHARE_NAME", "ACA_APP_NAME")
+    written = dict.fromkeys(names, "abc") | {"SUBSCRIPTION_ID": "00000000-0000-0000-0000-000000000000"}
+    [finding] = found(workspace, "infra/inference.config.json", json.dumps(written))
+
+    assert finding.weight is Weight.INFORMATION
+    assert "Deploy looks it up" in finding.message
+
+
 def test_the_file_that_is_not_read_says_so(workspace):
     """With both documented paths present, the one that loses tells the person who edits it."""
     [finding] = found(workspace, "infra/inference.parameters.json", parameters())

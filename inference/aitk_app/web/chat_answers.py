@@ -111,11 +111,11 @@ async def _constraint(
         assert schema is not None
         return grammars.of_schema(schema)
 
-    if schema is not None and tools:
+    if schema is not None and tools and not must_call:  # an answer that must be a call has no text to form
         raise RequestError(
             400,
-            "response_format cannot be enforced beside tools that the model "
-            f"{'must' if must_call else 'may'} call: leave one of them out (tool_choice none leaves the tools out).",
+            "response_format cannot be enforced beside tools that the model may call: leave one of them out "
+            "(tool_choice none leaves the tools out).",
             param="response_format",
         )
     param = "tools" if must_call or strict else "response_format"

@@ -25,7 +25,14 @@ from ai_toolkit.editor.chat_messages import (
     TokenCountParams,
 )
 from ai_toolkit.editor.dialogs import EditorUi, path_of
-from ai_toolkit.errors import AiToolkitError, CloudUnreachable, EndpointRefused, FolderNotTrusted, SignInNeeded
+from ai_toolkit.errors import (
+    AiToolkitError,
+    CloudUnreachable,
+    EndpointRefused,
+    FolderNotTrusted,
+    NetworkProblem,
+    SignInNeeded,
+)
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -183,7 +190,7 @@ class Chat:
             ui.report("waking the model")
             began = time.monotonic()
             if is_kept:  # nobody looked yet whether a request wakes it at all
-                with suppress(SignInNeeded, CloudUnreachable):
+                with suppress(SignInNeeded, CloudUnreachable, NetworkProblem):
                     await awaited_endpoint(workspace, ui)
             await wake(endpoint, ui)
             self._waking_seconds[endpoint.url] = time.monotonic() - began

@@ -18,6 +18,7 @@ from ai_toolkit.workspace.json_positions import Member, Span, members
 from ai_toolkit.workspace.template import templates_folder
 from ai_toolkit.workspace.workspace import Parameters, Workspace
 
+_LOOKED_UP: Final = "ACA_APP_ENDPOINT"
 _CONFIG_KEYS: Final[Mapping[str, str | None]] = {
     "SUBSCRIPTION_ID": None,
     "RESOURCE_GROUP_NAME": None,
@@ -151,10 +152,17 @@ def _parameters(
             yield _unknown(name, place.key, [known for known in declared if known not in parameter_rules.OURS])
             continue
         try:
-            parameter_rules.check(Parameters(path, {name: entry["value"]}), declared)
+            parameter_rules.check(Parameters(path, {name: entry["value"], **_beside(name, entries)}), declared)
         except ValueImpossible as error:
             value = places["parameters", written, "value"].value
             yield Finding(value, f"{name}: {error.problem}.", fix=_lower_case(name, entry["value"], value))
+
+
+def _beside(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What the value of a parameter is judged by: the file's own maximum, for the minimum."""
+    found = {written.lower(): entry for written, entry in entries.items() if isinstance(entry, dict)}
+    most = found.get("maximuminstancecount", {}).get("value")
+    return {"maximumInstanceCount": most} if name == "minimumInstanceCount" and isinstance(most, int) else {}
 
 
 def _declared(workspace: Workspace) -> Mapping[str, Mapping[str, Any]] | None:
@@ -192,11 +200,14 @@ def _config(
 
 def _missing_keys(text: str, document: Mapping[str, Any]) -> Iterator[Finding]:
     missing = [key for key in _CONFIG_KEYS if not document.get(key)]
-    if 0 < len(missing) < len(_CONFIG_KEYS):
-        begin = text.index("{")
-        yield Finding(
-            Span(begin, begin + 1), f"Missing: {', '.join(missing)}. Every one of the six is needed to deploy."
-        )
+    if not 0 < len(missing) < len(_CONFIG_KEYS):
+        return
+    span = Span(begin := text.index("{"), begin + 1)
+    if missing == [_LOOKED_UP]:
+        message = f"Missing: {_LOOKED_UP}. Deploy looks it up, and writes it here."
+        yield Finding(span, message, Weight.INFORMATION)
+    else:
+        yield Finding(span, f"Missing: {', '.join(missing)}. Every one of the six is needed to deploy.")
 
 
 def _config_value(key: str, parameter: str, value: str, span: Span) -> Iterator[Finding]:
