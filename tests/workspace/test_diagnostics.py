@@ -82,14 +82,15 @@ def test_the_minimum_is_judged_by_the_files_own_maximum(workspace):
     assert found(workspace, PARAMETERS, parameters(minimumInstanceCount=2, MaximumInstanceCount=3)) == []
     for values in ({"minimumInstanceCount": 3, "maximumInstanceCount": 2}, {"minimumInstanceCount": 2}):
         [finding] = found(workspace, PARAMETERS, parameters(**values))
-        assert "is more than maximumInstanceCount" in finding.message
+        assert "is more than maximumInstanceCount" in finding[1]
 
 
 def test_an_endpoint_that_deploy_looks_up_is_no_error(workspace):
     """Of a hand-written config file five names are enough."""
     names = ("RESOURCE_GROUP_NAME", "STORAGE_ACCOUNT_NAME", "FILE_SHARE_NAME", "ACA_APP_NAME")
     written = dict.fromkeys(names, "abc") | {"SUBSCRIPTION_ID": "00000000-0000-0000-0000-000000000000"}
-    [finding] = found(workspace, "infra/inference.config.json", json.dumps(written))
+    path, text = "infra/inference.config.json", json.dumps(written)
+    [finding] = diagnose(workspace, workspace.folder / path, text, None)
 
     assert finding.weight is Weight.INFORMATION
     assert "Deploy looks it up" in finding.message
