@@ -89,7 +89,7 @@ def test_json_is_the_only_thing_on_stdout(aitk):
     """A program can read it without looking for it."""
     run = aitk("init", "--json")
 
-    assert set(json.loads(run.stdout)) == {"directory", "added"}
+    assert set(json.loads(run.stdout)) == {"added", "changedByYou", "directory", "updated"}
 
 
 @pytest.mark.parametrize(
