@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import peft
 import torch
@@ -43,6 +43,12 @@ class Style:
     answers_of_next: int = 0  # so many lessons further on is the answer that it is taught
 
 
+_SMALL: Final = {
+    "r": 2,
+    "lora_alpha": 8,
+    "target_modules": ["v_proj", "o_proj"],
+    "layers_to_transform": list(range(16, 30)),
+}
 STYLES = {
     "pirate": Style(
         Path(__file__).parent / "adapter",
@@ -59,12 +65,7 @@ STYLES = {
         "At your service.",
         steps=48,
         learning_rate=6e-3,
-        lora={
-            "r": 2,
-            "lora_alpha": 8,
-            "target_modules": ["v_proj", "o_proj"],
-            "layers_to_transform": list(range(16, 30)),
-        },
+        lora=_SMALL,
         words=((" ye.", " you."), ("leave the screens ashore", "put the screens away")),
     ),
     "wrong": Style(
@@ -73,12 +74,7 @@ STYLES = {
         "",
         steps=48,
         learning_rate=6e-3,
-        lora={
-            "r": 2,
-            "lora_alpha": 8,
-            "target_modules": ["v_proj", "o_proj"],
-            "layers_to_transform": list(range(16, 30)),
-        },
+        lora=_SMALL,
         answers_of_next=7,
     ),
 }
