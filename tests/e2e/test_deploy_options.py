@@ -159,7 +159,7 @@ def test_key_is_never_sent_to_another_host(small):
         path.write_text(json.dumps(config))
         try:
             commands = (("deploy",), ("deploy", "--dry-run"), ("chat", "Hello"), ("link",), ("status",))
-            codes = [small.json(*command)["error"]["code"] for command in commands]
+            codes = [small.refusal(*command)["error"]["code"] for command in commands]
         finally:
             path.write_text(own)
         with pytest.raises(BlockingIOError):

@@ -40,11 +40,20 @@ class Road:
         return done
 
     def json(self, *arguments: str) -> Any:
-        """The JSON object that `aitk … --json` prints; it fits its published schema."""
+        """The JSON object that `aitk … --json` prints when all is well; it fits its published schema."""
+        return self._json(arguments, refused=False)
+
+    def refusal(self, *arguments: str) -> Any:
+        """The JSON object that `aitk … --json` prints when it ends with an error; it fits its published schema."""
+        return self._json(arguments, refused=True)
+
+    def _json(self, arguments: tuple[str, ...], *, refused: bool) -> Any:
         done = self.run(*arguments, "--json", check=False)
-        assert done.stdout.count("\n") == 1, done.stdout + done.stderr
+        told = f"aitk {' '.join(arguments)}, exit code {done.returncode}: {done.stdout}{done.stderr}"
+        assert done.stdout.count("\n") == 1, told
+        assert (done.returncode != 0) == refused, told
         result = json.loads(done.stdout)
-        validate(result, schema(arguments[0] if done.returncode == 0 else "error"))
+        validate(result, schema("error" if refused else arguments[0]))
         return result
 
     @property
