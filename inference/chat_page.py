@@ -10,12 +10,14 @@ from __future__ import annotations
 import html
 import json
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from aitk_app.chat.conversation import Choice, Conversation, label_of
 from aitk_app.chat.page_script import KEEP, KEPT, PAGE_HEAD, SIGN_OUT
+from aitk_app.chat.running_cost import running_cost
 from aitk_app.chat.waking import WAKING_HEAD
 from aitk_app.engine.generation import EngineError
 from aitk_app.engine.voice import SamplingDefaults
@@ -108,6 +110,10 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         told = html.escape(json.dumps(dict(choices())))
         return f'<div id="names" hidden data-names="{told}"></div>'
 
+    def heading() -> str:
+        costs = running_cost(completions.share, os.environ, datetime.now(UTC))
+        return f"# {TITLE}\nIt runs on {completions.running.in_words()}. For programs: [the API](docs). {costs}"
+
     def drawn(conversation: Conversation) -> tuple[Any, ...]:
         return *conversation.shown(), conversation.told(), gr.update(visible=conversation.is_cut)
 
@@ -177,7 +183,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
     def begin(kept: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of Gradio
         """What is served now, and the conversation that the browser kept."""
         offered = gr.update(choices=choices())
-        return offered, offered, names(), *drawn(Conversation.read(kept))
+        return offered, offered, names(), heading(), *drawn(Conversation.read(kept))
 
     async def ask(message: str, model: str = "", system: str = "", max_tokens: int = 512) -> str:
         """One answer, for programs that use gradio_client; greedy."""
@@ -196,8 +202,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         usual = SamplingDefaults(temperature=0.7, top_p=0.95)
     page = gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True)
     with page, gr.Column(elem_id="page"):
-        about = f"It runs on {completions.running.in_words()}. For programs: [the API](docs)."
-        gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
+        title = gr.Markdown(heading(), elem_id="title")
         if completions.notices:
             gr.Markdown(" ".join(completions.notices), elem_id="notices")
         with gr.Row(elem_id="models"):
@@ -271,6 +276,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         stopping = question.stop(stopped, told, [question, *shown], cancels=answering, **quiet)
         for each in (*answering, stopping):
             each.then(None, [unanswered, question], [question, unanswered], js=give_back, **quiet)
+            each.then(heading, None, title, **quiet)
         back.click(undo, [told, unanswered], outputs, cancels=answering, **quiet)
         clear.click(anew, told, [question, *shown, before, restore], cancels=answering, **quiet)
         for side in (left, right):
@@ -278,7 +284,7 @@ def chat_page(completions: Completions) -> gr.Blocks:  # noqa: C901, PLR0915 - a
         restore.click(bring_back, before, [*shown, before, restore], cancels=answering, **quiet)
         compare.change(lambda on: (gr.update(visible=on), gr.update(visible=on)), compare, [other, right], **quiet)
         told.change(None, told, None, js=KEEP, **quiet)
-        page.load(begin, told, [model, other, known, *shown], js=KEPT, **quiet)
+        page.load(begin, told, [model, other, known, title, *shown], js=KEPT, **quiet)
         gr.api(ask, api_name="chat")  # type: ignore[attr-defined] # it is exported, but not by that rule
     return page
 

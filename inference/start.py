@@ -23,6 +23,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -66,6 +67,7 @@ class Starter:
         self.known = threading.Event()  # whether these are there, or never will be
         self.packages: Path | None = None  # what the image lacked
         self.warnings: list[str] = []
+        self.began = time.time()
 
     def fail(self, reason: str) -> None:
         """The start ends here, for this reason."""
@@ -333,6 +335,7 @@ def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> Non
         "AITK_SHARE": str(share_folder()),
         "AITK_LOCAL_COPY": str(local.parent),
         "AITK_WARNINGS": json.dumps(starter.warnings),
+        "AITK_STARTED": str(starter.began),
     }
     if starter.early:
         environment |= starter.early.environment()

@@ -48,7 +48,7 @@ def sample_workspace(tmp_path_factory, put_code):
 def endpoint(tmp_path_factory, sample_workspace):
     """The sample, ready to answer."""
     with launching(tmp_path_factory) as start:
-        started = start(sample_workspace)
+        started = start(sample_workspace, environment={"CONTAINER_APP_REVISION": "app--one"})
         started.wait_for("ready")
         yield started
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import time
 from collections import deque
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ BOX = "document.querySelector('#question textarea')"
 LEFT = "[...document.querySelectorAll('.chat')][0]"
 RIGHT = "[...document.querySelectorAll('.chat')][1]"
 BY = "[...document.querySelectorAll('.answered-by')].map(each => each.textContent)"
+COST = "document.querySelector('#title').innerText"
 QUESTION = "What is the capital of Japan?"
 
 
@@ -85,15 +87,26 @@ async def nothing_runs(endpoint):
             pass
 
 
-async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endpoint, pictures):
-    """Enter asks; the answer says who gave it and how fast; Undo gives the question back; Compare shows both."""
+async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endpoint, sample_workspace, pictures):
+    """Enter asks; the answer says who gave it and how fast; Undo gives the question back; Compare shows both.
+
+    The page says since when the replica runs, and what that came to once a deploy has left the price.
+    """
     await sign_in(page, endpoint)
+    ran = await page.run(COST)
+    note = {"revision": "app--one", "hourly": 3600.0, "currency": "USD", "listDate": "2026-08-01"}
+    (sample_workspace / ".aitk").mkdir(exist_ok=True)
+    (sample_workspace / ".aitk/price.json").write_text(json.dumps(note))
     await settle(page)
     await ask(page)
     await page.until(f"{BY}.length == 1 && {LEFT}.innerText.includes('Fair winds!')")
     await nothing_runs(endpoint)
     [by] = await page.run(BY)
+    await page.until(f"{COST}.includes('(3600.00 USD an hour, list of 2026-08-01).')")
     await page.picture(pictures / "chat.png")
+    (sample_workspace / ".aitk/price.json").unlink()
+
+    assert re.search(r"This replica has run since 20..-..-.. ..:.. UTC \((\d+ h )?\d+ min\)\.$", ran)
 
     assert by.startswith("qlora · fine-tuned")
     assert await page.run("document.querySelector('.answered-by').title") == "qlora/qlora/gpu_model/adapter"

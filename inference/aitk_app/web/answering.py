@@ -106,9 +106,14 @@ class Completions:
         """Short name -> id."""
         return aliases_of([each.id for each in self.served])
 
+    @property
+    def share(self) -> Path:
+        """The folder that holds `models/`, `model-cache/` and `.aitk/`."""
+        return self._catalog.share
+
     def path_of(self, folder: Path) -> str:
         """Relative to the share where it lies there."""
-        share = self._catalog.share
+        share = self.share
         return folder.relative_to(share).as_posix() if folder.is_relative_to(share) else str(folder)
 
     def model(self, name: str | None) -> ServedModel:
@@ -302,7 +307,7 @@ class Completions:
 
     def _folder(self, path: str) -> Path:
         """The folder that `path` names, links followed: below models/, or a candidate of a deploy. See CANDIDATES."""
-        models, share = self._catalog.share / "models", self._catalog.share
+        models, share = self.share / "models", self.share
         is_candidate = path.startswith(f"{CANDIDATES}/")
         root = (share / CANDIDATES if is_candidate else models).resolve()
         try:

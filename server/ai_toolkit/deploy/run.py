@@ -30,6 +30,7 @@ from ai_toolkit.deploy.git import head_commit
 from ai_toolkit.deploy.known_wrong import check_files, check_plan
 from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest, Origin
+from ai_toolkit.deploy.price_note import leave_price
 from ai_toolkit.deploy.questions import agree_to, agree_to_replace_others, choose_base_models
 from ai_toolkit.deploy.sync import bring_back_previous, synchronise
 from ai_toolkit.deploy.sync_plan import Plan, in_words, plan_sync
@@ -85,6 +86,9 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
                         noted = remembered(share, manifest, own.apps, running.app.name, running.revisions)
                         await outcome.enter_async_context(noted)
                     await _act(own.apps, running, action, manifest, ui)
+                if not own.target.local:
+                    app = await own.apps.app(running.app.name)
+                    await leave_price(share, app, await own.apps.profile_type(app))
             serving = await what_serves(own.apps, running, action)
     ui.announce(f"Inference endpoint: {running.endpoint}", Tone.DETAIL)
     uploaded = len(sent.added) + len(sent.changed)
