@@ -11,14 +11,13 @@ from ai_toolkit.endpoint.stop_start import start, stop
 async def test_a_stopped_app_runs_nothing_until_it_is_started(ground):
     """Both say what they did, and a second time that there was nothing to do."""
     await ground.provision()
-    person = Person("yes")
-    stopped = await stop(ground.workspace, person)
+    stopped = await stop(ground.workspace, Person("yes"))
     at_rest = await look(ground.workspace, ask_app=False)
     again = await stop(ground.workspace, Person())
     started = await start(ground.workspace, Person())
 
     assert (stopped.changed, again.changed, started.changed) == (True, False, True)
-    assert "is stopped" in person.text
+    assert (stopped.stopped, started.stopped) == (True, False)
     assert at_rest.state is State.AT_REST
     assert at_rest.money() == ()
     assert (await look(ground.workspace, ask_app=False)).state is State.PROVISIONED

@@ -48,6 +48,9 @@ def seen(request, small):
         "schema status",
         "schema nonsense",
         "key --workspace nowhere",
+        "down --dry-run",
+        "stop --yes",
+        "start",
     ):
         with at_terminal(small, *command.split(), columns=request.param) as terminal:
             code = terminal.end()
@@ -133,6 +136,32 @@ def test_stdout_carries_the_result_alone(small):
     assert not re.search(r"[\w-]{43}", key.shown)
 
 
+def test_stop_start_and_down_print_what_is_true_now(small):
+    """On stdout, as every command does; beside that, what comes next and what was asked about."""
+    app = json.loads((small.folder / "infra/inference.config.json").read_text())["ACA_APP_NAME"]
+    printed = []
+    for command in ("stop --yes", "stop --yes", "start", "start", "down --dry-run"):
+        done = small.run(*command.split())
+        assert "Next: aitk" in done.stderr
+        printed.append(done.stdout.splitlines())
+
+    assert [one for [one] in printed[:2]] == [f"{app} is stopped.", f"{app} is stopped already: nothing runs."]
+    assert printed[2][0].startswith(f"{app} is started: ")
+    assert printed[3] == [f"{app} is not stopped."]
+    assert f"    - container app {app}" in printed[4]
+    assert (printed[4][0], printed[4][-1]) == ("Would be removed:", "This was a dry run: nothing was done.")
+
+
+def test_stop_start_and_down_have_one_shape_of_json_each(small):
+    """A dry run has that of the command; the schemas are published."""
+    plan = small.json("down", "--dry-run")
+
+    assert small.json("stop", "--yes")["stopped"]
+    assert not small.json("start")["stopped"]
+    assert plan["dryRun"]
+    assert any(one.startswith("container app ") for one in plan["removed"])
+
+
 def test_a_bar_is_shown_for_what_takes_long_and_not_for_the_rest(small):
     """Half a second is what it takes."""
     with at_terminal(small, "deploy", "--restart") as long, at_terminal(small, "schema", "status") as short:
@@ -178,3 +207,14 @@ def test_reset_says_what_goes_and_asks(small):
     app = json.loads((small.folder / "infra/inference.config.json").read_text())["ACA_APP_NAME"]
     assert f"the container app {app}" in terminal.shown
     assert small.json("local-cloud", "status")["running"]
+
+
+def test_what_was_taken_down_is_the_result(small):
+    """Removed and kept by name on stdout; a second time only what stays, though no file names its group any more."""
+    done = small.run("down", "--yes")
+    again = small.json("down", "--yes", "--local")
+
+    assert done.stdout.startswith("Taken down. Nothing of it is left but what stays.\n    - container app ")
+    assert "\nStays:\n    = file share " in done.stdout
+    assert again["removed"] == []
+    assert again["stays"]

@@ -1,6 +1,6 @@
 """`aitk prices`, `stop`, `start` and `down`: what is billed, and what ends that."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,7 +8,12 @@ from ai_toolkit.cli.dialogs import TerminalUi
 from ai_toolkit.cli.options import common, yes_option
 from ai_toolkit.cli.outcome import run
 from ai_toolkit.cli.road import example
+from ai_toolkit.cli.show_results import show_switched, show_taken_down
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Workspace
+
+if TYPE_CHECKING:
+    from ai_toolkit.endpoint.stop_start import Switched
+    from ai_toolkit.take_down.run import TakenDown
 
 # ruff: noqa: PLC0415  (a use-case is imported when its command runs: that keeps --help quick)
 
@@ -54,12 +59,12 @@ def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
 def stop(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
     """Stop the app: its replicas end, and no request starts one until `aitk start`."""
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> "Switched":
         from ai_toolkit.endpoint.stop_start import stop as use_case
 
         return await use_case(workspace, ui)
 
-    run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes, show=show_switched)
 
 
 @click.command(epilog=example("aitk start"))
@@ -67,12 +72,12 @@ def stop(*, yes: bool, workspace: Workspace, as_json: bool) -> None:
 def start(*, workspace: Workspace, as_json: bool) -> None:
     """Start an app that was stopped; requests wake it again."""
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> "Switched":
         from ai_toolkit.endpoint.stop_start import start as use_case
 
         return await use_case(workspace, ui)
 
-    run(work, as_json=as_json)
+    run(work, as_json=as_json, show=show_switched)
 
 
 @click.command(epilog=example("aitk down --dry-run", "aitk down"))
@@ -98,11 +103,11 @@ def down(  # noqa: PLR0913  (click passes each option)
     if local and subscription not in {None, LOCAL_SUBSCRIPTION}:
         raise click.UsageError("--local and --subscription exclude each other.")
 
-    async def work(ui: TerminalUi) -> object:
+    async def work(ui: TerminalUi) -> "TakenDown":
         from ai_toolkit.take_down.run import Answers, what_if
         from ai_toolkit.take_down.run import take_down as use_case
 
         answers = Answers(LOCAL_SUBSCRIPTION if local else subscription, resource_group, models)
         return await (what_if if dry_run else use_case)(workspace, ui, answers)
 
-    run(work, as_json=as_json, agreed=yes)
+    run(work, as_json=as_json, agreed=yes, show=show_taken_down)

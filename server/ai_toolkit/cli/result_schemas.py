@@ -49,7 +49,13 @@ _COST: Final = _object(
         "warning": {**_TEXT, "description": "A sentence where a replica is billed though nobody may be asking."},
     }
 )
-_SWITCHED: Final = _object({"app": _TEXT, "changed": {**_FLAG, "description": "False where it was so already."}})
+_SWITCHED: Final = _object(
+    {
+        "app": _TEXT,
+        "changed": {**_FLAG, "description": "False where it was so already."},
+        "stopped": {**_FLAG, "description": "What is true now."},
+    }
+)
 _LIVE: Final = _object(
     {
         "detail": {**_TEXT, "description": "What the replica does, or why none runs."},
@@ -145,7 +151,13 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     ),
     "stop": _SWITCHED,
     "start": _SWITCHED,
-    "down": _object({"removed": _TEXTS, "stays": {**_TEXTS, "description": "Each with its reason."}}),
+    "down": _object(
+        {
+            "dryRun": {**_FLAG, "description": "Whether this is a preview: nothing was done."},
+            "removed": _TEXTS,
+            "stays": {**_TEXTS, "description": "Each with its reason."},
+        }
+    ),
     "models": _object({"models": {"type": "array", "items": _MODEL}, "detail": _TEXT}),
     "eval": _object(
         {

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ai_toolkit.cli.demo import Shown
     from ai_toolkit.cli.dialogs import TerminalUi
     from ai_toolkit.deploy.deployed import Deployed
+    from ai_toolkit.endpoint.stop_start import Switched
     from ai_toolkit.provision.preview import Preview
     from ai_toolkit.provision.run import Provisioned
+    from ai_toolkit.take_down.run import TakenDown
     from ai_toolkit.workspace.create import Created
 
 _MARKS = (("+", "added", Tone.GOOD), ("~", "changed", Tone.WARNING), ("-", "removed", Tone.BAD))
@@ -77,6 +79,42 @@ def show_planned(planned: "Deployed", ui: "TerminalUi") -> None:
     ui.result(f"{counts}{conflicts}, {files.unchanged} unchanged; {size}. Then: {planned.action}.")
     ui.result("This was a dry run: nothing was done.")
     ui.next("aitk deploy")
+
+
+def show_switched(done: "Switched", ui: "TerminalUi") -> None:
+    """Whether the app is stopped now, and what it costs so."""
+    name = done.app
+    if done.stopped:
+        billed = "" if done.local else " No GPU is billed."
+        ui.result(
+            f"{name} is stopped.{billed}" if done.changed else f"{name} is stopped already: nothing runs.", Tone.GOOD
+        )
+        ui.next("aitk start")
+        return
+    answers = f"{name} is started: {done.revision} answers, and sleeps again when nobody asks."
+    ui.result(answers if done.changed else f"{name} is not stopped.", Tone.GOOD)
+    ui.next("aitk status")
+
+
+def show_taken_down(done: "TakenDown", ui: "TerminalUi") -> None:
+    """What is gone and what stays, each with its reason; of a dry run, what would be."""
+    if done.dry_run:
+        ui.result("Would be removed:" if done.removed else "Nothing would be removed.")
+    elif done.removed:
+        ui.result(f"Taken down. Nothing of it is left{' but what stays' if done.stays else ''}.", Tone.GOOD)
+    else:
+        ui.result("Nothing that a Provision of this workspace made is there to remove.")
+    for one in done.removed:
+        ui.result(f"    - {one}")
+    if done.stays:
+        ui.result("Stays:")
+    for one in done.stays:
+        ui.result(f"    = {one}")
+    if done.dry_run:
+        ui.result("This was a dry run: nothing was done.")
+        ui.next(*(["aitk down"] if done.removed else []))
+    elif done.can_be_made:
+        ui.announce("The files here are as they were; Provision makes it anew.")
 
 
 def show_demo(shown: "Shown", ui: "TerminalUi") -> None:

@@ -12,10 +12,19 @@ from ai_toolkit.workspace.workspace import Workspace
 
 @dataclass(frozen=True)
 class Switched:
-    """The app, and whether something was changed: an app that was so already is left alone."""
+    """The app, and whether something was changed: an app that was so already is left alone.
+
+    `revision` answers after a start that changed something; None otherwise.
+    """
 
     app: str
     changed: bool
+    stopped: bool
+    local: bool
+    revision: str | None = None
+
+    def as_json(self) -> dict[str, str | bool]:
+        return {"app": self.app, "changed": self.changed, "stopped": self.stopped}
 
 
 async def stop(workspace: Workspace, ui: Ui) -> Switched:
@@ -23,15 +32,12 @@ async def stop(workspace: Workspace, ui: Ui) -> Switched:
     async with open_app(workspace) as own:
         app = own.app
         if app.stopped:
-            ui.announce(f"{app.name} is stopped already: nothing runs.")
-            return Switched(app.name, changed=False)
+            return Switched(app.name, changed=False, stopped=True, local=own.target.local)
         question = f"Stop {app.name}? Its replicas end, and no request starts one until it is started again."
         await confirm(ui, question, f"Stop {app.name}", detail=str(Title.START))
         ui.report(f"stopping {app.name}", 50)
         await own.apps.stop(app.name)
-        billed = "" if own.target.local else " No GPU is billed."
-        ui.announce(f"{app.name} is stopped.{billed} Start it again with aitk start ({Title.START}).")
-        return Switched(app.name, changed=True)
+        return Switched(app.name, changed=True, stopped=True, local=own.target.local)
 
 
 async def start(workspace: Workspace, ui: Ui) -> Switched:
@@ -39,8 +45,6 @@ async def start(workspace: Workspace, ui: Ui) -> Switched:
     async with open_app(workspace) as own:
         app = own.app
         if app.rest not in {Rest.STOPPED, Rest.DEACTIVATED}:
-            ui.announce(f"{app.name} is not stopped.")
-            return Switched(app.name, changed=False)
+            return Switched(app.name, changed=False, stopped=False, local=own.target.local)
         revision = await start_app(own.apps, app, ui)
-        ui.announce(f"{app.name} is started: {revision} answers, and sleeps again when nobody asks.")
-        return Switched(app.name, changed=True)
+        return Switched(app.name, changed=True, stopped=False, local=own.target.local, revision=revision)

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from ai_toolkit.azure.connect import LOCAL_RESOURCE_GROUP, open_cloud, raise_if_stopped
+from ai_toolkit.azure.connect import open_cloud, raise_if_stopped
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.azure.fine_tuning_job import fine_tuning_job
@@ -18,7 +18,7 @@ from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.remembered import remembered_place
 from ai_toolkit.errors import CloudError, Interrupted, UsageError, WorkspaceError
 from ai_toolkit.provision.plan import settings_of
-from ai_toolkit.provision.request import Place, read_workspace
+from ai_toolkit.provision.request import NamedPlace, Place, read_workspace
 from ai_toolkit.take_down.look import API_VERSIONS, Ground, Names, look
 from ai_toolkit.take_down.parts import Found, Kept, Kind, Part, TakingDown, decide
 from ai_toolkit.ui import CLOSING, Input, Silent, Tone, Ui, confirm
@@ -51,10 +51,18 @@ class Answers:
 
 @dataclass(frozen=True)
 class TakenDown:
-    """What was removed and what stays, in words."""
+    """What was removed and what stays, in words; in a dry run, what would be.
+
+    `can_be_made` again: the config file names nothing any more.
+    """
 
     removed: tuple[str, ...]
     stays: tuple[str, ...]
+    dry_run: bool = False
+    can_be_made: bool = False
+
+    def as_json(self) -> dict[str, bool | list[str]]:
+        return {"dryRun": self.dry_run, "removed": list(self.removed), "stays": list(self.stays)}
 
 
 @dataclass
@@ -98,7 +106,7 @@ async def take_down(workspace: Workspace, ui: Ui, answers: Answers) -> TakenDown
                 progress.agreed = plan.removes
                 await _remove_all(ground, names, progress, ui, models=models)
                 plan = await _prove(ground, names, progress, models=models)
-            return _done(workspace, ui, plan, progress, app_is_gone=_is_gone(found, progress))
+            return _done(workspace, plan, progress, app_is_gone=_is_gone(found, progress))
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args:
             raise
@@ -112,8 +120,7 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> TakenDown:
         _check_models(names, answers)
         found, _active = await look(ground, names)
         plan = decide(found, models=answers.models is not None)
-        _tell(ui, plan)
-        return _in_words(plan.removes, plan.stays)
+        return TakenDown(_words(plan.removes), _words(plan.stays), dry_run=True)
 
 
 @asynccontextmanager
@@ -151,11 +158,20 @@ def _place(workspace: Workspace, target: Target | None, answers: Answers) -> tup
     if answers.resource_group is not None:
         return answers.subscription.lower(), answers.resource_group
     if answers.subscription == LOCAL_SUBSCRIPTION:
-        local = target is not None and target.local
-        return LOCAL_SUBSCRIPTION, target.resource_group if local and target is not None else LOCAL_RESOURCE_GROUP
+        return LOCAL_SUBSCRIPTION, _local_group(workspace, target)
     if target is not None and target.subscription == answers.subscription.lower():
         return target.subscription, target.resource_group
     raise UsageError("A subscription alone is no place.", "Name the resource group too: --resource-group.")
+
+
+def _local_group(workspace: Workspace, target: Target | None) -> str:
+    """The workspace's group on this computer: that of the config file, of the last Provision, or its own."""
+    if target is not None and target.local:
+        return target.resource_group
+    known = remembered_place(workspace.folder)
+    if known is not None and known[0] == LOCAL_SUBSCRIPTION:
+        return known[1]
+    return NamedPlace(None, None, "", workspace.folder).own_group
 
 
 async def _names(workspace: Workspace, ui: Ui, ground: Ground, target: Target | None) -> Names:
@@ -323,23 +339,15 @@ def _is_gone(found: Found, progress: _Progress) -> bool:
     return found.app is None or found.app.id.lower() in progress.gone
 
 
-def _done(workspace: Workspace, ui: Ui, plan: TakingDown, progress: _Progress, *, app_is_gone: bool) -> TakenDown:
-    """The result, told; the config file names nothing any more where the app is gone."""
+def _done(workspace: Workspace, plan: TakingDown, progress: _Progress, *, app_is_gone: bool) -> TakenDown:
+    """The result; the config file names nothing any more where the app is gone."""
     if app_is_gone:
         workspace.forget_target()
-    if not progress.removed:
-        ui.announce("Nothing that a Provision of this workspace made is there to remove.")
-    else:
-        ui.announce(f"Taken down. Nothing of it is left{' but what stays' if plan.stays else ''}.")
-    for one in plan.stays:
-        ui.announce(f"    = {one.in_words()}")
-    if app_is_gone:
-        ui.announce("The files here are as they were; Provision makes it anew.")
-    return _in_words(tuple(progress.removed), plan.stays)
+    return TakenDown(_words(progress.removed), _words(plan.stays), can_be_made=app_is_gone)
 
 
-def _in_words(removed: tuple[Part, ...], stays: tuple[Kept, ...]) -> TakenDown:
-    return TakenDown(tuple(one.in_words() for one in removed), tuple(one.in_words() for one in stays))
+def _words(parts: Iterable[Part | Kept]) -> tuple[str, ...]:
+    return tuple(one.in_words() for one in parts)
 
 
 def _tell(ui: Ui, plan: TakingDown) -> None:
