@@ -163,20 +163,6 @@ def test_a_row_without_a_usable_number_ends_alone(broken, temperature):
     assert [found[0], found[2]] == alone
 
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-
-
-FORMED = CHAT | {"model": BASE, "tools": [TOOL], "response_format": {"type": "json_object"}, "max_tokens": 3}
-
-
-def test_a_form_of_the_answer_beside_tools_is_told(app):
-    """It would not be enforced; without the tools it is."""
-    status, told = ask(app, "/v1/chat/completions", FORMED | {"tool_choice": "auto"})
-
-    assert (status, told["error"]["param"]) == (400, "response_format")
-    assert "beside tools" in told["error"]["message"]
-
-
 def test_time_is_not_lost_on_a_body_that_is_too_long(app):
     """It is refused as fast as it is read."""
     body = b'{"prompt": "' + b"x" * (15 << 20) + b'"}'

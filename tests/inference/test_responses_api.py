@@ -92,6 +92,15 @@ def test_a_form_is_followed(app):
     jsonschema.validate(json.loads(answer.output_text), WEATHER)
 
 
+def test_a_form_is_followed_beside_functions_that_may_be_called(app):
+    """Text that follows the schema, or a call; never anything else."""
+    form = {"type": "json_schema", "name": "weather", "schema": WEATHER | {"additionalProperties": False}}
+    answer = respond(app, text={"format": form}, tools=FUNCTIONS, max_output_tokens=400)
+
+    [item] = answer.output
+    jsonschema.validate(json.loads(item.arguments if item.type == "function_call" else answer.output_text), WEATHER)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

@@ -208,13 +208,38 @@ def test_a_strict_tool_has_valid_arguments_wherever_the_model_calls_it(app):
     assert calls
 
 
-def test_a_form_beside_strict_tools_is_refused_and_not_dropped(app):
-    """Only one of the two could be enforced."""
-    tool = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}
-    with pytest.raises(openai.BadRequestError) as refused:
-        ask(app, tools=[tool], **formed(WEATHER))
+@pytest.mark.timeout(1200)
+@settings(max_examples=max(EXAMPLES // 10, 5))
+@given(schemas(), st.booleans(), st.sampled_from([0, 8]))
+def test_a_form_beside_tools_that_may_be_called_is_followed_where_none_is(app, schema, strict, push):
+    """Of random schemas: text that follows it, or calls with valid arguments; the same when streamed."""
+    tools = [{"type": "function", "function": TOOLS[0]["function"] | {"strict": strict}}, TOOLS[1]]
+    asked = formed(schema) | {"tools": tools, "logit_bias": {str(token_of(app, "<tool_call>")): push}}
+    whole = ask(app, **asked).choices[0]
+    chunks = [each.choices[0] for each in ask(app, stream=True, **asked)]
+    calls = whole.message.tool_calls or []
 
-    assert refused.value.body["param"] == "response_format"
+    assert "".join(each.delta.content or "" for each in chunks) == (whole.message.content or "")
+    assert sum(len(each.delta.tool_calls or ()) and bool(each.delta.tool_calls[0].id) for each in chunks) == len(calls)
+    for each in calls:
+        arguments = json.loads(each.function.arguments)
+        jsonschema.validate(arguments, WEATHER if each.function.name == "get_weather" else {"maxProperties": 0})
+    if whole.finish_reason == "stop":
+        jsonschema.validate(json.loads(whole.message.content), schema)
+    elif whole.finish_reason == "tool_calls":
+        assert calls
+        assert not whole.message.content
+
+
+def test_parameters_that_no_grammar_can_follow_are_free_beside_a_form(app):
+    """A tool that is not strict promises nothing; the answer's form is still followed."""
+    odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "array", "uniqueItems": True}}}
+    asked = formed({"const": "fixed"}) | {"tools": [odd]}
+    with pytest.raises(openai.BadRequestError, match=r"tools\[0\].function.parameters"):
+        ask(app, **asked | {"tools": [{**odd, "function": odd["function"] | {"strict": True}}]})
+
+    forbidden = {str(token_of(app, "<tool_call>")): -100}
+    assert json.loads(ask(app, **asked, logit_bias=forbidden).choices[0].message.content) == "fixed"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.inference.byte_model import byte_tokenizer
 
+from aitk_app.engine.grammar import Grammars
 from aitk_app.web.tool_bodies import FunctionTool, Tool
 from aitk_app.web.tool_calls.answer_reader import AnswerReader, Manner
+from aitk_app.web.tool_calls.enforced import Thought, Writing, calls_only, formed, formed_or_calls, text_or_calls
 from aitk_app.web.tool_calls.families import family_of, reasoning_of
 
 WEATHER = {
@@ -170,3 +173,82 @@ def test_one_call_where_no_more_are_wanted():
     text = SAMPLES["Hermes, two and a word"][1]
 
     assert read("<tool_call>", [text], one_call=True)[2] == [ROME]
+
+
+ANSWER = {"type": "object", "properties": {"warm": {"$ref": "#/$defs/yes"}}, "required": ["warm"]} | {
+    "$defs": {"yes": {"type": "boolean"}}
+}
+STRICT = [each.model_copy(update={"function": each.function.model_copy(update={"strict": True})}) for each in TOOLS]
+
+
+@pytest.fixture(scope="module")
+def grammars():
+    tokenizer = byte_tokenizer()
+    return Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
+
+
+def follows(grammars, grammar, text):
+    """Whether the text may be an answer, and end there."""
+    constraint = grammars.constraint(grammar)
+    try:
+        for token in grammars._tokenizer(text).input_ids:
+            constraint.take(token)
+        constraint.take(grammars._tokenizer.eos_token_id)
+    except ValueError:
+        return False
+    return True
+
+
+def writing(grammars, source, opening=""):
+    reasoning = reasoning_of(source)
+    family = family_of(source, knows_tools=bool(source))
+    return Writing(family, grammars.literal, Thought.before(reasoning, opening))
+
+
+ALONE = {name: sample for name, sample in SAMPLES.items() if sample[3] and not sample[2]}
+
+
+# Ways of writing that are read, and no grammar writes: a family has one way, and gpt-oss announces its channels.
+READ_ONLY = {"Hermes without its marks", "Llama 3, marked", "gpt-oss", "plain, fenced", "plain, arguments as text"}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_an_answer_of_a_form_or_a_call_as_the_family_writes_it(grammars, name):
+    """Each published sample passes, and so does what follows the schema; text of no form does not."""
+    source, text, _, wanted = ALONE[name]
+    functions = [each.function for each in TOOLS]
+    grammar = formed_or_calls(ANSWER, writing(grammars, source), functions, several=True)
+
+    assert follows(grammars, grammar, '{"warm": true}')
+    assert not follows(grammars, grammar, '{"warm": 1}')
+    assert not follows(grammars, grammar, "It is warm.")
+    if len(wanted) == 1 and name not in READ_ONLY:
+        assert follows(grammars, grammar, text.removesuffix("<|im_end|>"))
+
+
+@pytest.mark.parametrize("source", ["<think></think><tool_call>", "<think></think>"])
+@pytest.mark.parametrize("opening", ["", "<|im_start|>assistant\n<think>\n", "<think>\n\n</think>\n\n"])
+def test_reasoning_comes_before_a_form_and_is_not_taken_for_it(grammars, source, opening):
+    """It must where the template began it, may where the model can, and may not where the template has ended it."""
+    how = writing(grammars, source, opening)
+    functions = [each.function for each in STRICT]
+    call = f"<tool_call>\n{OBJECT}\n</tool_call>" if "tool_call" in source else OBJECT
+    begin = "" if opening.endswith("<think>\n") else "<think>\n"
+    thought = f"{begin}Is it {{warm}}? [[1, <b>\n</think>\n\n"
+    may_think, must_think = "</think>" not in opening, opening.endswith("<think>\n")
+    answers = [
+        (formed(ANSWER, how), '{"warm": true}'),
+        (formed_or_calls(ANSWER, how, functions, several=False), '{"warm": true}'),
+        (formed_or_calls(ANSWER, how, functions, several=False), call),
+        (calls_only(how, functions, several=False), call),
+    ]
+
+    for grammar, answer in answers:
+        assert follows(grammars, grammar, thought + answer) == may_think
+        assert follows(grammars, grammar, answer) != must_think
+    free = text_or_calls(how, functions, several=False)
+    assert follows(grammars, free, (thought if must_think else "") + "Rome is warm.")
+    if may_think:
+        assert not follows(grammars, free, thought + call.replace('"Rome"', "5"))
+        said, reasoning, calls = read(source, [thought + call], opening=opening)
+        assert (said, reasoning, calls) == ("", "Is it {warm}? [[1, <b>", [ROME])

@@ -12,7 +12,14 @@ from aitk_app.web.answering import RequestError
 from aitk_app.web.prompt import PromptOptions
 from aitk_app.web.tool_bodies import ChoiceOfAllowed, NamedTool
 from aitk_app.web.tool_calls.answer_reader import AnswerReader
-from aitk_app.web.tool_calls.enforced import calls_only, text_or_calls
+from aitk_app.web.tool_calls.enforced import (
+    Thought,
+    Writing,
+    calls_only,
+    formed,
+    formed_or_calls,
+    text_or_calls,
+)
 
 if TYPE_CHECKING:
     from aitk_app.engine.grammar import GrammarConstraint
@@ -28,7 +35,6 @@ async def begin_chat(completions: Completions, served: ServedModel, asked: ChatR
     """One answer for each choice. Raises `RequestError`."""
     speech = completions.speech(served)
     tools, must_call = _tools(asked)
-    constraint = await _constraint(speech, asked, tools, must_call=must_call)
     options = PromptOptions(
         tuple(each.as_template_takes_it() for each in tools), asked.continue_final_message, _variables(speech, asked)
     )
@@ -37,6 +43,8 @@ async def begin_chat(completions: Completions, served: ServedModel, asked: ChatR
     reads = bool(tools) or (speech.manner.reasoning is not None and asked.skip_special_tokens)
     if reads:
         sampling = replace(sampling, skip_special_tokens=False)  # which is how calls are marked
+    thought = Thought.before(speech.manner.reasoning, prompt.opening) if reads else None
+    constraint = await _constraint(speech, asked, tools, thought, must_call=must_call)
     answers: list[Answer] = []
     try:
         for place in range(asked.n):
@@ -93,39 +101,50 @@ def _variables(speech: Speech, asked: ChatRequest) -> dict[str, Any]:
 
 
 async def _constraint(
-    speech: Speech, asked: ChatRequest, tools: list[Tool], *, must_call: bool
+    speech: Speech, asked: ChatRequest, tools: list[Tool], thought: Thought | None, *, must_call: bool
 ) -> GrammarConstraint | None:
     """What every answer must follow; None where any text will do. Raises `RequestError`."""
-    schema = asked.response_format.wanted if asked.response_format is not None else None
+    schema = asked.response_format.wanted if asked.response_format is not None and not must_call else None
     functions = [each.function for each in tools]
     strict = any(each.strict for each in functions)
     if schema is None and not must_call and not strict:
         return None
+    if must_call or strict:
+        await _check_schemas(speech, tools)
+    elif functions:
+        functions = await asyncio.to_thread(_with_possible_schemas, speech, functions)
+    several = asked.parallel_tool_calls and not isinstance(asked.tool_choice, NamedTool)
 
     def made() -> GrammarConstraint:
         grammars = speech.grammars()
-        if must_call or strict:
+        writing = Writing(speech.manner.family, grammars.literal, thought)
+        if schema is None:
             write = calls_only if must_call else text_or_calls
-            several = asked.parallel_tool_calls and not isinstance(asked.tool_choice, NamedTool)
-            return grammars.constraint(write(speech.manner.family, functions, grammars.literal, several=several))
-        assert schema is not None
-        return grammars.of_schema(schema)
+            return grammars.constraint(write(writing, functions, several=several))
+        grammars.of_schema(schema)  # which names the place in the schema that nothing can follow
+        if not functions:
+            return grammars.constraint(formed(schema, writing))
+        return grammars.constraint(formed_or_calls(schema, writing, functions, several=several))
 
-    if schema is not None and tools and not must_call:  # an answer that must be a call has no text to form
-        raise RequestError(
-            400,
-            "response_format cannot be enforced beside tools that the model may call: leave one of them out "
-            "(tool_choice none leaves the tools out).",
-            param="response_format",
-        )
-    param = "tools" if must_call or strict else "response_format"
-    if must_call or strict:
-        await _check_schemas(speech, tools)
+    param = "tools" if schema is None else "response_format"
     try:
         return await asyncio.to_thread(made)  # a large schema takes a while, and others are being answered
     except GrammarError as error:
         where = "response_format.json_schema.schema at " if param == "response_format" else "tools: "
         raise RequestError(400, f"{where}{error}.", code="invalid_schema", param=param) from error
+
+
+def _with_possible_schemas(speech: Speech, functions: list[FunctionTool]) -> list[FunctionTool]:
+    """Tools that are not strict, whose arguments are free where no grammar can follow their schema."""
+    found = []
+    for each in functions:
+        try:
+            _checked_schema(speech, each)
+        except GrammarError:
+            found.append(each.model_copy(update={"parameters": {"type": "object", "additionalProperties": True}}))
+        else:
+            found.append(each)
+    return found
 
 
 def _checked_schema(speech: Speech, function: FunctionTool) -> None:
