@@ -26,9 +26,18 @@ let lastToken = 0;
 /** Each command takes the folder that it is for; without one the server asks. */
 export function registerCommands(server: Server, display: Display): vscode.Disposable {
   const commands = (Object.keys(serverCommands) as Name[]).map((name) =>
-    vscode.commands.registerCommand(`aiToolkit.${name}`, (...given: CommandArgument[]) => run(name, given, server, display)),
+    vscode.commands.registerCommand(`aiToolkit.${name}`, (given?: CommandArgument) => run(name, argument(given), server, display)),
   );
   return vscode.Disposable.from(vscode.commands.registerCommand("aiToolkit.restartServer", () => server.restart()), ...commands);
+}
+
+/** What the server is told: of a row of the view "Endpoint", which the editor hands over whole, the folder alone. */
+function argument(given: CommandArgument | undefined): readonly CommandArgument[] {
+  if (typeof given?.workspaceFolder !== "string") {
+    return [];
+  }
+  const { workspaceFolder, answers } = given;
+  return [{ workspaceFolder, ...(answers === undefined ? {} : { answers }) }];
 }
 
 async function run(name: Name, given: readonly CommandArgument[], server: Server, display: Display): Promise<void> {

@@ -1,5 +1,6 @@
 // What stands in the window beside the server's questions: the output, the status bar's item, errors with buttons.
 import * as vscode from "vscode";
+import { EndpointView } from "./endpoint_view";
 import type { PageParams, ReplicaLogParams, StatusParams } from "./protocol";
 
 export type Button = readonly [title: string, press: () => unknown];
@@ -8,6 +9,9 @@ export class Display implements vscode.Disposable {
   readonly output = vscode.window.createOutputChannel("AI Toolkit", { log: true });
   private replicaLog: vscode.OutputChannel | undefined;
   private readonly item = vscode.window.createStatusBarItem("aiToolkit.status", vscode.StatusBarAlignment.Left);
+  /** The view came into sight. */
+  readonly looked = new vscode.EventEmitter<void>();
+  private readonly endpoint = new EndpointView(() => { this.looked.fire(); });
   private itemFolder: string | undefined;
   private readonly folders = new Map<string, StatusParams>();
   private readonly listener = vscode.window.onDidChangeActiveTextEditor(() => {
@@ -21,6 +25,7 @@ export class Display implements vscode.Disposable {
   /** What the server says of a folder; the item tells of the one that is being edited. */
   showStatus(status: StatusParams): void {
     this.folders.set(status.workspaceFolder, status);
+    this.endpoint.show(status);
     for (const done of status.done) {
       void vscode.commands.executeCommand("setContext", `aiToolkit.${done}`, true); // A step of the walkthrough is ticked.
     }
@@ -30,6 +35,7 @@ export class Display implements vscode.Disposable {
   /** The server is gone: what it said may be wrong by now. */
   clearStatus(): void {
     this.folders.clear();
+    this.endpoint.clear();
     this.item.hide();
   }
 
@@ -56,7 +62,7 @@ export class Display implements vscode.Disposable {
   }
 
   dispose(): void {
-    vscode.Disposable.from(this.listener, this.item, this.output, ...(this.replicaLog ? [this.replicaLog] : [])).dispose();
+    vscode.Disposable.from(this.listener, this.endpoint, this.looked, this.item, this.output, ...(this.replicaLog ? [this.replicaLog] : [])).dispose();
   }
 
   private updateItem(): void {

@@ -10,6 +10,7 @@ export const serverCommands = {
   copyExample: "aiToolkit.server.copyExample",
   showLogs: "aiToolkit.server.showLogs",
   showStatus: "aiToolkit.server.showStatus",
+  refreshEndpoint: "aiToolkit.server.refreshEndpoint",
   addSecret: "aiToolkit.server.addSecret",
   createProject: "aiToolkit.server.createProject",
   startLocalCloud: "aiToolkit.server.startLocalCloud",
@@ -35,6 +36,7 @@ export const serverRequests = {
 export const serverNotifications = {
   cancelChat: "aiToolkit/cancelChat",
   cancelCases: "aiToolkit/cancelCases",
+  look: "aiToolkit/look",
 } as const;
 
 /** Requests that the server sends to the editor. */
@@ -130,13 +132,26 @@ export interface AccessToken {
   readonly token: string;
 }
 
-/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. `spoken` is what a screen reader says. `done` are the steps of the road that are behind the folder: `hasProject`, `isProvisioned`, `isDeployed`. */
+/** One row: an icon's name as VS Code writes it, and what it says. `actions` are the ids of commands, without their prefix, that the editor puts beside it. `file` is the file (a URI) that the row stands for, or null. `rows` are those below it. */
+export interface EndpointRow {
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  readonly tooltip: string;
+  readonly icon: string;
+  readonly actions: readonly string[];
+  readonly file: string | null;
+  readonly rows: readonly EndpointRow[];
+}
+
+/** The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence. `spoken` is what a screen reader says. `done` are the steps of the road that are behind the folder: `hasProject`, `isProvisioned`, `isDeployed`. `rows` are those of the view "Endpoint". */
 export interface StatusParams {
   readonly workspaceFolder: string;
   readonly text: string;
   readonly tooltip: string;
   readonly spoken: string;
   readonly done: readonly string[];
+  readonly rows: readonly EndpointRow[];
 }
 
 /** Lines of the replica's log; `show` brings them into sight. */

@@ -5,7 +5,7 @@ import { act } from "./actions";
 import type { Button, Display } from "./display";
 import { type Environment, interpreterSetting, variables, ServerStartError, SetupCancelled } from "./environment";
 import { hasChat, openChat } from "./language_models";
-import { type Action, type CaseResult, type ChatPart, type CopyParams, editorNotifications, editorRequests, type PageParams, type ReplicaLogParams, type SecretParams, type StatusParams } from "./protocol";
+import { type Action, type CaseResult, type ChatPart, type CopyParams, editorNotifications, editorRequests, type PageParams, type ReplicaLogParams, type SecretParams, serverNotifications, type StatusParams } from "./protocol";
 import { accessToken, input, pick, secret } from "./questions";
 import { mayOpen, RestartBudget, withoutPayload } from "./safeguards";
 
@@ -49,7 +49,13 @@ export class Server {
     private readonly environment: Environment,
     private readonly display: Display,
     private readonly secrets: vscode.SecretStorage,
-  ) {}
+  ) {
+    // A server that does not run yet looks when it starts.
+    display.looked.event(async () => {
+      const client = await this.running?.catch(() => undefined);
+      await client?.sendNotification(serverNotifications.look, {});
+    });
+  }
 
   /** The running client; starts the server where it is installed and a folder is open. Undefined where it does not start. */
   async clientIfReady(): Promise<LanguageClient | undefined> {

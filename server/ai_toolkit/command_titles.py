@@ -18,6 +18,7 @@ class Title(StrEnum):
     COPY_EXAMPLE = "Copy inference API example"
     SHOW_LOGS = "Show inference streaming logs"
     SHOW_STATUS = "Show inference status"
+    REFRESH_ENDPOINT = "Refresh endpoint"
     ADD_SECRET = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
     CREATE_PROJECT = "Create inference project"
     START_LOCAL_CLOUD = "Start local cloud"

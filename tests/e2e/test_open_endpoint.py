@@ -1,5 +1,6 @@
 """Go to Inference Endpoint, against a local cloud."""
 
+import asyncio
 import json
 import shutil
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from jsonschema import validate
 from tests.support.agent import agent, said
+from tests.support.language_client import LIMIT_SECONDS, editor
 from tests.support.small_app import THAT_LOADS
 
 from ai_toolkit.deploy.questions import agree_to_download
@@ -77,6 +79,24 @@ def test_how_far_a_waking_model_is_is_told_meanwhile(small):
 
     assert answered.stdout == "Ahoy, captain!\n"
     assert answered.stderr.splitlines()[-1] == "… loading weights 1 of 2"
+
+
+async def test_looking_at_the_view_endpoint_wakes_nothing(small):
+    """Neither the editor's start, nor the view coming into sight, nor Refresh starts a replica."""
+    small.run("local-cloud", "stop")
+    small.run("local-cloud", "start")
+    async with editor(dict(small.environment), {}, set(), folders=[small.folder]) as seen:
+        await asyncio.wait_for(seen.status_came.wait(), LIMIT_SECONDS)
+        seen.status_came.clear()
+        seen.client.protocol.notify("aiToolkit/look", {})
+        await asyncio.wait_for(seen.status_came.wait(), LIMIT_SECONDS)
+        await seen.command("refreshEndpoint", small.folder, "r1")
+        asleep = small.json("status")["live"]["replicas"]
+        told = {row["label"]: row for row in seen.statuses[-1]["rows"]}
+
+    assert asleep == []
+    assert told["Replica"]["icon"] == "debug-pause"
+    assert told["Endpoint"]["actions"] == ["openEndpoint", "copyKey"]
 
 
 async def test_an_agent_asks_the_model_and_is_told_how_far_its_waking_is(small):

@@ -55,6 +55,9 @@ class Editor:
     """What became of cases."""
     result_came: asyncio.Event = field(default_factory=asyncio.Event)
     pages: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    statuses: list[Any] = field(default_factory=list)
+    """What the status bar and the view "Endpoint" were told."""
+    status_came: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def command(self, name: str, folder: Path | None, token: str) -> Any:
         """As from the palette where no folder is given."""
@@ -186,6 +189,11 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     def page(params: Any) -> None:
         seen.pages.put_nowait(_plain(params))
 
+    @client.feature("aiToolkit/status")
+    def status(params: Any) -> None:
+        seen.statuses.append(_plain(params))
+        seen.status_came.set()
+
     @client.feature("aiToolkit/openChat")
     def open_chat(params: Any) -> None:
         seen.chats.append(_plain(params)["id"])
@@ -193,6 +201,8 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     @client.feature("aiToolkit/run")
     def run(params: Any) -> None:
         action = _plain(params)
+        if action.get("workspaceFolder") is None:
+            return  # a command of the editor's own
         seen.ran += 1
         folder = Path(unquote(urlsplit(action["workspaceFolder"]).path))
         name = action["command"].removeprefix("aiToolkit.")

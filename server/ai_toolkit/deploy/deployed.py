@@ -1,16 +1,21 @@
 """What a deploy did or would do, and what serves afterwards: as an app and its replica say it themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.deploy.action import Action
 from ai_toolkit.errors import EndpointRefused, NetworkProblem
+from ai_toolkit.workspace.workspace import ADAPTERS
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
     from ai_toolkit.deploy.current_app import Running
+    from ai_toolkit.deploy.manifest import Manifest
     from ai_toolkit.deploy.sync_plan import Plan
+
+_WEIGHTS: Final = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,14 @@ class Deployed:
             **self.serving.as_json(),
             "seconds": round(self.seconds, 1),
         }
+
+
+def sent_adapters(manifest: "Manifest") -> Iterator[ServedAdapter]:
+    """The adapters that deploys put on the share, by their paths below `models/`."""
+    for path, entry in manifest.files.items():
+        parts = PurePosixPath(path)
+        if parts.name == _WEIGHTS and parts.parts[0] == ADAPTERS:
+            yield ServedAdapter(parts.parent.relative_to(ADAPTERS).as_posix(), entry.sha256)
 
 
 def adapters_of(version: Mapping[str, Any]) -> tuple[ServedAdapter, ...]:

@@ -13,7 +13,7 @@ from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.container_app import UNLISTED
 from ai_toolkit.azure.explain import for_people
 from ai_toolkit.command_titles import Title
-from ai_toolkit.deploy.deployed import ServedAdapter, adapters_of, base_model_of
+from ai_toolkit.deploy.deployed import ServedAdapter, adapters_of, base_model_of, sent_adapters
 from ai_toolkit.deploy.failed_start import failed_start
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
 from ai_toolkit.deploy.models_on_share import models_on_share
@@ -83,7 +83,7 @@ class Live:
     `starting` tells how far the platform is with a replica that does not run yet; `running` since when replicas run,
     and what they cost.
     `failure` says why no replica can run; empty where one can. `on_share` are the paths of what deploys put there and
-    of its models; None where the models were not looked for.
+    of its models; None where the models were not looked for. `sent_adapters` are those that deploys put there.
     """
 
     revision: str
@@ -99,6 +99,7 @@ class Live:
     rest: str = ""
     starting: str = ""
     running: Running = field(default_factory=Running)
+    sent_adapters: tuple[ServedAdapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,13 @@ async def look(
     return Status(*_state(live, endpoint or target.app), target.local, endpoint, live)
 
 
-async def look_quietly(workspace: Workspace, *, at_cloud: bool) -> Status:
-    """The status for a place that shows it all the time: an error becomes a state, and the app is not asked."""
+async def look_quietly(workspace: Workspace, *, at_cloud: bool, ask_app: bool = False) -> Status:
+    """The status for a place that shows it all the time: an error becomes a state.
+
+    The app is not asked, unless a person wants to know now: each request would keep its replica from ending.
+    """
     try:
-        return await look(workspace, at_cloud=at_cloud, ask_app=False, find_models=True)
+        return await look(workspace, at_cloud=at_cloud, ask_app=ask_app, find_models=True)
     except SignInNeeded as error:
         return Status(State.PROVISIONED, str(error))
     except AiToolkitError as error:
@@ -300,6 +304,7 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
             template=app.template,
             local=own.target.local,
         ),
+        sent_adapters=tuple(sent_adapters(manifest)),
     )
 
 

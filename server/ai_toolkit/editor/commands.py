@@ -1,6 +1,5 @@
 """The editor's commands: each asks a use-case for the work, and offers what comes next."""
 
-import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +8,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from ai_toolkit.command_titles import PREFIX, Title
-from ai_toolkit.editor import billed_commands, protocol
+from ai_toolkit.editor import billed_commands, look_commands, protocol
 from ai_toolkit.editor.chat_messages import OpenChatParams
 from ai_toolkit.editor.dialogs import path_of
 from ai_toolkit.editor.evaluation import evaluate
@@ -46,7 +45,7 @@ async def _provision(server: "Server", workspace: Workspace, given: protocol.Ans
     finally:
         server.status.look(workspace)
     message = f"Provisioned for inference: {result.endpoint}"
-    server.in_background(_offer(server, workspace, message, {Title.DEPLOY: "deployInference"}))
+    server.in_background(server.offer_commands(workspace, message, {Title.DEPLOY: "deployInference"}))
     return result
 
 
@@ -78,8 +77,8 @@ async def _send(server: "Server", workspace: Workspace, token: _Token, *, previo
     finally:
         server.status.done(workspace)
     said = "Nothing to do: the endpoint serves what is here" if result.did_nothing else "The model is deployed"
-    buttons = {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server), "Show logs": "showLogs"}
-    server.in_background(_offer(server, workspace, f"{said}: {result.endpoint}", buttons))
+    buttons = {Title.GO_TO_ENDPOINT: "openEndpoint", **server.chat_button, "Show logs": "showLogs"}
+    server.in_background(server.offer_commands(workspace, f"{said}: {result.endpoint}", buttons))
     return result
 
 
@@ -138,62 +137,6 @@ async def _copy_example(server: "Server", workspace: Workspace, _given: protocol
     await server.run_command(workspace.uri, token, Title.COPY_EXAMPLE, work)
 
 
-async def _show_logs(server: "Server", workspace: Workspace, _given: protocol.Answers, _token: _Token) -> None:
-    def write(lines: list[str], *, show: bool = False) -> None:
-        params = protocol.ReplicaLogParams(tuple(lines), show)
-        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["replicaLog"], protocol.plain(params))
-
-    async def follow() -> None:
-        from ai_toolkit.azure.explain import for_people
-        from ai_toolkit.endpoint.logs import follow_logs
-
-        try:
-            await follow_logs(workspace, write)
-        except Exception as error:  # noqa: BLE001  (the person reads the log: it belongs there)
-            write([f"--- {for_people(error)}"])
-
-    workspace.target()
-    write([], show=True)
-    running = server.following.get(workspace)
-    if running is None or running.done():
-        server.following[workspace] = asyncio.ensure_future(follow())
-        server.in_background(server.following[workspace])
-    elif await server.offer("The logs are being shown.", ("Stop",)) == "Stop":
-        running.cancel()
-        write(["--- stopped"])
-
-
-async def _show_status(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
-    message = ""
-    following: dict[str, str] = {}
-
-    async def work(ui: "EditorUi") -> None:
-        nonlocal message, following
-        from ai_toolkit.deploy.status import State, look
-
-        found = await look(workspace, at_cloud=server.status.at_cloud, find_models=True)
-        server.status.show(workspace, found)
-        message = f"Inference: {found.state}. {found.detail}"
-        ui.announce(message)
-        if found.live is not None:
-            ui.announce(found.in_words())
-        all_following: dict[State, dict[str, str]] = {
-            State.NOT_PROVISIONED: {Title.PROVISION: "provisionInference"},
-            State.PROVISIONED: {Title.DEPLOY: "deployInference"},
-            State.LIVE: {Title.GO_TO_ENDPOINT: "openEndpoint", **_chat_button(server)},
-            State.NEWER_FILES: {Title.DEPLOY: "deployInference"},
-            State.FAILED: {Title.SHOW_LOGS: "showLogs", Title.BRING_BACK: "bringBack"},
-            State.AT_REST: {Title.DEPLOY: "deployInference", Title.PROVISION: "provisionInference"},
-        }
-        following = all_following.get(found.state, {})
-        if found.is_billed_for_nothing:
-            message = " ".join((message, *found.money()))
-            following = {"Stop it": "stopInference", **following}
-
-    await server.run_command(workspace.uri, token, Title.SHOW_STATUS, work)
-    server.in_background(_offer(server, workspace, message, following))
-
-
 async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "SecretAdded":
     async def work(ui: "EditorUi") -> "SecretAdded":
         from ai_toolkit.endpoint.add_secret import add_secret as use_case
@@ -217,7 +160,7 @@ async def _create_project(
 
     added = await server.run_command(workspace.uri, token, Title.CREATE_PROJECT, work)
     said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
-    server.in_background(_offer(server, workspace, said, {Title.PROVISION: "provisionInference"}))
+    server.in_background(server.offer_commands(workspace, said, {Title.PROVISION: "provisionInference"}))
     server.status.look(workspace)
     return {"added": added}
 
@@ -272,8 +215,8 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.COPY_KEY: _copy_key,
     Title.COPY_EXAMPLE: _copy_example,
     Title.EVALUATE: evaluate,
-    Title.SHOW_STATUS: _show_status,
-    Title.SHOW_LOGS: _show_logs,
+    Title.SHOW_STATUS: look_commands.show_status,
+    Title.SHOW_LOGS: look_commands.show_logs,
     Title.STOP: billed_commands.stop,
     Title.START: billed_commands.start,
     Title.ADD_SECRET: _add_secret,
@@ -288,8 +231,9 @@ COMMANDS: Final[dict[str, _Command]] = {
     "openEndpoint": _open_endpoint,
     "copyKey": _copy_key,
     "copyExample": _copy_example,
-    "showLogs": _show_logs,
-    "showStatus": _show_status,
+    "showLogs": look_commands.show_logs,
+    "showStatus": look_commands.show_status,
+    "refreshEndpoint": look_commands.refresh_endpoint,
     "addSecret": _add_secret,
     "createProject": _create_project,
     "startLocalCloud": _start_local_cloud,
@@ -301,7 +245,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "startInference": billed_commands.start,
     "takeDownInference": billed_commands.take_down,
 }
-_HARMLESS: Final = {"showStatus", "createProject", "startLocalCloud", "stopLocalCloud"}
+_HARMLESS: Final = {"showStatus", "refreshEndpoint", "createProject", "startLocalCloud", "stopLocalCloud"}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
 
 
@@ -342,19 +286,6 @@ async def _chosen_folder(server: "Server") -> Workspace:
 
 async def _refuse(_ui: "EditorUi") -> None:
     raise FolderNotTrusted
-
-
-async def _offer(server: "Server", workspace: Workspace, message: str, following: dict[str, str]) -> None:
-    """Tells the person, with buttons that run the commands: the editor does so, as if they came from its palette."""
-    chosen = await server.offer(message, tuple(following))
-    if chosen is not None:
-        action = protocol.Action(chosen, f"aiToolkit.{following[chosen]}", workspace.uri)
-        server.protocol.notify(protocol.EDITOR_NOTIFICATIONS["run"], protocol.plain(action))
-
-
-def _chat_button(server: "Server") -> dict[str, str]:
-    """The button, where the editor has a chat that takes the model."""
-    return {Title.USE_IN_CHAT: "useInChat"} if server.has_chat else {}
 
 
 async def _copy(server: "Server", text: str, said: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lsprotocol import types
 
 from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
-from ai_toolkit.editor import chat, commands, documents, evaluation, options
+from ai_toolkit.editor import chat, commands, documents, evaluation, options, protocol
 from ai_toolkit.editor.server import Server
 from ai_toolkit.evaluation.cases import SUFFIX
 
@@ -43,6 +43,11 @@ def build_server() -> Server:
             evaluation.cases_changed(server)
         for workspace in server.folders():
             server.status.look(workspace, delayed=True)
+
+    @server.feature(protocol.SERVER_NOTIFICATIONS["look"])
+    def look(_params: Any) -> None:  # noqa: ANN401  (any JSON)
+        for workspace in server.folders():
+            server.status.look(workspace)
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_params: None) -> None:

@@ -16,6 +16,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ai_toolkit.editor.chat_messages import CHAT_MESSAGES
+from ai_toolkit.editor.endpoint_messages import ENDPOINT_MESSAGES, EndpointRow
 from ai_toolkit.editor.evaluation_messages import EVALUATION_MESSAGES
 
 COMMANDS: Final = {
@@ -29,6 +30,7 @@ COMMANDS: Final = {
         "copyExample",
         "showLogs",
         "showStatus",
+        "refreshEndpoint",
         "addSecret",
         "createProject",
         "startLocalCloud",
@@ -48,7 +50,11 @@ SERVER_REQUESTS: Final = {
     "caseFiles": "aiToolkit/caseFiles",
     "runCases": "aiToolkit/runCases",
 }
-SERVER_NOTIFICATIONS: Final = {"cancelChat": "aiToolkit/cancelChat", "cancelCases": "aiToolkit/cancelCases"}
+SERVER_NOTIFICATIONS: Final = {
+    "cancelChat": "aiToolkit/cancelChat",
+    "cancelCases": "aiToolkit/cancelCases",
+    "look": "aiToolkit/look",
+}
 EDITOR_REQUESTS: Final = {
     "pick": "aiToolkit/pick",
     "input": "aiToolkit/input",
@@ -171,7 +177,7 @@ class StatusParams:
     """The status bar's item for one folder (a URI): text with icons as VS Code writes them, and the whole sentence.
 
     `spoken` is what a screen reader says. `done` are the steps of the road that are behind the folder: `hasProject`,
-    `isProvisioned`, `isDeployed`.
+    `isProvisioned`, `isDeployed`. `rows` are those of the view "Endpoint".
     """
 
     workspace_folder: str
@@ -179,6 +185,7 @@ class StatusParams:
     tooltip: str
     spoken: str
     done: tuple[str, ...]
+    rows: tuple[EndpointRow, ...]
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,7 @@ MESSAGES: Final = (
     CopyParams,
     AccessTokenParams,
     AccessToken,
+    *ENDPOINT_MESSAGES,
     StatusParams,
     ReplicaLogParams,
     Action,

@@ -143,6 +143,21 @@ class Server(LanguageServer):
         chosen = await self.window_show_message_request_async(params)
         return chosen.title if chosen is not None and chosen.title in actions else None
 
+    async def offer_commands(self, workspace: Workspace, message: str, following: dict[str, str]) -> None:
+        """Tells the person, with buttons that run the commands: the editor runs them as if from its palette."""
+        chosen = await self.offer(message, tuple(following))
+        if chosen is not None:
+            self.run_in_editor(protocol.Action(chosen, f"aiToolkit.{following[chosen]}", workspace.uri))
+
+    def run_in_editor(self, action: protocol.Action) -> None:
+        """Has the editor run a command of its own."""
+        self.protocol.notify(protocol.EDITOR_NOTIFICATIONS["run"], protocol.plain(action))
+
+    @property
+    def chat_button(self) -> dict[str, str]:
+        """The button, where the editor has a chat that takes the model."""
+        return {Title.USE_IN_CHAT: "useInChat"} if self.has_chat else {}
+
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ANN401  (pygls' own)
         log.debug("%s: %s", source, error)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from ai_toolkit.deploy.status import State, Status, look_quietly
+from ai_toolkit.deploy.status import Loaded, State, Status, look_quietly
 from ai_toolkit.editor import protocol
+from ai_toolkit.editor.endpoint_rows import rows_of
 from ai_toolkit.workspace.workspace import Workspace
 
 _DELAY_SECONDS: Final = 1.0
@@ -37,6 +39,8 @@ class StatusBar:
         self.share_seen: Callable[[Workspace], None] = lambda _workspace: None
         """Called when a look saw something else on the share than the one before it."""
         self._last: dict[Workspace, Status] = {}
+        self._told: dict[Workspace, tuple[tuple[str | None, tuple[str, ...]], Loaded]] = {}
+        """What a replica said when it was last asked, with the deploy and the replicas that it holds for."""
         self.changed: Callable[[], None] = lambda: None
         """Called when a look found another status than the one before it."""
 
@@ -73,14 +77,28 @@ class StatusBar:
     def show(self, workspace: Workspace, state: Status) -> None:
         runs = " $(warning) a replica runs on" if state.is_billed_for_nothing else ""
         text = f"$({_ICONS[state.state]}) Inference: {state.state}{runs}"
-        told = (state.detail, *state.money())
+        now = datetime.now(UTC)
+        told = (state.detail, *state.money(now))
         spoken = f"Inference: {state.state}. {' '.join(told)}"
         done = tuple(_done(workspace, state))
-        params = protocol.StatusParams(workspace.uri, text, "\n\n".join(told), spoken, done)
-        self._show(params)
+        # While a deploy runs, what was known before it began stays in sight.
+        known = self._last.get(workspace, state) if state.state is State.DEPLOYING else state
+        rows = rows_of(workspace, known, self._loaded(workspace, known), now)
+        self._show(protocol.StatusParams(workspace.uri, text, "\n\n".join(told), spoken, done, rows))
         if state.state is not State.DEPLOYING and state != self._last.get(workspace):
             self._last[workspace] = state
             self.changed()
+
+    def _loaded(self, workspace: Workspace, state: Status) -> Loaded | None:
+        """What the replicas that run said of themselves, now or when they were last asked."""
+        live = state.live
+        if live is None or not live.replicas:
+            return None
+        holds_for = (live.deployed, live.replicas)
+        if live.loaded is not None:
+            self._told[workspace] = (holds_for, live.loaded)
+        told_for, loaded = self._told.get(workspace, (None, None))
+        return loaded if told_for == holds_for else None
 
     async def _look(self, workspace: Workspace, *, delayed: bool) -> None:
         if delayed:

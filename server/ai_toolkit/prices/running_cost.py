@@ -38,6 +38,15 @@ class Running:
         hours = sum(max(timedelta(), now - one) / timedelta(hours=1) for one in self.started)
         return hours * self.hourly.amount
 
+    def so_far(self, now: datetime) -> str:
+        """About what they came to until now, in a few words."""
+        amount = self.amount(now)
+        if self.local:
+            return "nothing on this computer"
+        if amount is None or self.hourly is None:
+            return "not in the list of prices"
+        return f"about {amount_in_words(amount, self.hourly.currency)} until now, {self.hourly.in_words()} each"
+
     def in_words(self, now: datetime) -> str:
         """Since when, and about what that came to; empty where no replica is known to run."""
         since = self.since()

@@ -94,6 +94,30 @@ test("the command shows the answers side by side in a tab", async () => {
   assert.match(text, /It is not exactly/);
 });
 
+test("the view \"Endpoint\" shows what is known, and an action beside a row does it", async () => {
+  await writeFile(join(home, "project/inference/a note.txt"), "mine\n");
+  await editor.status("Inference: newer files here").waitFor();
+  await editor.command("AI Toolkit: Show inference status");
+  const row = (label: string) => editor.page.locator(".pane-body .monaco-list-row", { hasText: label });
+  await row("Replica").getByText("runs since").waitFor();
+  await row("Adapter").getByText(/pirate · SHA-256 [0-9a-f]{12}…/).waitFor();
+  await row("Newer here").click();
+  await editor.page.keyboard.press("ArrowRight");
+  await row("inference/a note.txt").click();
+  await editor.page.locator(".tab", { hasText: "a note.txt" }).waitFor();
+  await editor.clearNotifications();
+  await editor.command("View: Hide Panel");
+  await editor.page.locator(".pane-header", { hasText: "project" }).click();
+  await row("Newer here").hover();
+  await editor.picture("endpoint");
+  await row("Newer here").getByRole("button", { name: "Deploy for inference" }).click();
+
+  await editor.notification("The model is deployed").waitFor();
+  await row("Newer here").waitFor({ state: "hidden" });
+  await editor.page.locator(".pane-header", { hasText: "project" }).click();
+  await editor.clearNotifications();
+});
+
 test("one case can be looked into", async () => {
   await editor.command("Testing: Focus on Test Explorer View");
   await item("It greets").hover();
