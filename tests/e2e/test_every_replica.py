@@ -4,7 +4,8 @@ import json
 import time
 import urllib.request
 
-from tests.support.resource_manager import arm, config, set_parameters, wait_for
+from tests.support.resource_manager import arm, config, set_parameters
+from tests.support.waiting import wait_for
 
 APP = """
 import hashlib, http.server, json, os, pathlib, time

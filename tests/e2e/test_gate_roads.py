@@ -1,16 +1,15 @@
 """The roads through the gate, with an app that reads what a real one computes."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 from tests.support.models_app import APP, put_adapter
 from tests.support.resource_manager import set_parameters
 from tests.support.road import AITK
+from tests.support.waiting import wait_for
 
 CASE = {"messages": [{"role": "user", "content": "Hello"}], "expected": {"contains": "Ahoy"}}
 
@@ -63,10 +62,7 @@ def test_evaluation_that_would_wake_a_replica_asks_first(empty_road):
     set_parameters(road, cooldownSeconds=30)
     road.run("provision", "--local", "--yes")
     road.run("deploy")
-    end = time.monotonic() + 90
-    while list((road.home / "work").iterdir()):  # asking the app would keep it awake
-        assert time.monotonic() < end
-        os.sched_yield()
+    wait_for(lambda: not list((road.home / "work").iterdir()), 90)  # asking the app would keep it awake
     done = road.run("eval", check=False)
     asleep = road.json("status")["live"]["replicas"]
     agreed = road.json("eval", "--yes", "--models", "live", "--min", "1")
@@ -199,10 +195,7 @@ def test_gate_that_ends_in_the_middle_leaves_what_serves(gated, number):
         [*AITK, "deploy", "--gate"], cwd=gated.folder, env=gated.environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    end = time.monotonic() + 60
-    while not list(share(gated).glob(".aitk/candidates/*/adapter_model.safetensors")):
-        assert time.monotonic() < end
-        os.sched_yield()
+    wait_for(lambda: list(share(gated).glob(".aitk/candidates/*/adapter_model.safetensors")))
     running.send_signal(number)
     _said, told = running.communicate(timeout=60)
     after = {path: body for path, body in content(gated).items() if "candidates" not in path.parts}

@@ -2,15 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.inference import browser
-from tests.support.resource_manager import set_parameters, wait_for
+from tests.support.resource_manager import set_parameters
 from tests.support.road import Road, environment
+from tests.support.waiting import until
 
 COOLDOWN_SECONDS = 30  # the least that the template takes
 LIMIT_SECONDS = 240
@@ -54,10 +55,6 @@ def replicas(road: Road) -> list[str]:
     return sorted(folder.name for folder in (road.home / "work").iterdir())
 
 
-async def until(condition: Callable[[], object]) -> None:
-    await asyncio.to_thread(wait_for, condition, LIMIT_SECONDS)
-
-
 async def ask(page: Any, question: str, answers: int) -> None:
     await page.run(f"{BOX}.focus()")
     await page.write(question)
@@ -73,12 +70,12 @@ async def test_with_the_page_open_the_app_scales_to_zero_and_a_keypress_wakes_it
     await page.until(f"{BOX} && document.querySelector('#question .submit-button')")
     await ask(page, "What is the capital of Japan?", 1)
     first = await asyncio.to_thread(replicas, sleepy)
-    await until(lambda: not replicas(sleepy))
+    await until(lambda: not replicas(sleepy), LIMIT_SECONDS)
     await page.picture(pictures / "asleep.png")
     still_there = await page.run(f"{BY}.length == 1 && location.href")
     await page.run(f"{BOX}.focus()")
     await page.press("W", 87, text="W")
-    await until(lambda: replicas(sleepy))
+    await until(lambda: replicas(sleepy), LIMIT_SECONDS)
     await page.until(f"{WAKING}?.textContent.includes('waking up')")
     await page.picture(pictures / "waking.png")
     await page.write("hat is the capital of Norway?")

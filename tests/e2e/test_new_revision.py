@@ -6,8 +6,9 @@ import urllib.request
 
 import pytest
 from tests.support.provisioning import Person
-from tests.support.resource_manager import arm, config, set_parameters, wait_for
+from tests.support.resource_manager import arm, config, set_parameters
 from tests.support.small_app import APP, OF_ANOTHER_MAKE
+from tests.support.waiting import wait_for
 
 from ai_toolkit.deploy.action import Options
 from ai_toolkit.deploy.run import deploy

@@ -2,13 +2,13 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import openai
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.waiting import wait_for
 
 INFERENCE = Path(__file__).parents[2] / "inference"
 ADAPTER = "qlora/qlora/gpu_model/adapter"
@@ -155,10 +155,7 @@ def test_a_client_that_leaves_frees_its_place(endpoint, client):
     with pytest.raises(openai.APITimeoutError):
         ask(client, POEM, model=BASE, max_tokens=2000, timeout=1.0)
 
-    end = time.monotonic() + 30
-    while endpoint.measured("aitk_requests_running") and time.monotonic() < end:
-        pass
-    assert endpoint.measured("aitk_requests_running") == 0
+    wait_for(lambda: endpoint.measured("aitk_requests_running") == 0, 30)
     assert endpoint.measured("aitk_answer_tokens_total") - before < 1000
     assert b'reason="cancelled"' in endpoint.get("/metrics", signed_in=True)[2]
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from aiohttp import web
 from tests.support.inference import browser
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(not browser.chromium(), reason="Chromium is not installed (apt-get install chromium)")
 
@@ -82,9 +83,7 @@ async def ask(page, question=QUESTION):
 
 async def nothing_runs(endpoint):
     """Returns once the engine is empty."""
-    async with asyncio.timeout(60):
-        while await asyncio.to_thread(endpoint.measured, "aitk_requests_running"):
-            pass
+    await until(lambda: not endpoint.measured("aitk_requests_running"))
 
 
 async def test_a_conversation_by_keyboard_with_retry_undo_and_compare(page, endpoint, sample_workspace, pictures):
@@ -339,9 +338,7 @@ async def test_an_idle_page_holds_no_connection_and_goes_on_with_another_server(
     await settle(page)
     await ask(page)
     await page.until(f"{LEFT}.innerText.includes('Fair winds')")
-    async with asyncio.timeout(60):
-        while await asyncio.to_thread(open_connections, endpoint):
-            pass
+    await until(lambda: not open_connections(endpoint))
 
     port = endpoint.url.rpartition(":")[2]
     assert await asyncio.to_thread(endpoint.stop) in {0, -15}

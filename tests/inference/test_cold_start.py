@@ -6,12 +6,12 @@ import asyncio
 import json
 import shutil
 import socket
-import time
 
 import httpx
 import openai
 import psutil
 import pytest
+from tests.support.waiting import until, wait_for
 
 # Stands for the installation of packages: it takes until a file lies there, so that a test knows when it is.
 PACKAGES = """
@@ -46,9 +46,7 @@ def open_connections(endpoint):
 
 
 async def until_held(endpoint, count):
-    async with asyncio.timeout(60):
-        while len(await asyncio.to_thread(open_connections, endpoint)) != count:
-            pass
+    await until(lambda: len(open_connections(endpoint)) == count)
 
 
 async def test_default_clients_are_answered_by_the_app_that_their_requests_came_before(installing):
@@ -115,9 +113,7 @@ def test_a_program_that_does_not_take_connections_over_leaves_none_waiting(launc
     head = f"Host: x\r\nAuthorization: Bearer {endpoint.key}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}{body}".encode())
-        end = time.monotonic() + 10
-        while not open_connections(endpoint) and time.monotonic() < end:
-            pass
+        wait_for(lambda: open_connections(endpoint), 10)
         (tmp_path / "installed").touch()
         told = connection.recv(65536)
 

@@ -10,6 +10,7 @@ import shutil
 import openai
 import pytest
 import torch
+from tests.support.waiting import until
 
 from ai_toolkit.workspace.sample.workspace import place_sample
 
@@ -80,9 +81,7 @@ async def test_an_engine_that_dies_is_restarted_and_ready_says_so(mortal):
             if text := chunk.choices[0].delta.content:
                 break
         whole = asyncio.ensure_future(client.chat.completions.create(**asked))
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(endpoint.measured, "aitk_requests_running") != 2:
-                pass
+        await until(lambda: endpoint.measured("aitk_requests_running") == 2)
         (folder / "die").touch()
         with pytest.raises(openai.APIError, match="is being started again") as streamed:
             async for _ in stream:

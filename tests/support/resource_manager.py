@@ -1,12 +1,9 @@
 """The parameters of a workspace, and its app as another tool would ask the Resource Manager about it."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-
-import pytest
 
 
 def set_parameters(road, **values):
@@ -18,19 +15,6 @@ def set_parameters(road, **values):
         document["parameters"][name] = {"value": value}
     path.write_text(json.dumps(document))
     return before
-
-
-def wait_for(condition, limit_seconds=60):
-    """Returns when the condition holds; an endpoint that changes its revision may be away meanwhile."""
-    end = time.monotonic() + limit_seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except (urllib.error.URLError, ConnectionError):
-            pass
-        time.sleep(0.1)
-    pytest.fail("the condition never held")
 
 
 def config(road):

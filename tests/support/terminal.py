@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import pyte
+from tests.support.waiting import wait_for
 
 LIMIT_SECONDS: Final = 60.0
 _LINES: Final = 200
@@ -90,10 +91,7 @@ class Terminal:
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Sends the signal once the command waits for an answer, not in the moment between prompt and reading."""
         state = Path(f"/proc/{self.process.pid}/stat")
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
-            assert time.monotonic() < deadline, "it never came to wait"
-            os.sched_yield()
+        wait_for(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S", LIMIT_SECONDS)
         self.process.send_signal(number)
 
     def end(self, limit_seconds: float = LIMIT_SECONDS) -> int:
