@@ -18,8 +18,10 @@ from tests.support.inference.in_process import BASE, serving
 
 from aitk_app.web.aliases import aliases_of
 from aitk_app.web.origins import AllowedOrigins
+from aitk_app.web.responses_bodies import ResponsesRequest
 
 FUNCTIONS = [{"type": "function", **each["function"]} for each in TOOLS]
+SEARCH = [{"type": "web_search", "user_location": {"type": "approximate"}}, {"type": "image_generation"}]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_a_form_is_followed(app):
 def test_a_form_is_followed_beside_functions_that_may_be_called(app):
     """Text that follows the schema, or a call; never anything else."""
     form = {"type": "json_schema", "name": "weather", "schema": WEATHER | {"additionalProperties": False}}
-    answer = respond(app, text={"format": form}, tools=FUNCTIONS, max_output_tokens=400)
+    answer = respond(app, text={"format": form}, tools=FUNCTIONS[:1], max_output_tokens=400, temperature=0)
 
     [item] = answer.output
     jsonschema.validate(json.loads(item.arguments if item.type == "function_call" else answer.output_text), WEATHER)
@@ -105,8 +107,15 @@ def test_a_form_is_followed_beside_functions_that_may_be_called(app):
     ("wrong", "told"),
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id: no response is stored"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"include": ["file_search_call.results"]}, "include: 'file_search_call.results'"),
+        ({"tools": [{"type": "web_search"}]}, "tools: number 0, 'web_search', is a tool of OpenAI's own"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}, *FUNCTIONS]}, "number 0, 'file_search'"),
+        ({"tools": [*SEARCH, *FUNCTIONS, {"type": "mcp", "server_label": "x", "server_url": "x"}]}, "number 4, 'mcp'"),
+        ({"tools": [*FUNCTIONS, {"type": "code_interpreter", "container": {"type": "auto"}}]}, "'code_interpreter'"),
+        ({"tools": [*FUNCTIONS, {"type": "telepathy"}]}, "tools[2].type"),
+        ({"tools": FUNCTIONS, "tool_choice": {"type": "web_search_preview"}}, "tool_choice.type"),
+        ({"tool_choice": "required"}, "tool_choice: there are no tools"),
+        ({"include": ["message.output_text.logprobs"]}, "include: 'message.output_text.logprobs'"),
+        ({"input": [{"type": "web_search_call", "id": "ws_1", "status": "completed"}]}, "input[0].type"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type: no item is stored here"),
         ({"conversation": "conv_1"}, "conversation is not supported"),
         ({"input": []}, "input: "),
@@ -126,6 +135,51 @@ def test_what_asks_for_nothing_is_taken(app):
         app, store=False, metadata={}, user="ada", truncation="disabled", include=["reasoning.encrypted_content"],
         reasoning={"effort": "medium", "summary": "auto"}, service_tier="auto", background=False, max_output_tokens=1,
     ).id.startswith("resp_")  # fmt: skip
+
+
+def test_tools_that_are_never_called_are_left_out_beside_functions_and_the_answer_says_so(app):
+    """As agents offer OpenAI's own with every request; so are they in a choice of allowed ones."""
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [SEARCH[1], {"type": "function", "name": "get_time"}],
+    }
+    include = ["web_search_call.action.sources"]
+    answer = respond(app, tools=[*SEARCH, *FUNCTIONS], tool_choice=allowed, include=include, max_output_tokens=400)
+
+    assert [each.name for each in answer.output] == ["get_time"] * len(answer.output)
+    assert [each.name for each in answer.tools] == ["get_weather", "get_time"]
+
+
+def test_items_are_sent_back_as_their_library_has_them(app):
+    """A whole turn with reasoning, text with sources, calls and their outputs: the model is told all of it."""
+    seen = ResponsesRequest.model_validate({"input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "Weather?"}]},
+        {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "I look."}],
+         "encrypted_content": None, "content": None, "status": None},
+        {"id": "fc_1", "type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": "{}",
+         "status": "completed", "caller": {"type": "direct"}},
+        {"id": "fc_2", "type": "function_call", "call_id": "c2", "name": "get_time", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "warm", "id": None, "status": None},
+        {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "noon"}]},
+        {"id": "rs_2", "type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Warm."}]},
+        {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "phase": "final_answer",
+         "content": [{"type": "output_text", "text": "Warm at noon.", "logprobs": [],
+                      "annotations": [{"type": "url_citation", "url": "http://x", "title": "x", "start_index": 0,
+                                       "end_index": 4}]}]},
+        {"role": "user", "content": "Thanks"},
+    ]}).as_chat()  # fmt: skip
+    turns = [each.plain() for each in seen.messages]
+
+    assert [(each.role, each.content, each.reasoning) for each in turns] == [
+        ("user", "Weather?", None),
+        ("assistant", "", "I look."),
+        ("tool", "warm", None),
+        ("tool", "noon", None),
+        ("assistant", "Warm at noon.", "Warm."),
+        ("user", "Thanks", None),
+    ]
+    assert [call.name for call in turns[1].calls] == ["get_weather", "get_time"]
 
 
 def test_models_tell_their_length_and_a_trailing_slash_lists(app):

@@ -122,7 +122,8 @@ def build_api(  # noqa: C901 - one short function per route
         try:
             as_chat = asked.as_chat()
         except ValidationError as error:
-            raise RequestError(400, refusal(error.errors(), {})[0]) from error
+            message, param = refusal(error.errors(), asked.model_dump(by_alias=True))
+            raise RequestError(400, message, param=param) from error
         answers = await begin_chat(completions, served, as_chat)
         return await answered(answers, ResponsesForm(served.id, asked), request, stream=asked.stream)
 

@@ -15,7 +15,7 @@ _EMPTY: tuple[object, ...] = (None, "", [], {})
 _CHANGE_NO_ANSWER = frozenset(
     {"metadata", "user", "service_tier", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
     | {"prediction", "priority", "request_id", "rid", "keep_alive", "cache_prompt", "cache_control", "provider"}
-    | {"usage", "session_id", "annotations"}
+    | {"usage", "session_id", "annotations", "prompt_cache_options"}
 )
 # Values that say what happens anyway; more than one service's word for it.
 _DEFAULTS: dict[str, tuple[object, ...]] = {
@@ -45,7 +45,7 @@ _DEFAULTS: dict[str, tuple[object, ...]] = {
     "separate_reasoning": (True,),
     "logprobs": (False,),
     "background": (False,),
-    "truncation": ("disabled",),
+    "truncation": ("disabled", "auto"),  # what does not fit is refused, and never cut
 }
 
 
@@ -53,7 +53,7 @@ def asks_for_nothing(name: str, value: Any) -> bool:  # noqa: ANN401 - of JSON
     """Whether a parameter that nothing is known of changes no answer at this value."""
     if name in _CHANGE_NO_ANSWER or name.endswith("cache_control"):
         return True
-    if any(value == empty and type(value) is type(empty) for empty in _EMPTY):
+    if _is_empty(value):
         return True
     if name not in _DEFAULTS and (value is False or value == {"enabled": False}):  # something is not wanted
         return True
@@ -85,18 +85,26 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_described)
     also_ignored: ClassVar[frozenset[str]] = frozenset()
+    empty_is_said: ClassVar[frozenset[str]] = frozenset()  # fields that may lack, and whose empty value is one
 
     @model_validator(mode="before")
     @classmethod
     def _without_what_asks_for_nothing(cls, data: Any) -> Any:  # noqa: ANN401 - of JSON
         if not isinstance(data, dict):
             return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        return {
-            name: value
-            for name, value in data.items()
-            if not (value is None if name in known else name in cls.also_ignored or asks_for_nothing(name, value))
-        }
+        known = {field.alias or name: field for name, field in cls.model_fields.items()}
+
+        def is_left_out(name: str, value: object) -> bool:
+            if name not in known:
+                return name in cls.also_ignored or asks_for_nothing(name, value)
+            may_lack = not known[name].is_required() and name not in cls.empty_is_said
+            return value is None or (may_lack and _is_empty(value))
+
+        return {name: value for name, value in data.items() if not is_left_out(name, value)}
+
+
+def _is_empty(value: object) -> bool:
+    return any(value == empty and type(value) is type(empty) for empty in _EMPTY)
 
 
 def _alike(value: object, default: object) -> bool:

@@ -27,7 +27,7 @@ class Part(Body):
     @field_validator("type")
     @classmethod
     def _is_text(cls, kind: str) -> str:
-        if kind not in {"text", "input_text", "output_text", "refusal"}:
+        if kind not in {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"}:
             raise PydanticCustomError(
                 "only_text", "a part of type {kind} cannot be read: this model takes text only", {"kind": repr(kind)}
             )

@@ -134,7 +134,7 @@ class ChatRequest(Request):
     parallel_tool_calls: bool = True
     continue_final_message: bool = False
     chat_template_kwargs: dict[str, Any] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 
     @field_validator("top_logprobs")
     @classmethod
@@ -202,6 +202,7 @@ class TokenizeRequest(Body):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     return_token_strs: bool = False
+    empty_is_said: ClassVar[frozenset[str]] = frozenset({"prompt"})
 
     @model_validator(mode="after")
     def _one_of_them(self) -> TokenizeRequest:

@@ -11,16 +11,28 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from aitk_app.web.asks_for_nothing import Body
-from aitk_app.web.message_bodies import Content, text_of
+from aitk_app.web.message_bodies import Content, Part, text_of
 from aitk_app.web.request_bodies import ChatRequest, TokenCount
 from aitk_app.web.tool_bodies import FunctionTool
 
-_EXTRAS_WITHOUT_EFFECT = frozenset({"reasoning.encrypted_content"})  # there is none: what is not kept needs no key
+# What items of other kinds than ours would tell besides; there is no key to what is not kept either.
+_EXTRAS_WITHOUT_EFFECT = frozenset(
+    {"reasoning.encrypted_content", "web_search_call.results", "web_search_call.action.sources"}
+    | {"file_search_call.results", "code_interpreter_call.outputs", "computer_call_output.output.image_url"}
+    | {"message.input_image.image_url"}
+)
 
 
-# Tools of other services that agents (Codex among them) offer with every request, beside functions of their own. A
-# model may call a tool and need not: these it never calls. Where nothing else is offered, they are refused by name.
-_NEVER_CALLED = frozenset({"custom", "image_generation", "local_shell", "namespace", "tool_search", "web_search"})
+# Tools of OpenAI's own that programs offer with every request, unasked (Codex does), beside functions of theirs. A
+# model may call a tool and need not: these it never calls. What names something of the caller's (vector stores, a
+# server, a container, a screen) was meant, and is refused by name; so is every tool where no function stands beside it.
+_NEVER_CALLED = frozenset(
+    {"apply_patch", "custom", "image_generation", "local_shell", "namespace", "programmatic_tool_calling", "shell"}
+    | {"tool_search", "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"}
+)
+
+
+_REFUSED = frozenset({"code_interpreter", "computer", "computer_use_preview", "file_search", "mcp"})
 
 
 class InputItem(Body):
@@ -29,11 +41,12 @@ class InputItem(Body):
     type: Literal["message", "function_call", "function_call_output", "reasoning"] = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: Content | None = None
+    summary: list[Part] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
     output: Content | None = None
-    also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "status", "summary", "encrypted_content", "phase"})
+    also_ignored: ClassVar[frozenset[str]] = frozenset({"id", "status", "encrypted_content", "phase", "caller"})
 
     @model_validator(mode="after")
     def _named_call(self) -> InputItem:
@@ -46,7 +59,9 @@ class InputItem(Body):
     def _not_a_reference(cls, kind: Any) -> Any:  # noqa: ANN401 - of JSON
         if kind == "item_reference":
             raise PydanticCustomError(
-                "not_stored", "no item is stored here that could be referred to; send the item itself (store = false)"
+                "not_stored",
+                "no item is stored here that could be referred to; send the item itself, as clients do with store = "
+                "false (the AI SDK: providerOptions.openai.store)",
             )
         return kind
 
@@ -62,6 +77,19 @@ class NamedChoice(Body):
 
     type: Literal["function"] = "function"
     name: str
+
+
+class AllowedChoice(Body):
+    """A choice among some of the functions; other tools that it names are never called."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[NamedChoice]
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _without_what_is_never_called(cls, tools: Any) -> Any:  # noqa: ANN401 - of JSON
+        return without_what_is_never_called(tools)
 
 
 class TextForm(Body):
@@ -103,7 +131,7 @@ class ResponsesRequest(Body):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     tools: Annotated[list[ResponseTool], Field(default_factory=list)]
-    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedChoice | AllowedChoice | None = None
     parallel_tool_calls: bool = True
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
@@ -111,17 +139,12 @@ class ResponsesRequest(Body):
     stream_options: StreamOptions | None = None
     include: list[str] | None = None
     previous_response_id: str | None = None
-    also_ignored: ClassVar[frozenset[str]] = frozenset({"client_metadata"})
+    also_ignored: ClassVar[frozenset[str]] = frozenset({"client_metadata", "max_tool_calls"})
 
     @field_validator("tools", mode="before")
     @classmethod
     def _without_what_is_never_called(cls, tools: Any) -> Any:  # noqa: ANN401 - of JSON
-        kinds = (
-            [each.get("type") if isinstance(each, dict) else None for each in tools] if isinstance(tools, list) else []
-        )
-        if "function" not in kinds:
-            return tools
-        return [each for each, kind in zip(tools, kinds, strict=True) if kind not in _NEVER_CALLED]
+        return without_what_is_never_called(tools)
 
     @field_validator("previous_response_id")
     @classmethod
@@ -150,6 +173,10 @@ class ResponsesRequest(Body):
         }
         if isinstance(self.tool_choice, NamedChoice):
             asked["tool_choice"] = {"type": "function", "function": {"name": self.tool_choice.name}}
+        elif isinstance(self.tool_choice, AllowedChoice):
+            names = [{"function": {"name": each.name}} for each in self.tool_choice.tools]
+            allowed = {"mode": self.tool_choice.mode, "tools": names}
+            asked["tool_choice"] = {"type": "allowed_tools", "allowed_tools": allowed}
         elif self.tool_choice is not None:
             asked["tool_choice"] = self.tool_choice
         form = self.text.format if self.text else None
@@ -169,14 +196,36 @@ class ResponsesRequest(Body):
             found.append({"role": "system", "content": self.instructions})
         if isinstance(self.input, str):
             return [*found, {"role": "user", "content": self.input}]
+        thought = ""
         for item in self.input:
-            if item.type == "function_call":
-                call = {"id": item.call_id or "", "function": {"name": item.name, "arguments": item.arguments or "{}"}}
-                if not (found and found[-1]["role"] == "assistant"):
-                    found.append({"role": "assistant", "content": ""})
-                found[-1].setdefault("tool_calls", []).append(call)
-            elif item.type == "function_call_output":
+            if item.type == "reasoning":
+                thought += text_of(item.content) or text_of(item.summary)
+                continue
+            if item.type == "function_call_output":
                 found.append({"role": "tool", "tool_call_id": item.call_id, "content": text_of(item.output)})
             elif item.type == "message":
                 found.append({"role": item.role or "user", "content": text_of(item.content)})
+            else:
+                call = {"id": item.call_id or "", "function": {"name": item.name, "arguments": item.arguments or "{}"}}
+                if thought or not (found and found[-1]["role"] == "assistant"):
+                    found.append({"role": "assistant", "content": ""})
+                found[-1].setdefault("tool_calls", []).append(call)
+            if thought and found[-1]["role"] == "assistant":
+                found[-1]["reasoning_content"] = thought
+            thought = ""
         return found
+
+
+def without_what_is_never_called(tools: Any) -> Any:  # noqa: ANN401 - of JSON
+    """The tools without what a model need not call, and never does here. Raises for what was meant to be called."""
+    kinds = [each.get("type") if isinstance(each, dict) else None for each in tools] if isinstance(tools, list) else []
+    left_out = _NEVER_CALLED if "function" in kinds else frozenset()
+    refused = (_NEVER_CALLED | _REFUSED) - left_out
+    for place, kind in enumerate(kinds):
+        if isinstance(kind, str) and kind in refused:
+            raise PydanticCustomError(
+                "hosted_tool",
+                "number {place}, {kind}, is a tool of OpenAI's own, which nothing carries out here; offer functions",
+                {"place": place, "kind": repr(kind)},
+            )
+    return [each for each, kind in zip(tools, kinds, strict=True) if kind not in left_out] if left_out else tools
