@@ -6,6 +6,7 @@ import json
 import pytest
 from azure.mgmt.storage.aio import StorageManagementClient
 from tests.support.edited_app import Nobody, with_small_app
+from tests.support.edited_template import SHAPES, adds_word, into_a_module
 from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.azure.connection import STORAGE_API_VERSION
@@ -270,30 +271,67 @@ async def test_what_is_written_into_the_template_survives_deploy_and_provision(e
     assert [one["name"] for one in template["initContainers"]] == ["first"]
 
 
-def into_a_module(content):
-    inner = {name: value for name, value in content.items() if name not in {"resources", "outputs", "metadata"}}
-    app = content["resources"].pop("app")
-    inner["resources"] = {"app": {**app, "dependsOn": []}}
-    app["properties"]["environmentId"] = (
-        "[resourceId('Microsoft.App/managedEnvironments', parameters('acaEnvironmentName'))]"
-    )
-    content["resources"]["module"] = {
-        "type": "Microsoft.Resources/deployments",
-        "apiVersion": "2025-04-01",
-        "name": "app",
-        "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"}, "template": inner},
-    }
+async def test_an_app_in_a_module_is_compared_and_keeps_what_others_added(edited):
+    """Deploy brings what the module says; Provision keeps the secret and the variable that our command added."""
+
+    def edit(content):
+        adds_word(content["resources"]["app"], "MODULE")
+        into_a_module(content)
+
+    await edited.deploy()
+    path, before = edits_template(edited, edit)
+    try:
+        person, done = await edited.deploy()
+        edited.ground.give(tags={"team": "ml"})
+        sent = await provisioned(edited)
+        quiet = await provisioned(edited)
+        _last, nothing = await edited.deploy()
+        [container] = (await edited.read())["properties"]["template"]["containers"]
+    finally:
+        path.write_text(before)
+        edited.ground.give(tags={})
+
+    assert "+ template.containers.inference.env.MODULE: " in person.text
+    assert done.action is Action.NEW_REVISION
+    assert "secret hf-token" in sent.text
+    assert {"name": "HF_TOKEN", "secretRef": "hf-token"} in container["env"]
+    assert QUIET in quiet.text
+    assert nothing.action is Action.NOTHING
 
 
-async def test_what_resource_manager_does_not_tell_alone_is_left_and_said(edited):
-    """An app in a module: Deploy does not guess."""
-    path, before = edits_template(edited, into_a_module)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+async def test_an_app_is_compared_wherever_it_stands(edited, shape):
+    """In a loop, beside another, in a module of a module, in a loop of modules, without symbolic names."""
+
+    def edit(content):
+        adds_word(content["resources"]["app"], "SHAPED")
+        shape(content)
+
+    path, before = edits_template(edited, shape)
+    try:
+        as_it_is = Person()
+        await preview(edited.workspace, as_it_is, Options())
+        path.write_text(before)
+        edits_template(edited, edit)
+        changed = Person()
+        await preview(edited.workspace, changed, Options())
+    finally:
+        path.write_text(before)
+
+    assert "not compared" not in as_it_is.text + changed.text
+    assert "SHAPED" not in as_it_is.text
+    assert "+ template.containers.inference.env.SHAPED: " in changed.text
+
+
+async def test_an_app_that_the_template_does_not_make_is_left_and_said(edited):
+    """Deploy does not guess."""
+    path, before = edits_template(edited, lambda content: content["resources"]["app"].update(name="another"))
     try:
         person, done = await edited.deploy()
     finally:
         path.write_text(before)
 
-    assert "The template is not compared with the app: it makes the app in a module" in person.text
+    assert f"The template is not compared with the app: it makes no app {edited.name} " in person.text
     assert done.action is Action.NOTHING
 
 

@@ -190,20 +190,56 @@ def test_what_is_kept_is_in_the_template_as_resource_manager_evaluates_it(conten
     assert "its value" not in str(carried.content)
 
 
+def module(inner, scope, **more):
+    """A module with that template, as Bicep compiles one (`inner`), or as people write one by hand (`outer`)."""
+    given = {} if scope == "outer" else {"apiKey": {"value": "[parameters('apiKey')]"}}
+    return {
+        "type": "Microsoft.Resources/deployments",
+        "apiVersion": "2025-04-01",
+        "name": "app",
+        "properties": {
+            "mode": "Incremental",
+            "expressionEvaluationOptions": {"scope": scope},
+            "parameters": given,
+            "template": inner if scope == "inner" else {**inner, "parameters": {}, "variables": {}},
+            **more,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [module(template(), "inner")],
+        [module(template(), "outer")],
+        [module({**template(), "resources": [module(template(), "inner")]}, "inner")],
+    ],
+    ids=["module", "outer scope", "module in a module"],
+)
+def test_what_is_kept_reaches_an_app_in_a_module(resources):
+    """Also its secret, by a secure parameter that each module hands on."""
+    carried = carry_over({**template(), "resources": resources}, compare(live(**BELOW), WANTED).added)
+    given = {"apiKey": {"value": "k"}, SECRETS: {"value": {"mine": "its value"}}}
+    [app] = [one for one in plan_of(carried.content, given, GROUP, "d").everything() if not one.is_deployment]
+    configuration = app.whole_body()["properties"]["configuration"]
+
+    assert not carried.lost
+    assert {"name": "mine", "value": "its value"} in configuration["secrets"]
+    assert app.whole_body()["tags"]["owner"] == "[me]"
+
+
 @pytest.mark.parametrize(
     "content",
     [
         {**template(), "resources": []},
         template(copy={"name": "apps", "count": 1}),
         {**template(), "resources": template()["resources"] * 2},
-        {
-            **template(),
-            "resources": [{"type": "Microsoft.Resources/deployments", "properties": {"template": template()}}],
-        },
+        {**template(), "resources": [{**module(template(), "inner"), "copy": {"name": "modules", "count": 1}}]},
+        {**template(), "resources": [module(template(), "inner", parameters="[variables('given')]")]},
     ],
 )
 def test_an_app_that_is_not_one_resource_of_the_template_keeps_nothing(content):
-    """In a module, in a loop, or one of several: it is left as it is, and all is told as lost."""
+    """In a loop, one of several, or with parameters that are an expression: it is left, and all is told as lost."""
     added = compare(live(**BELOW), WANTED).added
     carried = carry_over(content, added)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ai_toolkit.errors import ValueImpossible
 from ai_toolkit.provision.settings import resource_names
-from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.workspace.parameter_rules import DEFAULT_PREFIXES, OURS, check
+from ai_toolkit.workspace.unique_string import unique_string
 from ai_toolkit.workspace.workspace import Parameters
 
 ROOT = Path(__file__).parents[2]

@@ -53,8 +53,8 @@ async def changed_template(
     `only_looks` nobody is asked and nothing is remembered. Raises Dismissed.
 
     It cannot be asked of an app that Provision did not make, of a folder with a hand-written config file only, of a
-    changed template without the Bicep CLI, and of a template that makes the app in a module or a loop. Raises
-    FileMalformed, ValueImpossible for files that Azure would refuse.
+    changed template without the Bicep CLI, and of a template that makes the app in a linked one. Raises FileMalformed,
+    ValueImpossible for files that Azure would refuse.
     """
     app = own.app
     files = await _files(workspace, app, own.target)
@@ -104,9 +104,9 @@ async def _evaluated(own: OwnApp, template: Template, given: Parameters, ui: Ui)
     async with own.cloud.resource_manager(own.target.subscription) as manager:
         ui.report("asking what the template wants", 1)
         deployments = manager.deployments_of(own.target.resource_group)
-        wanted = await _ask(deployments, template, await _values(own, template, given))
+        wanted = await _ask(deployments, template, await _values(own, template, given), own.app.name)
     if wanted is None or isinstance(wanted, Refusal):
-        why = f"{wanted.message} ({wanted.code})" if wanted else "it makes the app in a module, a loop, or of several"
+        why = f"{wanted.message} ({wanted.code})" if wanted else f"it makes no app {own.app.name} that Azure tells of"
         ui.announce(f"The template is not compared with the app: {why}. {Title.PROVISION} sends it whole.")
         return None
     known, missing = without_missing_secrets(wanted, own.app.secrets)
@@ -144,11 +144,11 @@ async def _put_back(found: ChangedTemplate, ui: Ui, agreed: bool | None, *, only
 
 
 async def _ask(
-    deployments: Deployments, template: Template, values: Mapping[str, Any]
+    deployments: Deployments, template: Template, values: Mapping[str, Any], app: str
 ) -> Mapping[str, Any] | Refusal | None:
     """The app's `template`, evaluated."""
     try:
-        found = await wanted_app(deployments, _DEPLOYMENT, template.content, values)
+        found = await wanted_app(deployments, _DEPLOYMENT, template.content, values, app)
     except HttpResponseError as error:
         log.warning("what-if: %s", error.message)
         return Refusal(str(error.status_code), "Azure does not tell what the template wants now")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ai_toolkit.endpoint.comparison import Addition, is_expression
-from ai_toolkit.endpoint.desired import app_resource
+from ai_toolkit.endpoint.desired import apps_of
 
 SECRETS: Final = "aitkCarriedOver"
 """The secure parameter of the sent template that holds the values of the secrets that are kept."""
@@ -28,14 +28,34 @@ class CarriedOver:
 def carry_over(content: Mapping[str, Any], added: Iterable[Addition]) -> CarriedOver:
     """The template with the additions in its container app. Their secrets' values are those of the parameter `SECRETS`.
 
-    A template with several apps, or with one in a module or a loop, is left as it is, and everything is lost.
+    A template with several apps, or with one in a loop, is left as it is, and everything is lost.
     """
     changed = copy.deepcopy(dict(content))
-    app = app_resource(changed)
-    lost = [one for one in added if app is None or not _add(app, one)]
+    apps = list(apps_of(changed))
+    app = apps[0] if len(apps) == 1 and not apps[0].repeated and _may_be_given(apps[0].modules) else None
+    lost = [one for one in added if app is None or not _add(app.resource, one)]
     if app is not None and any(one.kind == "secret" for one in added if one not in lost):
-        changed["parameters"] = {**(changed.get("parameters") or {}), SECRETS: {"type": "secureObject"}}
+        _hand_down(changed, app.modules)
     return CarriedOver(changed, tuple(lost))
+
+
+def _may_be_given(modules: Iterable[dict[str, Any]]) -> bool:
+    """Whether the modules' parameters are listed, and no expression."""
+    return all(isinstance(one["properties"].get("parameters") or {}, dict) for one in modules)
+
+
+def _hand_down(content: dict[str, Any], modules: Iterable[dict[str, Any]]) -> None:
+    """Declares the parameter `SECRETS`, and gives it to the modules around the app."""
+    declared = {SECRETS: {"type": "secureObject"}}
+    content["parameters"] = {**(content.get("parameters") or {}), **declared}
+    for module in modules:
+        properties = module["properties"]
+        if str((properties.get("expressionEvaluationOptions") or {}).get("scope")).lower() != "inner":
+            continue  # what is in it is evaluated out here
+        given = {SECRETS: {"value": f"[parameters('{SECRETS}')]"}}
+        properties["parameters"] = {**(properties.get("parameters") or {}), **given}
+        inner = properties["template"]
+        inner["parameters"] = {**(inner.get("parameters") or {}), **declared}
 
 
 def _add(app: dict[str, Any], one: Addition) -> bool:

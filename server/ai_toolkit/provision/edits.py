@@ -31,12 +31,18 @@ class Kept:
 
 
 async def compare_app(site: Site, plan: Plan, template: Template, preview: Preview) -> Comparison:
-    """The app as it is against the template, where the deployment would put one app that exists."""
+    """The app as it is against the template, where the deployment would put it and it exists.
+
+    Of several apps it is the one that the parameters name; of another make's template, its only one.
+    """
     apps = [one for one in (*preview.modify, *preview.no_change) if is_app(one) and one.before and one.after]
-    if len(apps) != 1:
+    named = plan.settings.names["acaAppName"].lower()
+    ours = [one for one in apps if one.id.rpartition("/")[2].lower() == named] or apps
+    if len(ours) != 1:
         return _NOTHING
-    wanted = await wanted_app(site.deployments, plan.name, template.content, plan.values)
-    return compare(apps[0].before, wanted if isinstance(wanted, Mapping) else apps[0].after)
+    name = ours[0].id.rpartition("/")[2]
+    wanted = await wanted_app(site.deployments, plan.name, template.content, plan.values, name)
+    return compare(ours[0].before, wanted if isinstance(wanted, Mapping) else ours[0].after)
 
 
 async def offer_to_put_back(ui: Ui, changed: Iterable[PropertyChange], *, agreed: bool) -> bool:
@@ -113,7 +119,7 @@ async def _keep(ui: Ui, added: Iterable[Addition]) -> bool:
 async def _agree_to_lose(ui: Ui, lost: Iterable[Addition]) -> None:
     told = (
         f"The deployment removes from the app: {_listed(lost)}. It cannot be kept, because the template makes the app "
-        "in a module, in a loop, or of an expression; take it into the template to keep it."
+        "in a loop, beside another, or of an expression; take it into the template to keep it."
     )
     ui.announce(told)
     items = (Choice("cancel", "Cancel"), Choice("remove", "Remove it"))

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from ai_toolkit.azure.fine_tuning_job import FineTuningJob
 from ai_toolkit.provision.hidden import HIDDEN
-from ai_toolkit.provision.unique_string import unique_string
 from ai_toolkit.ui import Line, Tone
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.fine_tuning import FineTuning
 from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.template import Template
+from ai_toolkit.workspace.unique_string import unique_string
 from ai_toolkit.workspace.workspace import KeyVaultReference, Parameters
 
 _SHOWN: Final = 100

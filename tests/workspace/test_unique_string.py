@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_toolkit.provision.unique_string import unique_string
+from ai_toolkit.workspace.unique_string import unique_string
 
 GROUPS = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups"
 
