@@ -94,6 +94,25 @@ class Terminal:
         wait_for(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S", LIMIT_SECONDS)
         self.process.send_signal(number)
 
+    def look_for(self, seconds: float) -> bool:
+        """Takes in what is shown for that long; whether the command still runs then."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select([one for one in (self._ours, self._read) if one is not None], [], [], left)
+            if ready and not self._take(left):
+                self.process.wait(LIMIT_SECONDS)
+                return False
+        return self.process.poll() is None
+
+    def press_ctrl_c(self) -> None:
+        """As the terminal does it: to the command and to what it started in its group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def is_as_it_was(self) -> bool:
+        """Whether what is typed is seen again, and the cursor as well."""
+        return bool(termios.tcgetattr(self._ours)[3] & termios.ECHO) and not self.cursor_is_hidden
+
     def end(self, limit_seconds: float = LIMIT_SECONDS) -> int:
         """The exit code, after everything that was shown."""
         deadline = time.monotonic() + limit_seconds

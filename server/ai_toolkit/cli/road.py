@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -61,19 +63,23 @@ class RoadGroup(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = list(sys.argv[1:] if args is None else args)
         signal.signal(signal.SIGINT, leave_at_once)
-        try:
-            code = _guarded(
-                lambda: super(RoadGroup, self).main(given, "aitk", complete_var, standalone_mode=False), given
-            )
-        finally:
-            signal.signal(signal.SIGINT, leave_at_once)  # nothing is left to be cleaned up
+        code = _guarded(lambda: super(RoadGroup, self).main(given, "aitk", complete_var, standalone_mode=False), given)
+        signal.signal(signal.SIGINT, partial(_end_at_once, code))  # all is done and said
         sys.exit(code)
 
 
 def leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Ctrl+C while nothing was begun, or all is done."""
+    """Ctrl+C while nothing was begun."""
     os.write(2, b"\nCancelled: nothing was changed.\n")
     os._exit(CANCELLED)
+
+
+def _end_at_once(code: int, _number: int, _frame: FrameType | None) -> NoReturn:
+    """Ctrl+C while Python clears up: the command ended as it ended."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _sections(commands: Iterable[str]) -> list[tuple[str, list[str]]]:
