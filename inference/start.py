@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -369,7 +370,12 @@ def main() -> None:
     try:
         local = prepare(starter)
     except Exception as error:  # noqa: BLE001 - the edge: whoever asks is told, and the process stays up to tell
-        starter.fail(str(error) or type(error).__name__)
+        if isinstance(error, StartError):
+            starter.fail(str(error))
+        else:
+            number = secrets.token_hex(4)
+            log(f"error {number}: {''.join(traceback.format_exception(error))}")
+            starter.fail(f"The start failed for a reason that nobody foresaw. The log says why under error {number}.")
         log(f"failed: {starter.reason}")
     else:
         if local is not None:

@@ -10,6 +10,11 @@ logger = logging.getLogger(__name__)
 _NOTE = "incident "
 
 
+def log_says(error: BaseException, what: str) -> str:
+    """The sentence for whoever asked: where the reason is, and never the reason itself, which may tell anything."""
+    return f"The log says why under error {recorded(error, what)}."
+
+
 def recorded(error: BaseException, what: str) -> str:
     """The id under which the log has `error` and its traceback, once; `what` is what failed, for the log."""
     for note in getattr(error, "__notes__", ()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from aitk_app.text_files import text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+
+_PLACE = re.compile(r"at (line \d+, column \d+|end of document)")
 
 
 class SettingsError(Exception):
@@ -60,7 +64,8 @@ def read_settings(file: Path, arguments: Sequence[str], environment: Mapping[str
         try:
             given = tomllib.loads(text_of(file.read_bytes()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file.name}: {error}") from error
+            place = _PLACE.search(str(error))  # the exception tells it in words only
+            raise SettingsError(f"{file.name} is not valid TOML{f' {place[0]}' if place else ''}.") from error
     known = {each.name: each for each in fields(Settings)}
     for name in given:
         if name not in known:

@@ -23,16 +23,17 @@ NONE = (
         (NONE, "workloadProfileName and workloadProfileType"),
         ("No CUDA GPUs are available", "The replica has no GPU"),
         ("Torch not compiled with CUDA enabled", "leave torch to the image"),
-        ("Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized", "Error 802"),
+        ("Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized", "under error 1234"),
     ],
 )
 def test_what_pytorch_says_of_a_gpu_gets_an_advice(told, advice):
     """PyTorch's own sentences, each with what to do in this product's files, and the way on without a GPU."""
-    said = no_gpu(told)
+    said = no_gpu(told, "The log says why under error 1234.")
 
     assert advice in said
     assert 'write device = "cpu" in inference/settings.toml' in said
     assert "  " not in said
+    assert told not in said
 
 
 def test_on_this_computer_no_gpu_is_normal():

@@ -177,7 +177,7 @@ def prepare_packages(code, share, target, report):
     if (share / "refuse").exists():
         raise PackagesError("The lock is of other requirements.")
     if (share / "break").exists():
-        raise TypeError("nobody foresaw it")
+        raise TypeError("nobody foresaw it at /secret/path")
     return target
 """
 
@@ -205,14 +205,17 @@ def test_a_workspace_of_the_first_version_starts(launch, workspace_of_0_1_0):
 
 
 @pytest.mark.parametrize(
-    ("file", "told"), [("refuse", "lock is of other requirements"), ("break", "nobody foresaw it")]
+    ("file", "told"), [("refuse", "lock is of other requirements"), ("break", "log says why under error")]
 )
 def test_what_fails_in_a_workspace_of_the_first_version_is_told(launch, workspace_of_0_1_0, file, told):
     """In words on /ready, whatever it is; the process stays up, and refuses in OpenAI's shape."""
     (workspace_of_0_1_0 / file).write_text("")
     endpoint = launch(workspace_of_0_1_0)
 
-    assert told in endpoint.wait_for("failed")["reason"]
+    reason = endpoint.wait_for("failed")["reason"]
+    assert told in reason
+    assert "at /secret" not in reason  # which is the exception's text, for the log
+    assert ("at /secret" in endpoint.log.read_text()) == (file == "break")
     assert endpoint.get("/health")[0] == 200
     for asked in (endpoint.get("/v1/models"), endpoint.ask("PROPFIND", "/v1/models")):
         assert json.loads(asked[2])["error"]["message"]

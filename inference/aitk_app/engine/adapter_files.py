@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from aitk_app.incidents import log_says
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -82,7 +84,8 @@ def read_adapter_config(folder: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelError(f"The adapter {name} is missing: there is no {ADAPTER_CONFIG} in {folder}.") from error
     except (ValueError, AttributeError) as error:
-        raise ModelError(f"The adapter {name}: {ADAPTER_CONFIG} is not valid JSON: {error}.") from error
+        place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ModelError(f"The adapter {name}: {ADAPTER_CONFIG} is not valid JSON{place}.") from error
     if kind != "LORA":
         raise ModelError(f"The adapter {name} is of type {kind}; only LORA is served.")
     found: dict[str, Any] = config
@@ -100,7 +103,8 @@ def safetensors_shapes(file: Path) -> dict[str, tuple[int, ...]]:
         shapes = {key: tuple(value["shape"]) for key, value in entries.items()}
         there = file.stat().st_size
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{file} is not a whole safetensors file: {error}.") from error
+        what = f"{file} is not a whole safetensors file"
+        raise ModelError(f"{what}. {log_says(error, what)}") from error
     if there != wanted:
         raise ModelError(f"{file} is not a whole safetensors file: {there} bytes, its header says {wanted}.")
     return shapes

@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from aitk_app.engine.adapter_files import ADAPTER_WEIGHTS, Adapter, ModelError, check_adapter, read_adapter
 from aitk_app.engine.lora import LoadedAdapter, LowRank
 from aitk_app.engine.reference import twin
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,8 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
             result: Any = set_peft_model_state_dict(model, state, _NAME)
             model.eval()
     except (ValueError, KeyError, RuntimeError, TypeError, AttributeError, NotImplementedError, ImportError) as error:
-        raise ModelError(f"The adapter {adapter.id} cannot be loaded by peft: {error}") from error
+        what = f"The adapter {adapter.id} cannot be loaded by peft"
+        raise ModelError(f"{what}. {log_says(error, what)}") from error
     missing = [key for key in result.missing_keys if f".{_NAME}" in key and "lora_" in key]  # the others are tied
     if result.unexpected_keys:
         raise ModelError(
@@ -138,7 +140,8 @@ def _take_layers(loaded: LoadedAdapter, base: Any, tree: Any) -> None:  # noqa: 
             try:
                 _take_layer(loaded, name, module, base.get_submodule(name))
             except (ValueError, NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
-                loaded.alone = f"peft cannot merge {name} ({type(module).__name__}): {error}"
+                what = f"peft cannot merge {name} ({type(module).__name__})"
+                loaded.alone = f"{what}. {log_says(error, what)}"
         elif _has_own_weights(module, base.get_submodule(name)):
             loaded.replaced[name] = module
     if (added := tree.config.get_text_config().vocab_size - base.config.get_text_config().vocab_size) > 0:
@@ -248,7 +251,8 @@ def _state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
                 with file.open("rb") as stream:
                     files[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{folder / ADAPTER_WEIGHTS} cannot be read, or was changed meanwhile: {error}") from error
+        what = f"{folder / ADAPTER_WEIGHTS} cannot be read, or was changed meanwhile"
+        raise ModelError(f"{what}. {log_says(error, what)}") from error
     return {_present_name(key): tensor for key, tensor in state.items()}, files
 
 

@@ -14,6 +14,8 @@ from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
+from aitk_app.incidents import log_says
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -51,7 +53,8 @@ class Grammars:
             size = max(vocabulary, max(tokenizer.get_vocab().values()) + 1)
             self._compiled_for: LLTokenizer = from_tokenizer(tokenizer, size, sorted(ends) or None)
         except Exception as error:  # whatever a tokenizer of somebody's brings
-            raise GrammarError(f"this model's tokenizer cannot be used for it: {error}") from error
+            what = "this model's tokenizer cannot be used for it"
+            raise GrammarError(f"{what}. {log_says(error, what).removesuffix('.')}") from error
 
     def literal(self, text: str) -> str:
         """How a grammar says this text: by its special token where the tokenizer has one."""

@@ -21,6 +21,7 @@ from aitk_app.engine.reference import ReferencePath
 from aitk_app.engine.scoring import score
 from aitk_app.engine.self_check import Finding, check_adapter_path, check_base, proven_length
 from aitk_app.engine.voice import Voice, read_voice, voice_of
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +142,8 @@ class Models:
             try:
                 logits = self._answered()
             except Exception:  # noqa: BLE001 - the first one says more
-                raise ModelError(f"The base model loads, but cannot answer: {type(error).__name__}: {error}") from error
+                what = "The base model loads, but cannot answer"
+                raise ModelError(f"{what}. {log_says(error, what)}") from error
             logger.warning("its own cache cannot be used (%s): every token reads the whole text", error)
         if not bool(torch.isfinite(logits).any()):
             raise ModelError("The base model loads, but what it computes is not a number. Try another dtype.")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from aitk_app.engine.cache import Segment, UnservedAttentionError
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,9 +163,9 @@ def check_base(batched: BatchedPath, reference: ReferencePath, length: int) -> F
         _past_the_window(batched, reference, length, compared)
     except UnservedAttentionError as error:
         return Finding(f"{subject} {error}")
-    except Exception as error:  # whatever it is, the reference path has the word
-        logger.info("the batched path cannot serve the model", exc_info=True)
-        return Finding(f"{subject} cannot be batched ({type(error).__name__}: {_first_line(error)})")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reference path has the word
+        what = f"{subject} cannot be batched"
+        return Finding(f"{what}. {log_says(error, what)}")
     return compared.finding(batched.dtype, subject)
 
 
@@ -210,9 +211,9 @@ def check_adapter_path(
             compared.noise = max(compared.noise, _difference(tuned[1], again))
     except UnservedAttentionError as error:
         return Finding(f"{subject} {error}")
-    except Exception as error:  # whatever it is, the reference path has the word
-        logger.info("the batched path cannot serve %s", subject, exc_info=True)
-        return Finding(f"{subject} cannot be batched ({type(error).__name__}: {_first_line(error)})")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reference path has the word
+        what = f"{subject} cannot be batched"
+        return Finding(f"{what}. {log_says(error, what)}")
     return compared.finding(batched.dtype, subject)
 
 
@@ -244,10 +245,6 @@ def _beside_others(
         logits = batched.forward(cache, segments)
         for slot, (_, expected, where) in enumerate(rows):
             compared.add(logits[slot], expected[step], f"a step {where}" if step else where)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
 
 
 def window_of(config: Any) -> int | None:  # noqa: ANN401 - of transformers

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoTokenizer
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,8 +90,9 @@ def read_voice(folder: Path, base: Voice, vocabulary: int, name: str, *, samplin
             sampling = _sampling(config) if sampling_of_model else found.sampling
             found = replace(found, end_tokens=ends, sampling=sampling, own=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        what = f"The adapter {name} has a tokenizer or generation configuration that cannot be read"
         raise ModelError(
-            f"The adapter {name} has a tokenizer or generation configuration that cannot be read: {error}. "
+            f"{what}. {log_says(error, what)} "
             "Mend it, or take those files out of the adapter's folder: the base model's are used then."
         ) from error
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +74,9 @@ def choose_device(wanted: str, environment: Mapping[str, str]) -> str:
         torch.cuda.init()  # type: ignore[no-untyped-call] # untyped there
         found = torch.cuda.device_count()
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(no_gpu(str(error))) from error
+        raise ModelError(no_gpu(str(error), log_says(error, "PyTorch can use no GPU"))) from error
     if not found:
-        raise ModelError(no_gpu("No CUDA GPUs are available"))
+        raise ModelError(no_gpu("No CUDA GPUs are available", ""))
     number = wanted.partition(":")[2]
     if number.isdecimal() and int(number) >= found:
         raise ModelError(
@@ -84,9 +85,8 @@ def choose_device(wanted: str, environment: Mapping[str, str]) -> str:
     return "cuda" if wanted == "auto" else wanted
 
 
-def no_gpu(told: str) -> str:
-    """Why there is no GPU to run on and what to do, from what PyTorch `told`."""
-    line = told.strip().partition("\n")[0]
+def no_gpu(told: str, log: str) -> str:
+    """Why there is no GPU to run on and what to do, from what PyTorch `told`; `log` says where its own words are."""
     cause = next((text for pattern, text in _CAUSES if pattern.search(told)), "")
     advice = cause.format(cuda=torch.version.cuda, torch=torch.__version__)
-    return f"PyTorch can use no GPU here: {line.rstrip('.')}. {advice} {_ON_THE_PROCESSOR}".replace("  ", " ")
+    return " ".join(filter(None, ("PyTorch can use no GPU here.", advice, log, _ON_THE_PROCESSOR)))

@@ -22,6 +22,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, disable_progress_bars  # type: ignore[attr-defined]
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.incidents import log_says
 from aitk_app.loading.base_models import BaseModel, check_readable
 from aitk_app.loading.folders import wanted_weights
 from aitk_app.readiness import Stage
@@ -124,9 +125,9 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
     except ModelError:
         raise
     except Exception as error:  # the client's transport has its own exceptions, which are no public ones
+        what = f"The base model {wanted.id} is not in {cache} and could not be downloaded from {hub.endpoint}"
         raise ModelError(
-            f"The base model {wanted.id} is not in {cache} and could not be downloaded from {hub.endpoint}: "
-            f"{error or type(error).__name__}. Put it there, or try again: the download goes on where it stopped."
+            f"{what}. {log_says(error, what)} Put it there, or try again: the download goes on where it stopped."
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     if not (target / "config.json").exists():

@@ -14,6 +14,7 @@ import transformers
 
 from aitk_app.engine.adapter_files import ModelError
 from aitk_app.engine.model import Models
+from aitk_app.incidents import log_says
 from aitk_app.loading.device import choose_device
 from aitk_app.loading.weight_files import bring_near, shown_progress
 from aitk_app.readiness import Stage
@@ -55,7 +56,8 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> t
                 )
             loaded_tokenizer = tokenizer.result()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise ModelError(f"The base model {catalog.base.id} could not be loaded: {error}") from error
+        what = f"The base model {catalog.base.id} could not be loaded"
+        raise ModelError(f"{what}. {log_says(error, what)}") from error
     model.eval()
     _leave_weights_as_they_are(model)
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)

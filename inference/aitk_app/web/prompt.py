@@ -11,7 +11,7 @@ import jinja2
 import jinja2.ext
 import jinja2.meta
 
-from aitk_app.incidents import recorded
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +114,8 @@ class PromptTemplate:
         try:
             written = self._tokenizer.decode(self.prompt(question).tokens)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise PromptError(f"The model's tokenizer cannot be used: {type(error).__name__}: {error}") from error
+            what = "The model's tokenizer cannot be used"
+            raise PromptError(f"{what}. {log_says(error, what)}") from error
         if not str(written).strip():
             raise PromptError("The model's tokenizer makes nothing of a question. Are its files whole?")
 
@@ -183,7 +184,7 @@ class PromptTemplate:
         if type(error) is jinja2.TemplateError:
             return PromptError(f"The model's chat template refuses this conversation: {error}")
         what = "The model's chat template fails on this conversation"
-        return PromptError(f"{what}. The log says why under error {recorded(error, what)}.")
+        return PromptError(f"{what}. {log_says(error, what)}")
 
     def _applied(self, messages: Sequence[Message], options: PromptOptions, *, opened: bool) -> str:
         names = {call.id: call.name for each in messages for call in each.calls}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.incidents import log_says
 from aitk_app.loading.base_models import BaseModelMissingError
 from aitk_app.loading.catalog import file_sha256, find_models, weight_headers
 from aitk_app.readiness import Readiness, Stage
@@ -97,9 +98,9 @@ class Service:
         except (ModelError, SettingsError) as error:
             logger.error("%s", error)  # noqa: TRY400 - words for a person; there is no bug to trace
             self._readiness.fail(str(error))
-        except Exception as error:  # the edge: whatever it is, the page says it
-            logger.exception("The start failed")
-            self._readiness.fail(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the page says where to look
+            what = "The start failed for a reason that nobody foresaw"
+            self._readiness.fail(f"{what}. {log_says(error, what)}")
 
     def _find_models(self, settings: Settings) -> Catalog:
         """The models; a base model that is not there is fetched from the hub that has it."""

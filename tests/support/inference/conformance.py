@@ -23,7 +23,7 @@ from tests.support.inference.architectures import VOCABULARY, architectures, tin
 from tests.support.inference.tiny import tiny_tokenizer
 
 from aitk_app.engine.adapter_files import Adapter, ModelError
-from aitk_app.engine.model import Lane, Models
+from aitk_app.engine.model import Lane, Models, Served
 from aitk_app.engine.sampling import Sampling
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.loading.base_models import NO_TEXT
@@ -56,6 +56,11 @@ class Cell:
     def __str__(self):
         why = re.sub(r"0x[0-9a-f]+|\s+", " ", self.why).strip().replace("|", "/")
         return f"| {self.name} | {self.how} | {why[:160]} |"
+
+
+def _reason(served: Served) -> str:
+    """Why it is not batched, without the id under which one log has more."""
+    return (served.reason or "").partition(". The log says")[0]
 
 
 def answers(models, asked):
@@ -124,7 +129,11 @@ def try_architecture(kind):
     found = answers(models, [(prompt, None) for prompt in PROMPTS])
     if not all(expected(judge, prompt, tokens) for prompt, tokens in zip(PROMPTS, found, strict=True)):
         return Cell(kind, How.WRONG)
-    return Cell(kind, How.FAST if served.lane is Lane.BATCHED else How.ALONE, served.reason or "")
+    return Cell(
+        kind,
+        How.FAST if served.lane is Lane.BATCHED else How.ALONE,
+        (served.reason or "").partition(". The log says")[0],
+    )
 
 
 def adapter_base(kind):
@@ -157,7 +166,11 @@ def try_adapter(kind, folder, *, others=(), **settings):
     for (prompt, name), tokens in zip(asked, found, strict=True):
         if not expected(judges[name], prompt, tokens):
             return Cell(kind, How.WRONG, f"{name} after {len(prompt)} tokens")
-    return Cell(kind, How.FAST if served.lane is Lane.BATCHED else How.ALONE, served.reason or "")
+    return Cell(
+        kind,
+        How.FAST if served.lane is Lane.BATCHED else How.ALONE,
+        (served.reason or "").partition(". The log says")[0],
+    )
 
 
 def table():
