@@ -302,6 +302,11 @@ class ContainerApps:
         file = {"accountName": account, "accountKey": key, "shareName": share, "accessMode": "ReadWrite"}
         await self._put_storage(environment.group, environment.name, storage, file)
 
+    async def replace_storage(self, storage_id: str, file: Mapping[str, Any]) -> None:
+        """Puts a storage definition, by its id, with an account's key. Raises HttpResponseError."""
+        parts = storage_id.split("/")
+        await self._put_storage(parts[4], parts[-3], parts[-1], file)
+
     async def _put_storage(self, group: str, environment: str, storage: str, file: Mapping[str, Any]) -> None:
         body = json.dumps({"properties": {"azureFile": file}})
         await self._client.managed_environments_storages.create_or_update(

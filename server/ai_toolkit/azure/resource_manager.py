@@ -1,11 +1,15 @@
 """Subscriptions, resource groups and what is in them."""
 
+import io
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.rest import HttpRequest
 from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
@@ -129,6 +133,28 @@ class ResourceManager:
             return None
         body: Mapping[str, Any] = found.as_dict()
         return body
+
+    async def change(self, resource_id: str, api_version: str, body: Mapping[str, Any]) -> None:
+        """Merges the body into a resource by PATCH; returns when Azure has done it. Raises HttpResponseError.
+
+        An earlier change of it that Azure still carries out is waited for.
+        """
+        resources, sent = self._resources.resources, json.dumps(body).encode()
+        poller = await when_free(
+            lambda: resources.begin_update_by_id(resource_id, api_version=api_version, parameters=io.BytesIO(sent))
+        )
+        await poller.result()
+
+    async def shared_key(self, workspace_id: str, api_version: str) -> str:
+        """The key by which an environment writes to a log workspace. Raises HttpResponseError.
+
+        Source: https://learn.microsoft.com/rest/api/loganalytics/shared-keys/get-shared-keys
+        """
+        asked = HttpRequest("POST", f"{workspace_id}/sharedKeys", params={"api-version": api_version})
+        answer = await self._resources.send_request(asked)
+        if answer.status_code != HTTPStatus.OK:
+            raise HttpResponseError(response=answer)
+        return str(answer.json()["primarySharedKey"])
 
     async def delete(self, resource_id: str, api_version: str) -> None:
         """Removes a resource; returns when Azure has done it. One that is not there is no error.

@@ -80,7 +80,7 @@ def init(directory: Path | None, workspace: Workspace, *, sample: bool, two_adap
 @click.option("--resource-group", metavar="NAME", help="The resource group; created when it does not exist.")
 @click.option("--location", metavar="NAME", help="Where a new resource group is created.")
 @click.option("--what-if", is_flag=True, help="Show what would be created and changed, and stop.")
-@click.option("--put-back", is_flag=True, help="Put back what somebody changed of the app since it was provisioned.")
+@click.option("--put-back", is_flag=True, help="Put back what somebody changed of what was provisioned.")
 @click.option(
     "--remove-additions", is_flag=True, help="Take away what somebody added to the app; it is kept otherwise."
 )

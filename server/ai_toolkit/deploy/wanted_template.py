@@ -16,7 +16,7 @@ from ai_toolkit.azure.container_apps import KEY_SECRET
 from ai_toolkit.azure.deployments import Deployments, PropertyChange, Refusal
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import OwnApp
-from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, name_of
+from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, is_unsaid, lay_over, name_of
 from ai_toolkit.endpoint.desired import wanted_app
 from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Dismissed, FileMissing, ToolMissing, UsageError
@@ -189,7 +189,7 @@ def compare_template(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Chan
     changed = compare({"template": live}, {"template": wanted}).changed
     if not changed:
         return None
-    laid = {key: _laid(live.get(key), value, key) for key, value in wanted.items() if not _is_unsaid(value)}
+    laid = {key: lay_over(live.get(key), value, key) for key, value in wanted.items() if not is_unsaid(value)}
     if laid.get("revisionSuffix") and laid["revisionSuffix"] == live.get("revisionSuffix"):
         del laid["revisionSuffix"]  # each names one revision, so the next gets another
     return ChangedTemplate(laid, changed)
@@ -209,30 +209,6 @@ def without_missing_secrets(wanted: Any, secrets: Collection[str]) -> tuple[Any,
         return [kept(one) for one in value if one not in lacking]
 
     return kept(wanted), frozenset(missing)
-
-
-def _laid(live: Any, wanted: Any, key: str = "") -> Any:  # noqa: ANN401  (any JSON)
-    if is_expression(wanted):
-        return live
-    if isinstance(wanted, Mapping):
-        below = live if isinstance(live, Mapping) else {}
-        said = {key: _laid(below.get(key), value, key) for key, value in wanted.items() if not _is_unsaid(value)}
-        return {key: value for key, value in {**below, **said}.items() if value is not None}
-    if isinstance(wanted, list):
-        there = live if isinstance(live, list) else []
-        if not all(isinstance(one, Mapping) and name_of(one) for one in (*there, *wanted)):
-            return wanted
-        known = {name_of(one): one for one in there}
-        if key == "containers" and not known.keys() & {name_of(one) for one in wanted}:
-            there = []  # the container has another name now
-        mine = [_laid(known.get(name_of(one)), one) for one in wanted if not is_expression(name_of(one))]
-        names = {name_of(one) for one in mine}
-        return [*mine, *(one for one in there if name_of(one) not in names)]
-    return wanted
-
-
-def _is_unsaid(value: object) -> bool:
-    return value is None or is_expression(value)
 
 
 def unknown_places(wanted: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401  (any JSON)

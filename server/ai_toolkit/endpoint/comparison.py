@@ -150,6 +150,35 @@ def _of_lists(
             yield Addition(kind, place, name, one)
 
 
+def lay_over(live: Any, wanted: Any, key: str = "") -> Any:  # noqa: ANN401  (any JSON)
+    """What there is with what is wanted laid over it: named items of a list by their names, the others as a whole.
+
+    What others added stays, and so does what is an expression in `wanted`. `key` is the list's.
+    """
+    if is_expression(wanted):
+        return live
+    if isinstance(wanted, Mapping):
+        below = live if isinstance(live, Mapping) else {}
+        said = {key: lay_over(below.get(key), value, key) for key, value in wanted.items() if not is_unsaid(value)}
+        return {key: value for key, value in {**below, **said}.items() if value is not None}
+    if isinstance(wanted, list):
+        there = live if isinstance(live, list) else []
+        if not all(isinstance(one, Mapping) and name_of(one) for one in (*there, *wanted)):
+            return wanted
+        known = {name_of(one): one for one in there}
+        if key == "containers" and not known.keys() & {name_of(one) for one in wanted}:
+            there = []  # the container has another name now
+        mine = [lay_over(known.get(name_of(one)), one) for one in wanted if not is_expression(name_of(one))]
+        names = {name_of(one) for one in mine}
+        return [*mine, *(one for one in there if name_of(one) not in names)]
+    return wanted
+
+
+def is_unsaid(value: object) -> bool:
+    """Whether a template leaves it as it is: null, or what only the running deployment knows."""
+    return value is None or is_expression(value)
+
+
 def _holder(place: tuple[str, ...]) -> str:
     """The key of what the list at the place is in: of a container's environment, `containers`."""
     above = place[-2] if len(place) > 1 else ""

@@ -36,7 +36,7 @@ _GROUP_HINT: Final = "1 to 90 letters, digits, underscores, hyphens, periods and
 class Answers:
     """What the caller knows already; None is asked. `agreed` skips the question before something is created.
 
-    `put_back` undoes what somebody changed of the app since; `remove_additions` takes away what somebody added to it;
+    `put_back` undoes what somebody changed since; `remove_additions` takes away what somebody added to it;
     `proposed_gpu` takes the GPU that is proposed.
     """
 

@@ -68,7 +68,7 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
     """The plan, once every parameter has its value. Raises ValueImpossible."""
     place, template = site.place, wanted.template
     settings = settings_of(wanted, place, found.job)
-    existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found.resources, settings)
+    existing = await look_at_existing(site.cloud, place.subscription, place.resource_group, found, settings)
     environment = existing.environment
     if environment is not None and settings.by_name["location"].source is Source.DEFAULT:
         region = environment.location.replace(" ", "").lower()  # Container Apps answers `West US 3`
@@ -92,7 +92,7 @@ async def make_plan(site: Site, wanted: Wanted, found: Found) -> Plan:
 
 async def finished_before(site: Site, template: Template, plan: Plan, found: Found) -> Deployment | None:
     """The last deployment, when it succeeded, was this one, and what it made is still there."""
-    if not found.history or found.history[0].name != plan.name:
+    if not found.history or found.history[0].name != plan.name or (plan.profile is not None and plan.profile.missing):
         return None
     past = await site.deployments.get(plan.name)
     if past is None or not past.succeeded:

@@ -29,6 +29,10 @@ from ai_toolkit.provision.plan import Plan, finished_before, make_plan
 from ai_toolkit.provision.preview import Answer, Preview, agree, what_is_billed
 from ai_toolkit.provision.request import Site, Wanted, read_workspace
 from ai_toolkit.provision.send import NOTHING_SENT, Outgoing, follow_to_its_end, send
+from ai_toolkit.provision.surroundings import Drift, look_at_surroundings
+from ai_toolkit.provision.surroundings import offer_to_put_back as offer_surroundings
+from ai_toolkit.provision.surroundings import put_back as put_surroundings_back
+from ai_toolkit.provision.surroundings import tell as tell_of_surroundings
 from ai_toolkit.provision.survey import Found, look
 from ai_toolkit.ui import CLOSING, Line, Silent, Tone, Ui, confirm
 from ai_toolkit.workspace.elsewhere import TYPES
@@ -63,15 +67,18 @@ async def provision(workspace: Workspace, ui: Ui, answers: Answers) -> Provision
             wanted = wanted.placed(site.place)
             await _warn_of_fine_tuning_elsewhere(site, wanted, ui, ask=True)
             found = await _ready_to_deploy(site, wanted, await _look(site, wanted, ui), ui)
+            drifts: tuple[Drift, ...] | None = None
             while True:
                 plan = await make_plan(site, wanted, found)
                 write_target = partial(_write_target, workspace, site, plan)
                 _tell(ui, plan.settings.in_words(wanted.template))
                 await renew_mount(site, plan, ui)
+                if drifts is None:
+                    drifts = await _surroundings(site, wanted, plan, found, answers, ui)
                 past = await finished_before(site, wanted.template, plan, found)
                 if past is not None:
                     _warn_of_the_account(plan, ui)
-                if past is not None and not await _put_back(site, wanted, plan, answers, ui):
+                if past is not None and not await _put_back(site, wanted, plan, answers, ui, others=bool(drifts)):
                     return _done(ui, write_target(past), None)
 
                 outlook = await _checked(site, wanted, plan, found, ui)
@@ -113,6 +120,9 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             found = await _look(site, wanted, ui)
             plan = await make_plan(site, wanted, found)
             _tell(ui, plan.settings.in_words(wanted.template))
+            if drifts := await look_at_surroundings(site, plan, wanted.template, found):
+                tell_of_surroundings(ui, drifts)
+                ui.announce("Provision offers to put it back (--put-back).")
             outlook = await _checked(site, wanted, plan, found, ui)
             _show(ui, site, outlook.preview, plan, details=True)
             tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
@@ -210,8 +220,24 @@ def _warn_of_the_account(plan: Plan, ui: Ui) -> None:
     raise_failures(found)
 
 
-async def _put_back(site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui: Ui) -> bool:
-    """Whether what the last deployment made is to be put again, because somebody changed it and a person wants that."""
+async def _surroundings(  # noqa: PLR0913, PLR0917  (where, what is wanted, planned, found and answered, who is asked)
+    site: Site, wanted: Wanted, plan: Plan, found: Found, answers: Answers, ui: Ui
+) -> tuple[Drift, ...]:
+    """What is not as the template has it beside the app, put back where a person wants that."""
+    ui.report("looking whether all is as it was left", 3)
+    drifts = await look_at_surroundings(site, plan, wanted.template, found)
+    if drifts and await offer_surroundings(ui, drifts, agreed=answers.put_back):
+        await put_surroundings_back(site, plan, drifts, ui)
+    return drifts
+
+
+async def _put_back(  # noqa: PLR0913  (where, what is wanted, planned and answered, who is asked)
+    site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui: Ui, *, others: bool
+) -> bool:
+    """Whether the app that the last deployment made is to be put again, because somebody changed it.
+
+    `others` when something beside the app was not as it was left.
+    """
     ui.report("looking whether all is as it was left", 4)
     preview = await foresee_anew(site, plan, wanted.template.content, plan.values)
     changed = (await compare_app(site, plan, wanted.template, preview)).changed
@@ -219,7 +245,7 @@ async def _put_back(site: Site, wanted: Wanted, plan: Plan, answers: Answers, ui
         return True
     if preview.unknown:
         ui.announce(preview.heading)
-    if not changed:
+    if not changed and not others:
         ui.announce("Nothing changed since the last provisioning: everything exists, nothing was deployed.")
     return False
 

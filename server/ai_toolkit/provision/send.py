@@ -56,14 +56,13 @@ async def send(  # noqa: PLR0913, PLR0917  (what is sent, where to, who is told)
                 tags[_WORKSPACE_TAG] = place.workspace
             await site.manager.create_resource_group(place.resource_group, place.location, tags)
         await _add_missing_profile(site, plan, ui)
-        await put_missing_definition(site, plan, ui)
         tone = Tone.DETAIL if site.local else Tone.PLAIN
         ui.announce(f"Deployment {plan.name} in resource group {place.resource_group}", tone)
         _show_link(site, plan.name, ui)
         progress = ResourceProgress(ui, (one.id for one in (*preview.create, *preview.modify)), tone=tone)
         async with _room(site, plan, preview, ui):
             made = _created(site, plan, preview)
-            return await _send_and_follow(site, template, plan, values, progress, finished, made)
+            return await _send_and_follow(site, template, plan, values, progress, finished, made, ui)
     except asyncio.CancelledError as reason:
         if CLOSING in reason.args or not place.new:
             raise
@@ -117,8 +116,10 @@ async def _send_and_follow(  # noqa: PLR0913, PLR0917  (what is sent, where to, 
     progress: ResourceProgress,
     finished: Finished,
     created: frozenset[str],
+    ui: Ui,
 ) -> Deployment:
     try:
+        await put_missing_definition(site, plan, ui)  # which the deployment's tags then name as made by us
         await site.deployments.send(plan.name, template.content, values, created)
         return await site.deployments.follow(plan.name, progress.observe, plan.earlier)
     except DeploymentFailed as error:  # whose words may repeat what was given

@@ -1,6 +1,7 @@
 """What is in the resource group already, so that it is used and not made anew."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,9 +47,19 @@ class Found:
         """A deployment of ours that runs now."""
         return next((one for one in self.history if one.active), None)
 
+    def made(self, group_id: str) -> frozenset[str]:
+        """The ids, in lower case, of what our deployments found missing and made."""
+        return frozenset(path for one in self.history for path in made_by(one, group_id))
+
     @property
     def unregistered(self) -> list[str]:
         return [one.namespace for one in self.providers if not one.registered]
+
+
+def made_by(deployment: Deployment, group_id: str) -> frozenset[str]:
+    """The ids, in lower case, of what a deployment found missing; in another group that is told by a whole id."""
+    prefix = f"{group_id}/providers/".lower()
+    return frozenset(path if path.startswith("/") else f"{prefix}{path}" for path in deployment.creates or ())
 
 
 async def look(site: Site, wanted: Wanted) -> Found:
@@ -116,13 +127,13 @@ class Existing:
         }
 
 
-async def look_at_existing(
-    cloud: Cloud, subscription: str, group: str, found: list[Resource], settings: Settings
-) -> Existing:
+async def look_at_existing(cloud: Cloud, subscription: str, group: str, looked: Found, settings: Settings) -> Existing:
     """Asks for every named resource at the same time.
 
-    Raises ValueImpossible for a storage definition that is taken, and for an id of what does not exist.
+    Raises ValueImpossible for a storage definition that is taken, unless we made it, and for an id of what does not
+    exist.
     """
+    found = looked.resources
     names = settings.names
     there = {(one.type, one.name) for one in found}
     has = {name: (kind.lower(), names[name].lower()) in there for kind, name in _TYPE_NAMES.items()}
@@ -161,6 +172,7 @@ async def look_at_existing(
             what = "account with this share" if name == "storageAccountName" else "environment"
             told = f"there is no such {what} in the resource group {located.group}, and none is made there"
             raise settings.given.wrong(name, told)
+    made = looked.made(f"/subscriptions/{subscription}/resourceGroups/{group}")
     return Existing(
         account=account.result() if has["storageAccountName"] else None,
         name_problem="" if has["storageAccountName"] else problem.result(),
@@ -169,7 +181,8 @@ async def look_at_existing(
         environment=where,
         environment_id=environment_at.id_of(TYPES["acaEnvironmentName"]),
         environment_elsewhere="acaEnvironmentName" in outside,
-        environment_storage=where is not None and _has_definition(where, account_name, settings),
+        environment_storage=where is not None
+        and _has_definition(where, account_name, settings, environment_at.id_of(TYPES["acaEnvironmentName"]), made),
         app=has["acaAppName"],
         domains=app.result().domains if has["acaAppName"] else (),
         app_environment=app.result().environment_id if has["acaAppName"] else "",
@@ -185,11 +198,14 @@ def _group_elsewhere(resource_id: str, group: str) -> str:
     return there if there.lower() != group.lower() else ""
 
 
-def _has_definition(environment: ManagedEnvironment, account: str, settings: Settings) -> bool:
-    """Whether the environment has the named storage definition, and it names our share."""
+def _has_definition(
+    environment: ManagedEnvironment, account: str, settings: Settings, environment_id: str, made: Collection[str]
+) -> bool:
+    """Whether the environment has the named storage definition, and it names our share, or did when we made it."""
     name = settings.value("acaEnvironmentStorageName")
     named = environment.storages.get(name)
-    if named is not None and named != (account, settings.value("fileShareName")):
+    is_other = named is not None and named != (account, settings.value("fileShareName"))
+    if named is not None and is_other and f"{environment_id}/storages/{name}".lower() not in made:
         raise settings.given.wrong(
             "acaEnvironmentStorageName",
             f"{name} of {environment.name} is used for the share {named[1]} of {named[0]} already; "
