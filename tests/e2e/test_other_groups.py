@@ -1,5 +1,7 @@
 """An environment or a storage account of another resource group, named by its resource id."""
 
+import io
+import json
 import re
 
 import pytest
@@ -10,6 +12,9 @@ from tests.support.provisioning import Person
 from ai_toolkit.azure.connection import APP_API_VERSION
 from ai_toolkit.deploy.action import Action
 from ai_toolkit.errors import PreflightFailed, ValueImpossible
+from ai_toolkit.take_down.run import Answers as Down
+from ai_toolkit.take_down.run import take_down
+from ai_toolkit.take_down.run import what_if as down_what_if
 from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
@@ -70,11 +75,39 @@ async def test_only_the_app_is_made_beside_what_ids_name(ground, shared, beside)
     assert QUIET in again.text
 
 
+async def test_what_was_put_into_another_group_is_shown_put_back_and_taken_down(ground, shared, beside):
+    """Somebody changed our definition there; `aitk down` names and removes it, and nothing else of that group."""
+    before = (await definitions(ground, shared["acaEnvironmentName"]), await types(ground))
+    beside.give(**shared, acaEnvironmentStorageName="mine")
+    await beside.provision()
+    located = Located.of(shared["acaEnvironmentName"], "", "")
+    file = {"accountName": "another", "accountKey": "a2V5", "shareName": "another", "accessMode": "ReadOnly"}
+    body = io.BytesIO(json.dumps({"properties": {"azureFile": file}}).encode())
+    async with ground.client(ContainerAppsAPIClient, api_version=APP_API_VERSION) as client:
+        await client.managed_environments_storages.create_or_update(located.group, located.name, "mine", body)
+    told = Person("put back")
+    await beside.provision(told)
+    foreseen = await down_what_if(beside.workspace, Person(), Down())
+    person = Person("yes")
+    done = await take_down(beside.workspace, person, Down())
+
+    assert '~ properties.azureFile.accessMode: "ReadOnly" -> "ReadWrite"' in told.text
+    assert "Put back: storages mine." in told.text
+    assert f"storage definition mine in {ground.group}" in foreseen.removed
+    assert f"storage definition mine in {ground.group}" in done.removed
+    assert (await definitions(ground, shared["acaEnvironmentName"]), await types(ground)) == before
+    assert await types(beside) == []
+
+
 async def test_a_definition_that_is_there_is_used(ground, shared, beside):
-    """Nothing is put into the other group."""
+    """Nothing is put into the other group, and `aitk down` leaves it."""
     [name] = await definitions(ground, shared["acaEnvironmentName"])
     beside.give(**shared, acaEnvironmentStorageName=name)
     done = await beside.provision()
+    foreseen = await down_what_if(beside.workspace, Person(), Down())
+
+    assert not any(one.startswith("storage definition") for one in foreseen.removed)
+    assert any(name in one and "was there before" in one for one in foreseen.stays)
 
     assert [one.rpartition("/")[0].rpartition("/")[2] for one in done.created] == ["containerApps"]
     assert await definitions(ground, shared["acaEnvironmentName"]) == {name}

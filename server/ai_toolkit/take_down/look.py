@@ -9,10 +9,11 @@ from ai_toolkit.azure.connect import Cloud
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION
 from ai_toolkit.azure.deployments import Deployment
 from ai_toolkit.azure.json_value import value_at
-from ai_toolkit.azure.neighbours import LOGS_API_VERSION, Neighbours, StorageDefinition
+from ai_toolkit.azure.neighbours import LOGS_API_VERSION, Neighbours, StorageDefinition, Tenant
 from ai_toolkit.errors import ResourceMissing
-from ai_toolkit.provision.survey import PREFIX
+from ai_toolkit.provision.survey import PREFIX, made_by
 from ai_toolkit.take_down.parts import Found, Kind, Part
+from ai_toolkit.workspace.located import Located
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_app import ContainerApp
@@ -38,7 +39,8 @@ API_VERSIONS: Final[Mapping[Kind, str]] = {
 class Names:
     """What the workspace calls the parts; empty where it does not tell.
 
-    `tagged`: whether its template puts our tag on what it makes, as ours does.
+    `tagged`: whether its template puts our tag on what it makes, as ours does. `environment_elsewhere` is the id of an
+    environment of another resource group, and `mounts` the account that the definition names, wherever that is.
     """
 
     app: str = ""
@@ -48,6 +50,8 @@ class Names:
     share: str = ""
     account: str = ""
     tagged: bool = True
+    environment_elsewhere: str = ""
+    mounts: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ async def look(ground: Ground, names: Names) -> tuple[Found, list[Deployment]]:
         _private_endpoints(ground, account),
     )
     definitions = await _definitions(ground, environments)
+    tenants, definitions = await _with_elsewhere(ground, names, tenants, definitions)
     definition = _definition(environment, names, definitions)
     share = None
     if account is not None and f"file share {names.share}".lower() in {one.lower() for one in in_account or ()}:
@@ -132,15 +137,14 @@ def _ours(
     What could have our tag and has not was made by somebody else, whatever a deployment once made under that name.
     """
     told = [one.creates for one in history if one.creates is not None]
-    created = {f"{ground.providers}/{path}".lower() for paths in told for path in paths}
+    group_id = ground.providers.removesuffix("/providers")
+    created = {path for one in history for path in made_by(one, group_id)}
     ours = {one.id.lower() for one in resources if one.ours}
     made = ours if tagged else created | ours
     for inner, outer in ((found.share, found.account), (found.definition, found.environment)):
         # Neither has a tag: where no deployment tells, it is as what it is in.
-        if (
-            inner is not None
-            and outer is not None
-            and (inner.id.lower() in created if told else outer.id.lower() in ours)
+        if (inner is not None and inner.id.lower() in created) or (
+            inner is not None and outer is not None and not told and outer.id.lower() in ours
         ):
             made = made | {inner.id.lower()}
     return frozenset(made)
@@ -162,10 +166,12 @@ def _as_the_app_has_it(names: Names, app: "ContainerApp | None", group: str) -> 
         return names
     environment = app.environment_id.rpartition("/")[2]
     if environment and f"/resourcegroups/{group}/".lower() not in app.environment_id.lower():
-        return replace(names, environment="", definition="")  # of another resource group: it was there before
+        environment, elsewhere = "", app.environment_id  # of another resource group: it was there before
+    else:
+        environment, elsewhere = environment or names.environment, ""
     mounted = [str(one.get("storageName")) for one in app.template.get("volumes") or () if one.get("storageName")]
     definition = names.definition if names.definition in mounted or len(mounted) != 1 else mounted[0]
-    return replace(names, definition=definition, environment=environment or names.environment)
+    return replace(names, definition=definition, environment=environment, environment_elsewhere=elsewhere)
 
 
 async def _definitions(ground: Ground, environments: Mapping[str, str] | None) -> tuple[StorageDefinition, ...] | None:
@@ -181,13 +187,30 @@ def _definition(
     environment: Part | None, names: Names, definitions: tuple[StorageDefinition, ...] | None
 ) -> Part | None:
     """The environment's definition of our name, where it names our share."""
-    if environment is None:
-        return None
-    wanted = (environment.id.lower(), names.definition.lower(), names.account.lower(), names.share.lower())
+    elsewhere = names.environment_elsewhere
+    within = elsewhere or (environment.id if environment is not None else "")
+    account = (names.mounts or names.account).lower()
+    wanted = (within.lower(), names.definition.lower(), account, names.share.lower())
+    group = Located.of(elsewhere, "", "").group
     for one in definitions or ():
         if (one.environment, one.name.lower(), one.account, one.share) == wanted:
-            return Part(Kind.DEFINITION, one.name, f"{environment.id}/storages/{one.name}")
+            return Part(Kind.DEFINITION, one.name, f"{within}/storages/{one.name}", group)
     return None
+
+
+async def _with_elsewhere(
+    ground: Ground, names: Names, tenants: list[Tenant] | None, definitions: tuple[StorageDefinition, ...] | None
+) -> tuple[list[Tenant] | None, tuple[StorageDefinition, ...] | None]:
+    """Both, with those of the environment of another group, where that is in another subscription."""
+    at = Located.of(names.environment_elsewhere, ground.subscription, "")
+    if at.subscription.lower() == ground.subscription.lower():
+        return tenants, definitions
+    async with Neighbours.open(ground.cloud.connection, at.subscription) as neighbours:
+        more, there = await asyncio.gather(neighbours.definitions(names.environment_elsewhere), neighbours.tenants())
+    return (
+        None if tenants is None or there is None else [*tenants, *there],
+        None if definitions is None or more is None else (*definitions, *more),
+    )
 
 
 async def _loggers(ground: Ground, logs: Part | None, environments: Mapping[str, str] | None) -> tuple[str, ...] | None:

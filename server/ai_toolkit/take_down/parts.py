@@ -25,14 +25,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """One of them: its name, and its id as Azure spells it."""
+    """One of them: its name, its id as Azure spells it, and the resource group that it is in if that is another one."""
 
     kind: Kind
     name: str
     id: str
+    elsewhere: str = ""
 
     def in_words(self) -> str:
-        return f"{self.kind.value} {self.name}"
+        return f"{self.kind.value} {self.name}{f' in {self.elsewhere}' if self.elsewhere else ''}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class Found:
     loggers: tuple[str, ...] | None = ()
     others: tuple[str, ...] = ()
     private_endpoints: int = 0
+
+    @property
+    def environment_of_definition(self) -> str:
+        """The id, in lower case, of the environment that the definition is in; empty without one."""
+        return _id(self.definition).rpartition("/storages/")[0]
 
     def is_ours(self, part: Part) -> bool:
         return part.id.lower() in self.ours
@@ -152,7 +158,8 @@ def decide(found: Found, *, models: bool) -> TakingDown:
     parts = _Decision(found)
     parts.take(found.app, ())
     parts.take(found.environment, _against_environment(parts))
-    if not parts.goes(found.environment):  # which takes its definitions with it
+    is_elsewhere = found.definition is not None and found.definition.elsewhere
+    if is_elsewhere or not parts.goes(found.environment):  # which takes its definitions with it
         parts.take(found.definition, _against_definition(parts))
     parts.take(found.logs, _against_logs(parts))
     parts.take(found.share, _against_share(parts, models=models))
@@ -183,12 +190,12 @@ def _against_environment(parts: _Decision) -> Iterator[str]:
 
 def _against_definition(parts: _Decision) -> Iterator[str]:
     found = parts.found
-    if found.definition is None or found.environment is None:
+    if found.definition is None:
         return
     if found.tenants is None:
         yield "Azure does not say who mounts it"
         return
-    here, name = found.environment.id.lower(), found.definition.name.lower()
+    here, name = found.environment_of_definition, found.definition.name.lower()
     app = found.app.id.lower() if found.app is not None and parts.goes(found.app) else ""
     mounting = [
         one.in_words() for one in found.tenants if one.environment == here and name in one.mounts and one.id != app
@@ -219,14 +226,14 @@ def _against_share(parts: _Decision, *, models: bool) -> Iterator[str]:
         yield "Azure does not say who mounts it"
         return
     account = found.account.name.lower() if found.account is not None else ""
-    own = found.environment.id.lower() if found.environment is not None else ""
-    name = found.definition.name.lower() if found.definition is not None else ""
-    gone = parts.goes(found.environment) or parts.goes(found.definition)
+    own = _id(found.environment) if parts.goes(found.environment) else ""
+    definition = _id(found.definition) if parts.goes(found.definition) else ""
     mounting = [
         f"storage definition {one.name} of the environment {one.environment.rpartition('/')[2]}"
         for one in found.definitions
         if (one.account, one.share) == (account, found.share.name.lower())
-        and not (gone and one.environment == own and (parts.goes(found.environment) or one.name.lower() == name))
+        and one.environment != own
+        and f"{one.environment}/storages/{one.name}".lower() != definition
     ]
     if mounting:
         yield f"the {_listed(mounting)} mounts it"
@@ -251,6 +258,10 @@ def _against_group(parts: _Decision) -> Iterator[str]:
     there = [one.in_words() for one in inside if one is not None and not parts.goes(one)] + [*found.others]
     if there:
         yield f"it holds the {_listed(there)}"
+
+
+def _id(part: Part | None) -> str:
+    return part.id.lower() if part is not None else ""
 
 
 def _listed(names: list[str]) -> str:

@@ -189,7 +189,8 @@ async def _names(workspace: Workspace, ui: Ui, ground: Ground, target: Target | 
             if job and not elsewhere
             else None
         )
-        found = settings_of(wanted, place, (job, live)).names
+        settings = settings_of(wanted, place, (job, live))
+        found = settings.names
         # An id in place of a name is of another resource group: that was there before.
         by_parameter = {name: "" if "/" in value else value for name, value in found.items()}
         names = Names(
@@ -200,6 +201,8 @@ async def _names(workspace: Workspace, ui: Ui, ground: Ground, target: Target | 
             by_parameter["fileShareName"],
             by_parameter["storageAccountName"],
             wanted.template.ours,
+            found["acaEnvironmentName"] if "/" in found["acaEnvironmentName"] else "",
+            settings.located("storageAccountName", place.subscription, place.resource_group).name,
         )
     except WorkspaceError:
         if target is None:
