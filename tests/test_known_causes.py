@@ -22,6 +22,7 @@ from ai_toolkit.known_causes import cause_in_log, cause_of_code
         ("python3: can't open file '/mount/inference/run.py': [Errno 2] No such file or directory", "run.py"),
         ('Failed to pull image "docker.io/x/y": manifest unknown', "image"),
         ("No adapter was found below models/.", "adapter"),
+        ("This computer's disk is full (No space left on device): 0.0 MB are free in /home.", "Without room"),
         (
             "RuntimeError: The NVIDIA driver on your system is too old (found version 11040).",
             "too old for the CUDA",

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import HttpResponseError
 
 from ai_toolkit.azure.network import LOOPBACK
-from ai_toolkit.errors import AiToolkitError, ResourceMissing, ShareRefused
+from ai_toolkit.errors import AiToolkitError, LocalCloudFailed, ResourceMissing, ShareRefused
 from ai_toolkit.known_causes import cause_of_code
 
 CODE_HEADER: Final = "x-ms-error-code"
 _VERSION_HEADER: Final = "x-ms-version"
+_DISK_FULL: Final = "LocalDiskFull"
+_MAKE_ROOM: Final = "Make room there, or name a folder on another disk in AITK_LOCAL_CLOUD_HOME; then run it again."
 _NO_SHARE: Final = "ShareNotFound"
 _SIGNATURE_REFUSED: Final = "AuthenticationFailed"
 _WRONG_CLOCK: Final = timedelta(minutes=5)
@@ -35,6 +37,8 @@ def as_share_error(error: HttpResponseError) -> AiToolkitError | None:
     if not code or response is None:
         return None
     account, share = _names(address_of(response))
+    if code == _DISK_FULL:
+        return LocalCloudFailed(_text(error), _MAKE_ROOM)
     if code == _NO_SHARE:
         return ResourceMissing("file share", share, account)
     off = clock_difference(response)

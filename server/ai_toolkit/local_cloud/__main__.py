@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def main() -> int:
     gc.disable()  # nothing that an import makes is garbage: `serve` turns it on again
     os.closerange(FIRST_INHERITED, LAST_INHERITED)
     with _no_authorities():
+        from ai_toolkit.local_cloud.core import full_disk  # noqa: PLC0415
         from ai_toolkit.local_cloud.core.arm_error import ArmError  # noqa: PLC0415  # costly, see there
         from ai_toolkit.local_cloud.core.state import StateVersionError  # noqa: PLC0415
         from ai_toolkit.local_cloud.server import AlreadyServedError, CloudSettings, serve  # noqa: PLC0415  # costly, see there
@@ -50,8 +52,9 @@ def main() -> int:
     try:
         settings = CloudSettings.read(os.environ)
         asyncio.run(serve(HomeFolder(arguments.home.absolute()), tls=arguments.tls, settings=settings))
-    except (AlreadyServedError, StateVersionError, ArmError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+    except (AlreadyServedError, StateVersionError, ArmError, OSError, ValueError, sqlite3.OperationalError) as error:
+        told = full_disk.in_words(arguments.home) if full_disk.is_full(error) else str(error)
+        sys.stderr.write(f"{told}\n")
         return 1
     return 0
 

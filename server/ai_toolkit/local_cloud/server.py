@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import os
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.core.access import resource_manager_access, same_token
+from ai_toolkit.local_cloud.core.arm_error import ArmError
 from ai_toolkit.local_cloud.core.home import Address, HomeFolder
 from ai_toolkit.local_cloud.core.processes import kill_recorded_groups, start_time
 from ai_toolkit.local_cloud.core.state import ResourceStore
@@ -146,7 +149,14 @@ class LocalCloud:
             self._side_data.close()
 
     async def _answer_management(self, http: web.Request) -> web.StreamResponse:
-        return await (await self._ready_services()).answer_management(http)
+        services = await self._ready_services()
+        try:
+            return await services.answer_management(http)
+        except (OSError, sqlite3.Error, ExceptionGroup) as error:
+            if not full_disk.is_full(error):
+                raise
+            told = full_disk.in_words(self._home.path)
+            raise ArmError(full_disk.CODE, told, status=full_disk.NO_RETRY_STATUS) from error
 
     async def _answer_files(self, http: web.Request) -> web.StreamResponse:
         return await (await self._ready_services()).answer_files(http)

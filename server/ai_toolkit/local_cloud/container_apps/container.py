@@ -18,6 +18,7 @@ from ai_toolkit.local_cloud.container_apps.replica_environment import (
 )
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog
 from ai_toolkit.local_cloud.container_apps.replica_plan import ContainerPlan, ReplicaPlan, ReplicaPlanError
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.core.processes import start_time
 from ai_toolkit.local_cloud.faults.model import Fault, Faults, Kind
 
@@ -96,8 +97,8 @@ class Container:
             self.exit_code = await self._run(whole, own, variables)
             self.failure = f"The container ended with exit code {self.exit_code}."
         except (ReplicaPlanError, ReplicaEnvironmentError, OSError) as error:
-            self.failure = str(error)
-            self.output.add(f"The container could not be started: {error}")
+            self.failure = full_disk.in_words(self._host.records) if full_disk.is_full(error) else str(error)
+            self.output.add(f"The container could not be started: {self.failure}")
         finally:
             self.ready = self.started = self.running = False
 

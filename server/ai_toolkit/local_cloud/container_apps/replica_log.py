@@ -1,13 +1,16 @@
 """What a replica wrote to its standard streams, and an app's system events: kept, and followed."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
+
+from ai_toolkit.local_cloud.core import full_disk
 
 KEPT_LINES: Final = 1000
 LARGEST_LOG_BYTES: Final = 5 * 1024 * 1024
@@ -23,27 +26,50 @@ class LineLog:
         self._lines: deque[tuple[datetime, str]] = deque(maxlen=KEPT_LINES)
         self._followers: set[asyncio.Queue[tuple[datetime, str] | None]] = set()
         self._closed = False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file: TextIO | None = None
+        with self._as_far_as_there_is_room():
+            self._open()
 
     def add(self, text: str) -> None:
         """Append one line."""
         line = (datetime.now(UTC), text)
         self._lines.append(line)
-        if not self._file.closed:
-            self._file.write(f"{line[0].isoformat()} {text}\n")
-            self._file.flush()
-            if self._file.tell() > LARGEST_LOG_BYTES:
-                self._start_new_file()
+        self._write(f"{line[0].isoformat()} {text}\n")
         for follower in self._followers:
             if follower.qsize() > MOST_WAITING_LINES:
                 follower.get_nowait()
             follower.put_nowait(line)
 
-    def _start_new_file(self) -> None:
-        self._file.close()
-        self._path.replace(self._path.with_suffix(".1.log"))
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a", encoding="utf-8")
+
+    def _write(self, text: str) -> None:
+        """Keeps the text in the file; on a disk that is full it is in memory only."""
+        if self._file is None:
+            return
+        with self._as_far_as_there_is_room():
+            self._file.write(text)
+            self._file.flush()
+            if self._file.tell() > LARGEST_LOG_BYTES:
+                self._close_file()
+                self._path.replace(self._path.with_suffix(".1.log"))
+                self._open()
+
+    @contextlib.contextmanager
+    def _as_far_as_there_is_room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not full_disk.is_full(error):
+                raise
+            self._close_file()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # what it could not write a moment ago it tries again
+                file.close()
 
     def tail(self, count: int) -> list[tuple[datetime, str]]:
         """The last lines, the oldest first."""
@@ -66,7 +92,7 @@ class LineLog:
     def close(self) -> None:
         """End those who follow; the lines stay readable."""
         self._closed = True
-        self._file.close()
+        self._close_file()
         for follower in self._followers:
             follower.put_nowait(None)
 

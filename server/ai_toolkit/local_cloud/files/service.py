@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.core.access import is_own_host
 from ai_toolkit.local_cloud.files import (
     acl,
@@ -58,9 +59,12 @@ class FileService:
                 await _drain(http)
         except ConnectionError:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("unexpected failure in %s %s", http.method, http.path)
-            response = StorageError("InternalError").response(http.method)
+            refusal = StorageError("InternalError")
+            if full_disk.is_full(error):
+                refusal = StorageError(full_disk.CODE, full_disk.in_words(self._shares.folder))
+            response = refusal.response(http.method)
         if not response.prepared:
             response.headers.setdefault("x-ms-request-id", str(uuid.uuid4()))
             response.headers.setdefault("x-ms-version", http.headers.get("x-ms-version", "2025-11-05"))

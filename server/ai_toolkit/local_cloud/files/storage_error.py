@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.faults.model import Fault, Kind
 
 # Of each code the status and the message.
@@ -75,6 +76,7 @@ ERRORS: Final = {
     ),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum size permitted."),
+    full_disk.CODE: (403, ""),  # the local cloud's own: what is below 500 is not tried again
     "ShareSizeLimitReached": (403, "The specified share has reached its size limit."),
     "LeaseIdMissing": (
         412,

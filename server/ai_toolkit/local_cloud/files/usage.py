@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Final
 
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.files.storage_error import StorageError
 
 TRUSTED_SECONDS: Final = 30.0  # replicas write to the folder without telling
@@ -18,9 +20,11 @@ class Usage:
         self._counted: dict[Path, tuple[float, int]] = {}
 
     async def claim(self, root: Path, growth_bytes: int, quota_bytes: int) -> None:
-        """Note that the share grows; StorageError `ShareSizeLimitReached` when it would be too full."""
+        """Note that the share grows; StorageError where it would be too full, or this computer's disk."""
         if growth_bytes <= 0:
             return
+        if growth_bytes > shutil.disk_usage(root).free:
+            raise StorageError(full_disk.CODE, full_disk.in_words(root, growth_bytes))
         counted, used = self._counted.get(root, (float("-inf"), 0))
         if time.monotonic() - counted > TRUSTED_SECONDS or used + growth_bytes > quota_bytes:
             used = await asyncio.to_thread(used_bytes, root)

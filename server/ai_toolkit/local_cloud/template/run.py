@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from ai_toolkit.local_cloud.core import full_disk
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
 from ai_toolkit.local_cloud.core.resource_id import DEPLOYMENT_TYPE, ResourceId
 from ai_toolkit.local_cloud.resource_manager.manager import Accepted, ResourceManager
@@ -70,9 +71,11 @@ class DeploymentRun:
         except asyncio.CancelledError:
             self.record.end(State.CANCELED)
             raise
-        except Exception:
+        except Exception as error:
             log.exception("deployment %s failed unexpectedly", self.record.id.name)
             body = {"code": "InternalServerError", "message": "The local cloud failed; see its log."}
+            if full_disk.is_full(error):
+                body = {"code": full_disk.CODE, "message": "This computer's disk is full (No space left on device)."}
             self.record.end(State.FAILED, error=body)
             raise
 
