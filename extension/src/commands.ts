@@ -19,7 +19,7 @@ import type { Server } from "./server";
 type Name = keyof typeof serverCommands;
 
 /** Commands that send the folder's files as they are on disk. */
-const sending: ReadonlySet<Name> = new Set<Name>(["provisionInference", "deployInference"]);
+const sending: ReadonlySet<Name> = new Set<Name>(["provisionInference", "deployInference", "deployAllTheSame"]);
 
 let lastToken = 0;
 

@@ -4,6 +4,7 @@
 export const serverCommands = {
   provisionInference: "aiToolkit.server.provisionInference",
   deployInference: "aiToolkit.server.deployInference",
+  deployAllTheSame: "aiToolkit.server.deployAllTheSame",
   bringBack: "aiToolkit.server.bringBack",
   openEndpoint: "aiToolkit.server.openEndpoint",
   copyKey: "aiToolkit.server.copyKey",
@@ -21,6 +22,7 @@ export const serverCommands = {
   stopInference: "aiToolkit.server.stopInference",
   startInference: "aiToolkit.server.startInference",
   takeDownInference: "aiToolkit.server.takeDownInference",
+  refreshPrices: "aiToolkit.server.refreshPrices",
 } as const;
 
 /** Requests that the editor sends to the server. */

@@ -12,6 +12,7 @@ class Title(StrEnum):
 
     PROVISION = "Provision Azure Container Apps for inference"
     DEPLOY = "Deploy for inference"
+    DEPLOY_ALL_THE_SAME = "Deploy for inference all the same"
     BRING_BACK = "Bring the previous deploy back"
     GO_TO_ENDPOINT = "Go to Inference Endpoint"
     COPY_KEY = "Copy inference API key"
@@ -26,5 +27,6 @@ class Title(StrEnum):
     EVALUATE = "Evaluate inference"
     STOP = "Stop inference"
     START = "Start inference"
+    REFRESH_PRICES = "Refresh the list of prices"
     TAKE_DOWN = "Take down inference"
     STOP_LOCAL_CLOUD = "Stop local cloud"

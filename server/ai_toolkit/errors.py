@@ -42,10 +42,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.known_causes import cause_in_log, cause_of_code
+from ai_toolkit.two_faces import Do, to
 
-_BRING_BACK: Final = f"Or {Title.BRING_BACK[0].lower()}{Title.BRING_BACK[1:]}: aitk deploy --previous."
+_CORRECT_IT: Final = "Correct it and run the command again; nothing was changed."
 
 
 class AiToolkitError(Exception):
@@ -78,6 +78,7 @@ class UsageError(AiToolkitError):
 
 class WorkspaceError(AiToolkitError):
     code = "workspace"
+    may_be_sent = False  # set where a deploy may send it all the same
 
 
 class FileMissing(WorkspaceError):
@@ -95,7 +96,7 @@ class FileMalformed(WorkspaceError):
 
     def __init__(self, path: Path, problem: str, *, line: int | None = None, column: int | None = None) -> None:
         place = f"{path}" if line is None else f"{path}, line {line}, column {column}"
-        super().__init__(f"{place}: {problem}", "Correct it and run the command again; nothing was changed.")
+        super().__init__(f"{place}: {problem}", _CORRECT_IT)
 
 
 class ValueImpossible(WorkspaceError):
@@ -114,8 +115,7 @@ class ValueImpossible(WorkspaceError):
         self.key = key
         self.problem = problem
         where = f"{path}, line {place[0]}, column {place[1]}" if place else f"{path}"
-        advice = "Correct it and run the command again; nothing was changed."
-        super().__init__(f"{where}: {key}: {problem}", advice, details)
+        super().__init__(f"{where}: {key}: {problem}", _CORRECT_IT, details)
 
 
 class NoFolderOpen(WorkspaceError):
@@ -183,7 +183,7 @@ class ResourceMissing(CloudError):
     def __init__(self, kind: str, name: str, where: str) -> None:
         super().__init__(
             f"The {kind} {name} does not exist in {where}.",
-            f"Run {PREFIX}{Title.PROVISION} (aitk provision), or correct the name in infra/inference.config.json.",
+            f"Run {to(Do.PROVISION)}, or correct the name in infra/inference.config.json.",
         )
 
 
@@ -304,7 +304,8 @@ class ReplicaFailed(EndpointError):
         cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
         follows = " The last lines of its log:" if lines else ""
-        super().__init__(f"The replica did not start: {reason}{follows}", f"{likely} {_BRING_BACK}", lines)
+        back = f"Or bring the previous deploy back: {to(Do.BRING_BACK)}."
+        super().__init__(f"The replica did not start: {reason}{follows}", f"{likely} {back}", lines)
 
 
 class RevisionFailed(EndpointError):
@@ -333,7 +334,7 @@ class EndpointNotReady(EndpointError):
     def __init__(self, url: str, stage: str, waited: timedelta) -> None:
         super().__init__(
             f"{url} was not ready after {waited.total_seconds():.0f} s (stage: {stage}).",
-            "It may still become ready: see aitk status.",
+            f"It may still become ready: see {to(Do.STATUS)}.",
         )
 
 
@@ -376,7 +377,7 @@ class EndpointRefused(EndpointError):
         """`status` is HTTP's, or 0 where there was no answer; `reason_code` the app's own, where it tells one."""
         self.status, self.reason, self.reason_code = status, reason, reason_code
         answered = f"answered {status}: {reason}" if status else f"gave {reason}"
-        super().__init__(f"{url} {answered}", "See aitk status for what runs there.")
+        super().__init__(f"{url} {answered}", f"See {to(Do.STATUS)} for what runs there.")
 
 
 class ToolMissing(AiToolkitError):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ai_toolkit.two_faces import worded
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -38,7 +40,8 @@ def _entries() -> tuple[_Entry, ...]:
 
 def cause_of_code(code: str) -> Cause | None:
     """What Azure's error code usually means; None for one that is not known."""
-    return next((entry.cause for entry in _entries() if code.lower() in entry.codes), None)
+    found = next((entry.cause for entry in _entries() if code.lower() in entry.codes), None)
+    return Cause(found.says, worded(found.advice)) if found else None
 
 
 def cause_in_log(lines: Sequence[str]) -> Cause | None:
@@ -48,5 +51,5 @@ def cause_in_log(lines: Sequence[str]) -> Cause | None:
             found = entry.log.search(line) if entry.log is not None else None
             if found:
                 words = [found[0], *(group or "" for group in found.groups()), ""]
-                return Cause(entry.cause.says.format(*words), entry.cause.advice)
+                return Cause(entry.cause.says.format(*words), worded(entry.cause.advice))
     return None

@@ -65,7 +65,7 @@ def test_what_is_known_to_be_wrong_does_not_reach_the_endpoint(small):
     assert still.splitlines()[0].endswith("ready")
     assert "Sent all the same: " in forced.stderr
     assert "aitk deploy --previous" in forced.stderr
-    assert "Bring the previous deploy back: aitk deploy --previous" in failed
+    assert "bring the previous deploy back: aitk deploy --previous" in failed
     assert not failed.splitlines()[0].endswith("ready")
     assert back["action"] == "restart"
     assert well.splitlines()[0].endswith("ready")

@@ -12,7 +12,7 @@ import openai
 import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from tests.support.language_client import LIMIT_SECONDS, editor
+from tests.support.language_client import LIMIT_SECONDS, editor, plain
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
 
@@ -83,6 +83,9 @@ async def test_deploy_can_follow_from_the_notification_of_provision(empty_road):
             await deploying
 
     assert "The replica did not start" in failed.value.message
+    assert "AI Toolkit: Bring the previous deploy back" in failed.value.message
+    buttons = [(one["title"], one["command"]) for one in plain(failed.value.data)["actions"]]
+    assert buttons[0] == ("Bring the previous deploy back", "aiToolkit.bringBack")
     assert "\n" not in failed.value.message
     assert any("ended by the test" in line for line in seen.log)
     assert seen.kinds("pressed-1")[0] == "begin"
@@ -124,7 +127,7 @@ async def test_errors_are_for_people(empty_road):
         with pytest.raises(JsonRpcException) as wrong:
             await seen.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
 
-    assert re.search(r"inference\.bicep.*aitk init", missing.value.message)
+    assert re.search(r"inference\.bicep.*AI Toolkit: Create inference project", missing.value.message)
     assert "folder" in wrong.value.message
     assert "Traceback" not in f"{missing.value.message}{missing.value.data}{wrong.value.message}{wrong.value.data}"
     assert list(empty_road.folder.iterdir()) == []

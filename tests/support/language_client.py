@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -55,6 +56,10 @@ class Editor:
     """What became of cases."""
     result_came: asyncio.Event = field(default_factory=asyncio.Event)
     pages: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    messages: list[str] = field(default_factory=list)
+    """What notifications said."""
+    diagnosed: list[str] = field(default_factory=list)
+    """What was found in documents."""
     statuses: list[Any] = field(default_factory=list)
     """What the status bar and the view "Endpoint" were told."""
     status_came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,17 +76,25 @@ class Editor:
 
     async def request(self, method: str, params: Any) -> Any:
         """The answer to a request of ours, as plain JSON."""
-        return _plain(await asyncio.wait_for(self.client.protocol.send_request_async(method, params), LIMIT_SECONDS))
+        return plain(await asyncio.wait_for(self.client.protocol.send_request_async(method, params), LIMIT_SECONDS))
+
+    @property
+    def told(self) -> list[str]:
+        """Every sentence that the person could read, but what a replica logged and what was asked."""
+        rows = [row["tooltip"] for status in self.statuses for row in status["rows"]]
+        tips = [status["tooltip"] for status in self.statuses]
+        steps = [value.get("message") or "" for _token, value in self.progress if isinstance(value, dict)]
+        return [*self.log, *self.messages, *self.diagnosed, *rows, *tips, *steps]
 
     def kinds(self, token: str) -> list[str]:
         return [value["kind"] for seen, value in self.progress if seen == token]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """pygls' client hands unknown messages over as namedtuples."""
     if hasattr(value, "_asdict"):
-        return {key: _plain(inner) for key, inner in value._asdict().items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: plain(inner) for key, inner in value._asdict().items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 @asynccontextmanager
@@ -100,7 +113,7 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
 
     @client.feature("aiToolkit/pick")
     def pick(params: Any) -> Any:
-        question = _plain(params)
+        question = plain(params)
         seen.asked.append(question)
         (answer,) = (answer for asked, answer in seen.answers.items() if question["placeholder"].startswith(asked))
         if isinstance(answer, list):
@@ -111,13 +124,13 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
 
     @client.feature("aiToolkit/input")
     def entered(params: Any) -> Any:
-        question = _plain(params)
+        question = plain(params)
         seen.asked.append(question)
         return {"value": seen.answers[question["prompt"]]}
 
     @client.feature("aiToolkit/accessToken")
     def access_token(params: Any) -> Any:
-        request = _plain(params)
+        request = plain(params)
         seen.token_requests.append(request)
         token = seen.tokens(request["tenant"], request["signIn"])
         return None if token is None else {"token": token}
@@ -128,7 +141,7 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
 
     @client.feature(types.PROGRESS)
     def progress(params: types.ProgressParams) -> None:
-        value = params.value if isinstance(params.value, dict) else _plain(params.value)
+        value = params.value if isinstance(params.value, dict) else plain(params.value)
         seen.progress.append((params.token, value))
         seen.begun.set()
 
@@ -144,6 +157,7 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     def offered(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
         titles = [action.title for action in params.actions or ()]
         seen.offered.append(titles)
+        seen.messages.append(params.message)
         return next((types.MessageActionItem(title) for title in titles if title in seen.pressed), None)
 
     @client.feature(types.WINDOW_SHOW_DOCUMENT)
@@ -154,18 +168,20 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
     @client.feature(types.WINDOW_SHOW_MESSAGE)
     def message(params: types.ShowMessageParams) -> None:
         seen.said.put_nowait(params)
+        seen.messages.append(params.message)
 
     @client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
     def published(params: types.PublishDiagnosticsParams) -> None:
         seen.found.put_nowait(params)
+        seen.diagnosed.extend(one.message for one in params.diagnostics)
 
     @client.feature("aiToolkit/copy")
     def copied(params: Any) -> None:
-        seen.clipboard.append(_plain(params)["text"])
+        seen.clipboard.append(plain(params)["text"])
 
     @client.feature("aiToolkit/secret")
     def secret(params: Any) -> Any:
-        request = _plain(params)
+        request = plain(params)
         if request.get("value") is None:
             return seen.kept.get(request["name"])
         seen.kept[request["name"]] = request["value"]
@@ -173,7 +189,7 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
 
     @client.feature("aiToolkit/chatPart")
     def part(params: Any) -> None:
-        seen.parts.append(_plain(params))
+        seen.parts.append(plain(params))
         seen.part_came.set()
 
     @client.feature("aiToolkit/chatModelsChanged")
@@ -182,25 +198,25 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
 
     @client.feature("aiToolkit/caseResult")
     def result(params: Any) -> None:
-        seen.results.append(_plain(params))
+        seen.results.append(plain(params))
         seen.result_came.set()
 
     @client.feature("aiToolkit/showPage")
     def page(params: Any) -> None:
-        seen.pages.put_nowait(_plain(params))
+        seen.pages.put_nowait(plain(params))
 
     @client.feature("aiToolkit/status")
     def status(params: Any) -> None:
-        seen.statuses.append(_plain(params))
+        seen.statuses.append(plain(params))
         seen.status_came.set()
 
     @client.feature("aiToolkit/openChat")
     def open_chat(params: Any) -> None:
-        seen.chats.append(_plain(params)["id"])
+        seen.chats.append(plain(params)["id"])
 
     @client.feature("aiToolkit/run")
     def run(params: Any) -> None:
-        action = _plain(params)
+        action = plain(params)
         if action.get("workspaceFolder") is None:
             return  # a command of the editor's own
         seen.ran += 1
@@ -227,3 +243,5 @@ async def editor(  # noqa: C901, PLR0915  (one short answer per request)
             await asyncio.wait_for(client.shutdown_async(None), 10)
         client.exit(None)
         await asyncio.wait_for(client.stop(), 10)
+    typed = [text for text in seen.told if re.search(r"\baitk (?:[a-z]|--)", text)]
+    assert not typed, f"an editor's person types no commands: {typed}"

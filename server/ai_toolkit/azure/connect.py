@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ai_toolkit.azure.sign_in_choice import SIGN_IN
 from ai_toolkit.errors import LocalCloudFailed
 from ai_toolkit.local_cloud import control
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def _local_cloud() -> Cloud:
     except control.LocalCloudError as error:
         raise LocalCloudFailed(error.message, error.advice) from error
     if running.resource_manager is None:
-        raise LocalCloudFailed("The local cloud did not start.", "aitk local-cloud reset starts it anew, empty.")
+        raise LocalCloudFailed("The local cloud did not start.", f"{to(Do.RESET_LOCAL_CLOUD)} starts it anew, empty.")
     connection = Connection(running.resource_manager, LocalCredential(token), "local/.default")
     return Cloud(connection, endpoint_scheme="http", portal=None)
 
@@ -134,4 +135,4 @@ async def raise_if_stopped(target: Target) -> None:
     if target.local:
         raise_if_impossible()
         if not (await control.status(control.home())).running:
-            raise LocalCloudFailed("The local cloud is stopped.", "Start it with aitk local-cloud start.")
+            raise LocalCloudFailed("The local cloud is stopped.", f"To start it: {to(Do.START_LOCAL_CLOUD)}.")

@@ -17,6 +17,7 @@ from ai_toolkit.endpoint.address import OwnApp
 from ai_toolkit.endpoint.client import Endpoint, Stage
 from ai_toolkit.endpoint.what_runs import offer_start, raise_if_unreachable
 from ai_toolkit.errors import Dismissed, EndpointRefused, RevisionFailed, TrafficPinned, UsageError
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.workspace import CODE
 
@@ -119,7 +120,7 @@ async def offer_key(apps: ContainerApps, running: Running, folder: Path, ui: Ui,
     try:
         chosen = answer or await ui.pick(question)
     except UsageError:
-        ui.announce("Deploy with --key add to give it one.")
+        ui.announce(f"To give it one: {to(Do.DEPLOY_WITH_KEY)}.")
         return running
     if chosen == "cancel":
         raise Dismissed
@@ -128,7 +129,7 @@ async def offer_key(apps: ContainerApps, running: Running, folder: Path, ui: Ui,
     if not _asks_for_key(folder / CODE):
         ui.announce(
             f"The code in {CODE}/ never reads {KEY_VARIABLE}, so it goes on answering anyone: "
-            "replace it by the app that aitk init adds."
+            f"replace it by the app that {to(Do.CREATE_PROJECT)} adds."
         )
     return await _with_key(apps, running)
 

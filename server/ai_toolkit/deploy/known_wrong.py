@@ -10,6 +10,7 @@ from ai_toolkit.deploy.app_settings import check_settings
 from ai_toolkit.deploy.models_on_share import models_on_share
 from ai_toolkit.deploy.sync_plan import Plan
 from ai_toolkit.errors import FileMalformed, WorkspaceError
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Ui
 from ai_toolkit.workspace.diagnostics import Finding, Weight, diagnose
 from ai_toolkit.workspace.text_file import read_text
@@ -24,7 +25,6 @@ _FILES: Final = (
     "infra/inference.config.json",
 )
 _SETTINGS: Final = f"{CODE}/settings.toml"
-_ALL_THE_SAME: Final = "Or send it all the same with aitk deploy --force."
 
 
 async def check_files(workspace: Workspace, ui: Ui, *, force: bool) -> None:
@@ -92,6 +92,7 @@ def _raise_first(path: Path, text: str, findings: list[Finding]) -> None:
 
 def _tell(error: WorkspaceError, ui: Ui, *, force: bool) -> None:
     if not force:
-        error.advice = f"{error.advice} {_ALL_THE_SAME}".strip()
+        error.may_be_sent = True
+        error.advice = f"{error.advice} Or send it all the same: {to(Do.DEPLOY_ALL_THE_SAME)}.".strip()
         raise error
     ui.announce(f"Sent all the same: {error.message}")

@@ -14,7 +14,6 @@ from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.azure.container_apps import ContainerApps
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.share_lock import Holder, share_lock
-from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
     Action,
     LoadedAdapter,
@@ -45,6 +44,7 @@ from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.endpoint.what_runs import start as start_app
 from ai_toolkit.errors import FileMissing, Interrupted
 from ai_toolkit.polling import poll
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import CLOSING, Tone, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, CODE, Workspace
 
@@ -118,7 +118,7 @@ async def preview(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
 async def _read(folder: Path, ui: Ui, *, local: bool) -> tuple[Mapping[str, LocalFile], Origin]:
     """The files to send, and where they come from. Raises FileMissing for a folder without `inference/`."""
     if not (folder / CODE).is_dir():
-        raise FileMissing(folder / CODE, f"Run aitk init ({Title.CREATE_PROJECT}) to add it.")
+        raise FileMissing(folder / CODE, f"Run {to(Do.CREATE_PROJECT)} to add it.")
     ui.report("reading the workspace", 0)
     files = await asyncio.to_thread(local_files, folder)
     here = str(await asyncio.to_thread(folder.resolve)) if local else None

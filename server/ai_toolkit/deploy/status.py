@@ -12,7 +12,6 @@ from typing import Any, Final
 from ai_toolkit.azure.connect import raise_if_stopped
 from ai_toolkit.azure.container_app import UNLISTED
 from ai_toolkit.azure.explain import for_people
-from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.deployed import ServedAdapter, adapters_of, base_model_of, sent_adapters
 from ai_toolkit.deploy.failed_start import failed_start
 from ai_toolkit.deploy.manifest import MANIFEST_PATH, Manifest
@@ -32,6 +31,7 @@ from ai_toolkit.errors import (
 )
 from ai_toolkit.prices import running_cost
 from ai_toolkit.prices.running_cost import Running
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.workspace.workspace import Workspace
 
 _MOST_NAMES: Final = 5
@@ -150,12 +150,12 @@ class Status:
     def next_step(self) -> str:
         """What a person may do next, in a terminal; empty where nothing suggests itself."""
         if self.state is State.NOT_PROVISIONED:
-            return "aitk provision, or aitk provision --local for this computer"
+            return f"{to(Do.PROVISION)}; this computer needs no account"
         if self.live is None:
             return ""
         if not self.live.has_files or self.live.newer:
-            return "aitk deploy"
-        return 'aitk chat "Hello!"' if self.state is State.LIVE else ""
+            return to(Do.DEPLOY)
+        return to(Do.ASK) if self.state is State.LIVE else ""
 
     def in_words(self) -> str:
         """Some lines for a terminal."""
@@ -170,7 +170,7 @@ class Status:
             f"{self.endpoint or 'no endpoint'} {where}: {'ready' if self.ready else self._doing(live)}",
             f"deployed: {live.deployed}{commit}" if live.deployed else "",
             f"revision: {live.revision or 'none'}, replicas: {', '.join(live.replicas) or 'none'}",
-            f"{Title.BRING_BACK}: aitk deploy --previous" if live.failure and live.deployed else "",
+            f"To bring the previous deploy back: {to(Do.BRING_BACK)}" if live.failure and live.deployed else "",
             live.another,
             *self.money(),
             f"base model: {loaded.base_model}" if loaded and loaded.base_model else "",
@@ -187,7 +187,7 @@ class Status:
             return ()
         running, at = self.live.running, now or datetime.now(UTC)
         warning = running.warning(at)
-        how = "Stop it: aitk stop." if warning else ""
+        how = f"To stop it: {to(Do.STOP)}." if warning else ""
         return tuple(line for line in (running.in_words(at), f"{warning} {how}".strip()) if line)
 
     @property

@@ -20,6 +20,7 @@ from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, is_
 from ai_toolkit.endpoint.desired import wanted_app
 from ai_toolkit.endpoint.remembered import Remembered
 from ai_toolkit.errors import Dismissed, FileMissing, ToolMissing, UsageError
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.elsewhere import template_for
@@ -124,7 +125,7 @@ async def _put_back(found: ChangedTemplate, ui: Ui, agreed: bool | None, *, only
     tell(found.changed, ui)
     if agreed is not None:
         return agreed
-    left = "It stays as it is; aitk deploy --put-back puts it back."
+    left = f"It stays as it is; {to(Do.DEPLOY_PUTTING_BACK)} puts it back."
     if only_looks:
         ui.announce(left)
         return False

@@ -75,3 +75,18 @@ async def take_down(server: "Server", workspace: Workspace, given: protocol.Answ
     stays = f" Stays: {'; '.join(result.stays)}." if result.stays else ""
     server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said + stays))
     return result
+
+
+async def refresh_prices(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> None:
+    """Fetches the prices of today from Azure, for every region."""
+
+    async def work(ui: "EditorUi") -> str:
+        from ai_toolkit.prices.refresh import refresh
+
+        ui.report("asking for the prices", 10)
+        found = await refresh()
+        return f"The list of prices is of {found.date} now, from: {found.source}"
+
+    said = await server.run_command(workspace.uri, token, Title.REFRESH_PRICES, work)
+    server.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+    server.status.look(workspace)

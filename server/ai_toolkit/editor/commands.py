@@ -17,6 +17,7 @@ from ai_toolkit.ui import Choice, Pick
 from ai_toolkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from ai_toolkit.deploy.action import Options
     from ai_toolkit.deploy.deployed import Deployed
     from ai_toolkit.editor.dialogs import EditorUi
     from ai_toolkit.editor.server import Server
@@ -50,29 +51,39 @@ async def _provision(server: "Server", workspace: Workspace, given: protocol.Ans
 
 
 async def _deploy(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
-    return await _send(server, workspace, token, previous=False)
+    from ai_toolkit.deploy.action import Options
+
+    return await _send(server, workspace, token, Title.DEPLOY, Options())
+
+
+async def _deploy_all_the_same(
+    server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token
+) -> "Deployed":
+    from ai_toolkit.deploy.action import Options
+
+    return await _send(server, workspace, token, Title.DEPLOY_ALL_THE_SAME, Options(force=True))
 
 
 async def _bring_back(server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token) -> "Deployed":
-    return await _send(server, workspace, token, previous=True)
+    from ai_toolkit.deploy.action import Options
+
+    return await _send(server, workspace, token, Title.BRING_BACK, Options(previous=True))
 
 
-async def _send(server: "Server", workspace: Workspace, token: _Token, *, previous: bool) -> "Deployed":
+async def _send(server: "Server", workspace: Workspace, token: _Token, title: Title, options: "Options") -> "Deployed":
     async def work(ui: "EditorUi") -> "Deployed":
-        from ai_toolkit.deploy.action import Options
         from ai_toolkit.deploy.questions import agree_to_download
         from ai_toolkit.deploy.run import deploy as use_case
 
         await agree_to_download(workspace, ui)
-        if not previous and await server.gates_deploys():
+        if not options.previous and await server.gates_deploys():
             from ai_toolkit.evaluation.gate import deploy_gated
 
-            return await deploy_gated(workspace, ui, Options())
-        return await use_case(workspace, ui, Options(previous=previous))
+            return await deploy_gated(workspace, ui, options)
+        return await use_case(workspace, ui, options)
 
     server.status.working(workspace)
     try:
-        title = Title.BRING_BACK if previous else Title.DEPLOY
         result = await server.run_command(workspace.uri, token, title, work)
     finally:
         server.status.done(workspace)
@@ -210,6 +221,7 @@ async def _choose_action(server: "Server", workspace: Workspace, given: protocol
 
 _ACTIONS: Final[dict[Title, _Command]] = {
     Title.DEPLOY: _deploy,
+    Title.BRING_BACK: _bring_back,
     Title.GO_TO_ENDPOINT: _open_endpoint,
     Title.USE_IN_CHAT: _use_in_chat,
     Title.COPY_KEY: _copy_key,
@@ -227,6 +239,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
 COMMANDS: Final[dict[str, _Command]] = {
     "provisionInference": _provision,
     "deployInference": _deploy,
+    "deployAllTheSame": _deploy_all_the_same,
     "bringBack": _bring_back,
     "openEndpoint": _open_endpoint,
     "copyKey": _copy_key,
@@ -244,8 +257,16 @@ COMMANDS: Final[dict[str, _Command]] = {
     "stopInference": billed_commands.stop,
     "startInference": billed_commands.start,
     "takeDownInference": billed_commands.take_down,
+    "refreshPrices": billed_commands.refresh_prices,
 }
-_HARMLESS: Final = {"showStatus", "refreshEndpoint", "createProject", "startLocalCloud", "stopLocalCloud"}
+_HARMLESS: Final = {
+    "showStatus",
+    "refreshPrices",
+    "refreshEndpoint",
+    "createProject",
+    "startLocalCloud",
+    "stopLocalCloud",
+}
 """Commands that run nothing from the folder, and so work in one that is not trusted."""
 
 

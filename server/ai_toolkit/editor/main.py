@@ -12,6 +12,7 @@ from ai_toolkit.azure.sign_in_choice import SIGN_IN, SignIn
 from ai_toolkit.editor import chat, commands, documents, evaluation, options, protocol
 from ai_toolkit.editor.server import Server
 from ai_toolkit.evaluation.cases import SUFFIX
+from ai_toolkit.two_faces import FACE, Face
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ def run() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout = sys.stderr
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    FACE.set(Face.EDITOR)
     server = build_server()
     SIGN_IN.set(SignIn(server.credential, server.editor_token))
     package = logging.getLogger("ai_toolkit")

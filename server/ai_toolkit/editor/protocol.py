@@ -24,6 +24,7 @@ COMMANDS: Final = {
     for name in (
         "provisionInference",
         "deployInference",
+        "deployAllTheSame",
         "bringBack",
         "openEndpoint",
         "copyKey",
@@ -41,6 +42,7 @@ COMMANDS: Final = {
         "stopInference",
         "startInference",
         "takeDownInference",
+        "refreshPrices",
     )
 }
 SERVER_REQUESTS: Final = {

@@ -34,13 +34,17 @@ from ai_toolkit.editor.status_bar import StatusBar
 from ai_toolkit.errors import (
     AiToolkitError,
     Dismissed,
+    EndpointNotReady,
     FileMissing,
     FolderNotTrusted,
     Interrupted,
     NoFolderOpen,
     ReplicaFailed,
     ResourceMissing,
+    RevisionFailed,
     SignInNeeded,
+    StartStalled,
+    WorkspaceError,
 )
 from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace.workspace import Workspace
@@ -230,18 +234,18 @@ def _log_failure(task: "asyncio.Task[Any]") -> None:
 
 def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action, ...]:
     """The buttons that do what the error advises."""
+    found: tuple[tuple[str, str], ...] = ()
     match error:
         case NoFolderOpen():
             return (protocol.Action("Open folder", "workbench.action.files.openFolder"),)
         case FolderNotTrusted():
             return (protocol.Action("Manage workspace trust", "workbench.trust.manage"),)
+        case WorkspaceError(may_be_sent=True):
+            found = ((Title.DEPLOY_ALL_THE_SAME, "deployAllTheSame"),)
         case FileMissing(path=path) if path.name != "inference.config.json":
-            return (protocol.Action(Title.CREATE_PROJECT, "aiToolkit.createProject", folder),)
+            found = ((Title.CREATE_PROJECT, "createProject"),)
         case FileMissing() | ResourceMissing():
-            return (protocol.Action("Provision", "aiToolkit.provisionInference", folder),)
-        case ReplicaFailed():
-            return (
-                protocol.Action(Title.BRING_BACK, "aiToolkit.bringBack", folder),
-                protocol.Action(Title.SHOW_LOGS, "aiToolkit.showLogs", folder),
-            )
-    return ()
+            found = (("Provision", "provisionInference"),)
+        case ReplicaFailed() | RevisionFailed() | StartStalled() | EndpointNotReady():
+            found = ((Title.BRING_BACK, "bringBack"), (Title.SHOW_LOGS, "showLogs"))
+    return tuple(protocol.Action(title, f"aiToolkit.{command}", folder) for title, command in found)

@@ -12,6 +12,7 @@ from ai_toolkit.azure.container_app import ContainerApp
 from ai_toolkit.azure.container_apps import ContainerApps
 from ai_toolkit.errors import DeploymentFailed, Interrupted, RevisionFailed
 from ai_toolkit.polling import poll
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Ui
 
 _LOOK_AGAIN: Final = timedelta(seconds=0.3)
@@ -220,9 +221,9 @@ async def _bring_back(apps: ContainerApps, before: ContainerApp, ui: Ui, target:
 def _as_it_is(app: ContainerApp, name: str) -> str:
     found = app.revision(name)
     if found is None or not found.active:
-        return f"{name} could not be activated again: nothing serves. See aitk status."
+        return f"{name} could not be activated again: nothing serves. See {to(Do.STATUS)}."
     if found.failed:
         return f"{name} was activated again and is {found.state.lower()}: {found.problem or 'its replica ends'}"
     if found.serves and name in {one.name for one in app.serving}:
         return f"{name} serves again."
-    return f"{name} was activated again and is {found.state.lower()}; see aitk status."
+    return f"{name} was activated again and is {found.state.lower()}; see {to(Do.STATUS)}."

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.start_phase import StartPhase, Verdict, read_events, start_phase, time_of
 from ai_toolkit.errors import StartStalled, UsageError
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
 
 if TYPE_CHECKING:
@@ -42,4 +43,4 @@ async def wait_or_stop(apps: "ContainerApps", app: "ContainerApp", found: StartP
     ui.report(f"stopping {app.name}")
     await apps.stop(app.name)
     told = f"{found.says} {app.name} is stopped: nothing is billed. The files are on the share already."
-    raise StartStalled(told, f"{found.advice} Deploy starts it again (aitk deploy --start).")
+    raise StartStalled(told, f"{found.advice} To start it again: {to(Do.DEPLOY_STARTING)}.")

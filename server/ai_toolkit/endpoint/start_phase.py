@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from ai_toolkit.two_faces import worded
+
 
 class Phase(StrEnum):
     """How far a start is; the value is what people read."""
@@ -70,7 +72,7 @@ _SAID: Final = {
     ),
     Verdict.CRASH_LOOP: (
         "The container ends again and again.",
-        "Look at its log (aitk logs), correct the cause and deploy again.",
+        "Look at its log ({LOGS}), correct the cause and deploy again.",
     ),
     Verdict.MOUNT_REFUSED: (
         "Azure cannot mount the file share into the replica.",
@@ -112,7 +114,7 @@ class StartPhase:
     @property
     def advice(self) -> str:
         """What to do about it."""
-        return _SAID[self.verdict][1] if self.verdict else ""
+        return worded(_SAID[self.verdict][1]) if self.verdict else ""
 
 
 def read_events(lines: Iterable[str]) -> list[Event]:

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Final
 from ai_toolkit.azure.container_app import ContainerApp, Rest
 from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import AppAtRest, Dismissed, UsageError
+from ai_toolkit.two_faces import Do, to, worded
 from ai_toolkit.ui import Choice, Pick, Ui
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
 
-_INGRESS_AGAIN: Final = f"Run {Title.PROVISION} (aitk provision), which offers to put the template's ingress back"
-_STARTED_BY: Final = f"Deploy starts it when you agree (aitk deploy --start), and so does {Title.GO_TO_ENDPOINT}."
+_INGRESS_AGAIN: Final = "Run {PROVISION}, which offers to put the template's ingress back"
+_STARTED_BY: Final = (
+    f"{{START}} starts it, Deploy does when you agree ({{DEPLOY_STARTING}}), and so does {Title.GO_TO_ENDPOINT}."
+)
 
 
 def says(app: ContainerApp) -> str:
@@ -33,13 +36,13 @@ def advice(app: ContainerApp) -> str:
     """What ends it."""
     match app.rest:
         case Rest.STOPPED | Rest.DEACTIVATED:
-            return _STARTED_BY
+            return worded(_STARTED_BY)
         case Rest.NO_INGRESS:
-            return f"{_INGRESS_AGAIN}, or switch it on in the portal."
+            return f"{worded(_INGRESS_AGAIN)}, or switch it on in the portal."
         case Rest.INTERNAL:
-            return f"{_INGRESS_AGAIN}, or let it accept traffic from anywhere in the portal."
+            return f"{worded(_INGRESS_AGAIN)}, or let it accept traffic from anywhere in the portal."
         case Rest.NO_REPLICAS | Rest.NOT_WOKEN:
-            return f"Run {Title.PROVISION} (aitk provision), which offers to put the template's scale back."
+            return f"Run {to(Do.PROVISION)}, which offers to put the template's scale back."
     return ""
 
 

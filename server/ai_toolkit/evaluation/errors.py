@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ai_toolkit.errors import AiToolkitError, EndpointError, UsageError
+from ai_toolkit.two_faces import Do, to
 
 
 class CasesBroken(UsageError):
@@ -21,7 +22,7 @@ class CasesMissing(UsageError):
     def __init__(self, folder: Path) -> None:
         super().__init__(
             f"There are no cases in {folder}.",
-            "aitk init adds five to begin with; each line of a .jsonl file there is a case.",
+            f"{to(Do.CREATE_PROJECT)} adds five to begin with; each line of a .jsonl file there is a case.",
         )
 
 

@@ -31,6 +31,7 @@ from ai_toolkit.evaluation.models import served_models
 from ai_toolkit.evaluation.result import Evaluation, in_columns, table
 from ai_toolkit.evaluation.run import Progress, awake, check_lengths
 from ai_toolkit.evaluation.staging import Beside, candidate_name, loaded_beside, tidy
+from ai_toolkit.two_faces import worded
 from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, Workspace
 
@@ -44,12 +45,11 @@ _LARGE_BYTES: Final = 4 * 1024 * 1024
 _REFUSED: Final = "adapter_refused"
 """The app's code for an adapter that does not fit, or cannot be read."""
 _AS_IT_WAS: Final = (
-    "What served before serves on, and the share is as it was. Deploy without --gate if you want it all the same."
+    "What served before serves on, and the share is as it was. If you want it all the same: {DEPLOY_UNJUDGED}."
 )
 _UNTOUCHED: Final = "Cancelled while the gate judged: what serves now serves on, and the share is as it was."
 _UNJUDGED: Final = (
-    "Cancelled before the gate had judged what was deployed: it serves. "
-    "aitk deploy --previous brings back the code of before."
+    "Cancelled before the gate had judged what was deployed: it serves. {BRING_BACK} brings back the code of before."
 )
 _THEIRS: Final = (
     "What serves now serves on as long as its replica runs. The files on the share are fine-tuning's, and a replica "
@@ -198,7 +198,7 @@ class _Gate:
             raise
         asked = f"{len(self._cases)} cases"
         async with (
-            _cancelled_with(_UNJUDGED),
+            _cancelled_with(worded(_UNJUDGED)),
             awake(self._workspace, self._ui, asked, Title.DEPLOY) as (_own, endpoint),
         ):
             served = await served_models(endpoint)
@@ -242,7 +242,7 @@ class _Gate:
                 await _send_no_second_time(share, candidate, beside)
         except EndpointRefused as error:
             if error.reason_code == _REFUSED:
-                raise GateClosed(f"The new {shown} cannot be loaded: {error.reason}", _AS_IT_WAS) from error
+                raise GateClosed(f"The new {shown} cannot be loaded: {error.reason}", worded(_AS_IT_WAS)) from error
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             # An app of before loads adapters from models/ only.

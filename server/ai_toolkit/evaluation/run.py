@@ -25,6 +25,7 @@ from ai_toolkit.evaluation.models import PREVIOUS, ServedModels, served_models
 from ai_toolkit.evaluation.result import Evaluation, table
 from ai_toolkit.evaluation.staging import loaded_beside, previous_contents, tidy
 from ai_toolkit.prices.running_cost import running
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import CLOSING, Tone, Ui, confirm
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -90,7 +91,9 @@ async def awake(
             readiness = await endpoint.readiness()
             if not readiness.ready:
                 reason = f": {readiness.reason}" if readiness.reason else ""
-                raise NothingAnswers(f"{url} has no model that answers ({readiness.said}{reason}).", "See aitk status.")
+                raise NothingAnswers(
+                    f"{url} has no model that answers ({readiness.said}{reason}).", f"See {to(Do.STATUS)}."
+                )
             yield own, endpoint
 
 
@@ -111,7 +114,7 @@ async def _costs(own: OwnApp) -> str:
         return "It runs on this computer, which costs nothing."
     profile = await own.apps.profile_type(app)
     known = running((), profile_type=profile, region=app.location, template=app.template, local=False)
-    amount = "what that costs is not in the list of prices (aitk prices)"
+    amount = f"what that costs is not in the list of prices ({to(Do.PRICES)})"
     if known.hourly is not None:
         amount = f"about {known.hourly.in_words()} (list of {known.hourly.date})"
     idle = f"{known.idle.total_seconds():.0f} s"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ai_toolkit.prices.price_list import Hourly, amount_in_words, price_list
+from ai_toolkit.two_faces import Do, to
 
 _BY_FAR: Final = 12
 """How many times its idle time a replica runs before that is told."""
@@ -58,7 +59,7 @@ class Running:
         if self.local:
             return f"{said}; on this computer nothing is billed."
         if amount is None or self.hourly is None:
-            return f"{said}; what that costs is not in the list of prices (aitk prices)."
+            return f"{said}; what that costs is not in the list of prices ({to(Do.PRICES)})."
         about = amount_in_words(amount, self.hourly.currency)
         return f"{said}: about {about} ({self.hourly.in_words()} each, list of {self.hourly.date})."
 

@@ -15,6 +15,7 @@ from ai_toolkit.provision.carry_over import carry_over
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.preview import Preview
 from ai_toolkit.provision.request import Site
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.template import Template
 
@@ -63,7 +64,7 @@ async def offer_to_put_back(ui: Ui, changed: Iterable[PropertyChange], *, agreed
     try:
         chosen = await ui.pick(Pick(Title.PROVISION, "Somebody changed the app", items, option="--put-back"))
     except UsageError:
-        ui.announce("It was left as it is; aitk provision --put-back puts it back.")
+        ui.announce(f"It was left as it is; {to(Do.PROVISION_PUTTING_BACK)} puts it back.")
         return False
     if chosen == "cancel":
         raise Dismissed

@@ -11,6 +11,7 @@ from ai_toolkit.endpoint.comparison import in_words
 from ai_toolkit.errors import Dismissed
 from ai_toolkit.prices.price_list import Hourly
 from ai_toolkit.provision.gpu_proposal import Proposal
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Line, Pick, Tone, Ui
 
 PRICES: Final = "https://azure.microsoft.com/pricing/calculator/"
@@ -116,9 +117,7 @@ def what_is_billed(values: Mapping[str, Any], *, new_account: bool, hourly: Hour
         idle = f"{least} of them run all the time, also while idle"
     else:
         idle = "how many run while idle is decided by the template"
-    price = (
-        "    A replica's price there is not in the list of prices here: aitk prices --refresh fetches it from Azure."
-    )
+    price = f"    A replica's price there is not in the list of prices here: {to(Do.PRICES)} fetches it from Azure."
     if hourly is not None:
         rest = "nothing while idle" if least == 0 else f"also while idle for {least} of them"
         if not isinstance(least, int):

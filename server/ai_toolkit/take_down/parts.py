@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ai_toolkit.azure.neighbours import StorageDefinition, Tenant
+from ai_toolkit.two_faces import Do, to
 
 
 class Kind(Enum):
@@ -220,7 +221,7 @@ def _against_share(parts: _Decision, *, models: bool) -> Iterator[str]:
     if found.share is None:
         return
     if not models:
-        yield f"it holds the models; aitk down --models {found.share.name} removes them too"
+        yield f"it holds the models; {to(Do.TAKE_DOWN_WITH_MODELS, found.share.name)} removes them too"
         return
     if found.definitions is None:
         yield "Azure does not say who mounts it"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
+from ai_toolkit.two_faces import worded
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.bicep import compile_bicep
 from ai_toolkit.workspace.text_file import text_of
@@ -99,7 +100,7 @@ async def workspace_template(workspace: Workspace) -> Template:
     bicep = workspace.provision_folder / "inference.bicep"
     compiled = bicep.with_suffix(".json")
     if not bicep.is_file():
-        raise FileMissing(bicep, INIT_FIRST)
+        raise FileMissing(bicep, worded(INIT_FIRST))
     source_sha256 = hashlib.sha256(bicep.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
     for candidate in (compiled, templates_folder() / "infra" / "provision" / "inference.json"):
         if candidate.is_file():

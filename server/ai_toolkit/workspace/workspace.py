@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ai_toolkit.command_titles import PREFIX, Title
 from ai_toolkit.errors import FileMalformed, FileMissing, ValueImpossible, WorkspaceError
+from ai_toolkit.two_faces import worded
 from ai_toolkit.workspace.json_positions import members
 from ai_toolkit.workspace.located import Located
 from ai_toolkit.workspace.text_file import read_text
@@ -139,7 +139,7 @@ class Workspace:
         """The provisioned target. Raises FileMissing, FileMalformed, ValueImpossible."""
         path = self.target_path
         if not path.exists():
-            raise FileMissing(path, _PROVISION_FIRST)
+            raise FileMissing(path, worded(_PROVISION_FIRST))
         document = _read_object(path)
         values: dict[str, str] = {}
         missing: list[str] = []
@@ -152,7 +152,7 @@ class Workspace:
             else:
                 values[name] = value
         if missing == list(TARGET_KEYS.values()):
-            raise ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + _PROVISION_FIRST)
+            raise ValueImpossible(path, ", ".join(missing), "nothing is provisioned yet. " + worded(_PROVISION_FIRST))
         if missing:
             raise ValueImpossible(path, ", ".join(missing), "missing; every one of the six names is needed to deploy")
         values["endpoint"] = _endpoint_url(path, values["endpoint"])
@@ -224,7 +224,7 @@ class Workspace:
         other = self.folder / "infra" / "inference.parameters.json"
         path = usual if usual.exists() or not other.exists() else other
         if not path.exists():
-            raise FileMissing(path, INIT_FIRST)
+            raise FileMissing(path, worded(INIT_FIRST))
         warnings = (f"{other} is not read, because {usual} exists too.",) if path == usual and other.exists() else ()
         return replace(read_parameters(path), warnings=warnings)
 
@@ -257,8 +257,9 @@ def _is_reference(reference: object) -> bool:
     return named and isinstance(vault, dict) and str(vault.get("id", "")).lower().startswith("/subscriptions/")
 
 
-INIT_FIRST: Final = f"Run aitk init ({Title.CREATE_PROJECT}) to add the infra and inference folders."
-_PROVISION_FIRST: Final = f"Run {PREFIX}{Title.PROVISION} (aitk provision), or write the six names by hand."
+INIT_FIRST: Final = "Run {CREATE_PROJECT} to add the infra and inference folders."
+"""For `worded`."""
+_PROVISION_FIRST: Final = "Run {PROVISION}, or write the six names by hand."
 
 
 def write_atomically(path: Path, text: str) -> None:
