@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from aitk_app.engine.cache import Pass, Segment, SlotCache, use_slots
+from aitk_app.engine.layout import pack_layers
 from aitk_app.engine.lora import Rows, wrap_layers
 from aitk_app.engine.reference import twin
 
@@ -48,6 +49,7 @@ class BatchedPath:
             raise NotBatchableError(f"has an attention of its own ({error})") from error
         if not hasattr(config, "num_hidden_layers"):
             raise NotBatchableError("does not say how many layers it has")
+        pack_layers(model)
         return cls(model, device, dtype)
 
     def twin(self) -> BatchedPath:

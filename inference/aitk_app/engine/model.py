@@ -14,8 +14,8 @@ from aitk_app.engine.adapter_files import Adapter, ModelError
 from aitk_app.engine.adapters import load_adapter, merged_layer
 from aitk_app.engine.batched import BatchedPath, NotBatchableError
 from aitk_app.engine.cache import Segment
-from aitk_app.engine.layout import lay_out
-from aitk_app.engine.lora import set_layer
+from aitk_app.engine.layout import PackedLinear, is_packable, lay_out, packed_layer
+from aitk_app.engine.lora import RowLayer, set_layer
 from aitk_app.engine.memory import free_bytes
 from aitk_app.engine.reference import ReferencePath
 from aitk_app.engine.scoring import score
@@ -252,6 +252,10 @@ class Models:
         assert self.batched is not None
         for name, layer in _merged(loaded).items():
             self.reference.model.get_submodule(name).weight.copy_(layer.weight)
+            own = self.batched.model.get_submodule(name)
+            own = own.base if isinstance(own, RowLayer) else own
+            if isinstance(own, PackedLinear):
+                own.pack()
         for name, layer in loaded.replaced.items():
             for tree in (self.reference.model, self.batched.model):
                 set_layer(tree, name, layer)
@@ -259,7 +263,8 @@ class Models:
         self._in_place = loaded
 
     def _merged_bytes(self, loaded: LoadedAdapter) -> int:
-        return sum(self.reference.model.get_submodule(name).weight.nbytes for name in loaded.low_rank)
+        layers = [self.reference.model.get_submodule(name) for name in loaded.low_rank]
+        return sum(layer.weight.nbytes * (2 if is_packable(layer) else 1) for layer in layers)
 
     def can_remove(self, name: str) -> bool:
         """Whether the base model would be left."""
@@ -304,7 +309,7 @@ class Models:
 def _merged(loaded: LoadedAdapter) -> dict[str, torch.nn.Module]:
     """Peft's merge of each layer to which the adapter adds a low-rank product."""
     tree = loaded.reference.base_model.model
-    return {name: merged_layer(tree.get_submodule(name)) for name in loaded.low_rank}
+    return {name: packed_layer(merged_layer(tree.get_submodule(name))) for name in loaded.low_rank}
 
 
 def _made_for(config: Any) -> int:  # noqa: ANN401 - of transformers
