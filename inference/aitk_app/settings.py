@@ -44,7 +44,9 @@ class Settings:
         choices=("model", "openai"),
     )
     dtype: str = _setting("auto", "numbers' type", choices=("auto", "float32", "bfloat16", "float16", "float64"))
-    quantization: str = _setting("none", "none, or nf4 (needs bitsandbytes)", choices=("none", "nf4"))
+    quantization: str = _setting(
+        "none", "none, nf4 (a GPU, bitsandbytes) or int8 (a processor)", choices=("none", "nf4", "int8")
+    )
     merged_copy: bool = _setting(True, "whether one adapter gets merged weights beside the base's, memory allowing")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1")
     context_length: int = _setting(0, "longest prompt and answer, in tokens; 0: the model's", minimum=0)
@@ -99,10 +101,10 @@ def _from_text(text: str, like: object) -> object:
 def _checked(where: str, value: Any, default: object, bounds: Mapping[str, Any]) -> object:  # noqa: ANN401 - of TOML
     if where.endswith("adapters"):
         return _adapters(where, value)
-    if type(value) is not type(default):
-        raise SettingsError(f"{where}: {value!r} is not {_KINDS[type(default)]}.")
     if "choices" in bounds and value not in bounds["choices"]:
         raise SettingsError(f"{where}: {value!r} is not one of {', '.join(bounds['choices'])}.")
+    if type(value) is not type(default):
+        raise SettingsError(f"{where}: {value!r} is not {_KINDS[type(default)]}.")
     if "minimum" in bounds and value < bounds["minimum"]:
         raise SettingsError(f"{where}: {value} is less than {bounds['minimum']}.")
     if "maximum" in bounds and value > bounds["maximum"]:

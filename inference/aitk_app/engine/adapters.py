@@ -19,7 +19,8 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from aitk_app.engine.adapter_files import ADAPTER_WEIGHTS, Adapter, ModelError, check_adapter, read_adapter
-from aitk_app.engine.lora import LoadedAdapter, LowRank
+from aitk_app.engine.eight_bits import EightBitLinear
+from aitk_app.engine.lora import LoadedAdapter, LowRank, set_layer
 from aitk_app.engine.reference import twin
 from aitk_app.incidents import log_says
 
@@ -65,6 +66,7 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about training
             _resize_vocabulary(tree, state)
+            _plain_where_replaced(tree, state)
             if str(config.init_lora_weights).lower().partition("_niter")[0] in _CHANGES_THE_BASE:
                 _own_weights(tree, state)
             model = PeftModelForCausalLM(tree, config, _NAME, autocast_adapter_dtype=False)
@@ -105,11 +107,22 @@ def _resize_vocabulary(tree: Any, state: dict[str, torch.Tensor]) -> None:  # no
         tree.resize_token_embeddings(max(rows), mean_resizing=False)
 
 
+def _plain_where_replaced(tree: Any, state: dict[str, torch.Tensor]) -> None:  # noqa: ANN401 - of transformers
+    """Give the layers of which the adapter brings more than low-rank weights plain ones, which peft can write to."""
+    for name, module in list(tree.named_modules()):
+        if isinstance(module, EightBitLinear) and any(
+            key.removeprefix(_PREFIX).startswith(f"{name}.") and ".lora_" not in key for key in state
+        ):
+            set_layer(tree, name, module.as_plain())
+
+
 def _own_weights(tree: Any, state: dict[str, torch.Tensor]) -> None:  # noqa: ANN401 - of transformers
     """Give the layers that peft is going to change weights of their own."""
     names = {key.partition(".lora_")[0].removeprefix(_PREFIX) for key in state if ".lora_" in key}
-    for name, module in tree.named_modules():
-        if name in names:
+    for name, module in list(tree.named_modules()):
+        if name in names and isinstance(module, EightBitLinear):
+            set_layer(tree, name, module.as_plain())
+        elif name in names:
             module.weight = torch.nn.Parameter(module.weight.detach().clone(), requires_grad=False)
 
 
@@ -156,7 +169,9 @@ def _take_layer(loaded: LoadedAdapter, name: str, module: Any, own: Any) -> None
         loaded.replaced[name] = module.modules_to_save[_NAME]
     elif _is_plain(module, own):
         up = module.lora_B[_NAME].weight.detach() * module.scaling[_NAME]
-        loaded.low_rank[name] = LowRank(module.lora_A[_NAME].weight.detach().T.contiguous(), up.T.contiguous())
+        dtype = own.scale.dtype if isinstance(own, EightBitLinear) else up.dtype  # peft keeps its weights wider there
+        down = module.lora_A[_NAME].weight.detach()
+        loaded.low_rank[name] = LowRank(down.to(dtype).T.contiguous(), up.to(dtype).T.contiguous())
     else:
         loaded.replaced[name] = merged_layer(getattr(module, "token_adapter", module))
 
@@ -177,8 +192,7 @@ def _is_plain(module: Any, own: Any) -> bool:  # noqa: ANN401 - of peft
     layer = module.get_base_layer()
     return (
         isinstance(layer, torch.nn.Linear)
-        and layer.weight is own.weight
-        and layer.bias is own.bias
+        and not _has_own_weights(layer, own)
         and not module.use_dora[_NAME]
         and not module.lora_bias[_NAME]
         and not module.lora_variant
@@ -190,6 +204,10 @@ def _is_plain(module: Any, own: Any) -> bool:  # noqa: ANN401 - of peft
 def merged_layer(module: Any) -> torch.nn.Module:  # noqa: ANN401 - of peft
     """The layer with the adapter in its weights, as peft merges it; the layer's own stay as they are."""
     layer = module.get_base_layer()
+    if isinstance(layer, EightBitLinear):
+        module = copy.copy(module)  # peft's wrapper around a plain layer of the same weight
+        module._modules = {**module._modules, "base_layer": layer.as_plain()}  # noqa: SLF001 - of torch
+        layer = module.get_base_layer()
     plain = isinstance(layer, (torch.nn.Linear, torch.nn.Embedding, Conv1D))
     if not plain or type(layer.weight) is not torch.nn.Parameter:
         raise ValueError(f"its weights are of the kind {type(layer).__name__}")

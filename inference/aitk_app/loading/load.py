@@ -6,16 +6,17 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 
 from aitk_app.engine.adapter_files import ModelError
+from aitk_app.engine.eight_bits import to_eight_bits
 from aitk_app.engine.model import Models
 from aitk_app.incidents import log_says
 from aitk_app.loading.device import choose_device
+from aitk_app.loading.numbers import check_quantization, choose_dtype
 from aitk_app.loading.weight_files import bring_near, shown_progress
 from aitk_app.readiness import Stage
 
@@ -32,7 +33,8 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> t
     """Everything that `catalog` names, on the device, and how the weights were read. Raises `ModelError`."""
     folder, trust = catalog.base.folder, settings.trust_remote_code
     device = choose_device(settings.device, os.environ)
-    dtype = _dtype(settings.dtype, device)
+    check_quantization(settings, device, folder)
+    dtype = choose_dtype(settings, device)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped there
     begun = time.monotonic()
     try:
@@ -59,6 +61,8 @@ def load_models(catalog: Catalog, settings: Settings, readiness: Readiness) -> t
         what = f"The base model {catalog.base.id} could not be loaded"
         raise ModelError(f"{what}. {log_says(error, what)}") from error
     model.eval()
+    if settings.quantization == "int8":
+        to_eight_bits(model)
     _leave_weights_as_they_are(model)
     logger.info("loaded %s in %.1f s", catalog.base.id, time.monotonic() - begun)
     models = Models(model, loaded_tokenizer, settings)
@@ -79,24 +83,10 @@ def _leave_weights_as_they_are(model: Any) -> None:  # noqa: ANN401 - of transfo
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:
-    if quantization == "none":
+    if quantization != "nf4":
         return {}
-    if find_spec("bitsandbytes") is None:
-        raise ModelError(
-            "quantization = nf4 needs the package bitsandbytes, which is not installed. "
-            "Add it to requirements.txt, or write quantization = none in settings.toml."
-        )
     return {
         "quantization_config": transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call] # untyped there
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
         )
     }
-
-
-def _dtype(name: str, device: str) -> torch.dtype:
-    if name != "auto":
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-    if not device.startswith("cuda"):
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

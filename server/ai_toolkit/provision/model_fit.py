@@ -118,7 +118,7 @@ def need_with(need: Need, settings: Mapping[str, Any]) -> Need:
         need,
         context_tokens=context if isinstance(context, int) and context > 0 else need.context_tokens,
         conversations=batch if isinstance(batch, int) and batch > 0 else need.conversations,
-        quantized=settings.get("quantization", "none") != "none",
+        quantized=settings.get("quantization") == "nf4",  # int8 is for a processor
     )
 
 

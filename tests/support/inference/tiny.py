@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aitk_app.engine.adapter_files import Adapter
+from aitk_app.engine.eight_bits import to_eight_bits
 from aitk_app.engine.model import Models
 from aitk_app.engine.reference import ReferencePath
 from aitk_app.settings import Settings
@@ -102,7 +103,10 @@ def make_tiny(folder, adapters=("plain",), dtype=torch.float64, **settings):
                     weight.mul_(1.5).add_(torch.rand_like(weight) * 0.3)
         judge.save_pretrained(str(folder))
     fast = tiny_tokenizer()
-    loaded = Models(base(dtype), fast, Settings(**settings))
+    own = base(dtype)
+    if settings.get("quantization") == "int8":
+        to_eight_bits(own)
+    loaded = Models(own, fast, Settings(**settings))
     folders = {name: folder / name for name in adapters}
     for name in adapters:
         described = Adapter(name, folders[name], "")
