@@ -80,3 +80,21 @@ def test_a_model_that_fits_is_not_spoken_of(workspace):
     put_model(workspace.folder, 2)
     assert findings(workspace, path, text) == []
     assert findings(workspace, path, json.dumps({"parameters": {"workloadProfileType": {"value": "NC24-A100"}}})) == []
+
+
+@pytest.mark.parametrize(
+    ("subscription", "settings", "said"),
+    [
+        ("11111111-1111-1111-1111-111111111111", 'quantization = "int8"', True),
+        ("11111111-1111-1111-1111-111111111111", 'quantization = "int8"\ndevice = "cpu"', False),
+        ("00000000-0000-0000-0000-000000000000", 'quantization = "int8"', False),
+    ],
+)
+def test_eight_bits_on_azures_gpu_are_told(workspace, subscription, settings, said):
+    """There "auto" means the GPU, which has none; this computer's processor has them."""
+    names = ("RESOURCE_GROUP_NAME", "STORAGE_ACCOUNT_NAME", "FILE_SHARE_NAME", "ACA_APP_NAME")
+    config = {"SUBSCRIPTION_ID": subscription, **dict.fromkeys(names, "name"), "ACA_APP_ENDPOINT": "https://app.test"}
+    workspace.target_path.write_text(json.dumps(config))
+    found = findings(workspace, workspace.folder / "inference" / "settings.toml", settings + "\n")
+
+    assert ["has a GPU: write nf4" in one.message for one in found] == [True] * said

@@ -1,11 +1,14 @@
 import json
+from dataclasses import fields
 
 import pytest
 
 from ai_toolkit.workspace.create import create_project
 from ai_toolkit.workspace.diagnostics import Weight, diagnose
 from ai_toolkit.workspace.json_positions import members
+from ai_toolkit.workspace.settings_values import BOUNDS, CHOICES
 from ai_toolkit.workspace.workspace import Workspace
+from aitk_app.settings import Settings
 
 PARAMETERS = "infra/provision/inference.parameters.json"
 CONFIG = "infra/inference.config.json"
@@ -171,6 +174,50 @@ def test_settings_that_are_no_toml_or_unknown_are_found(workspace):
         ("max_bach", "max_bach is not known here: is max_batch meant?", "max_batch")
     ]
     assert found(workspace, SETTINGS, 'base_model = "org/none"\n')[0][0] == '"org/none"'
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "told", "better"),
+    [
+        ('quantization = "int4"  # smaller', '"int4"', "'int4' is not one of none, nf4, int8", ...),
+        ('quantization = "nf4,int8"', '"nf4,int8"', "is not one of none, nf4, int8", ...),
+        ('quantization = ["nf4", "int8"]', '["nf4", "int8"]', "is not one of none, nf4, int8", None),
+        ('dtype = "bfloat"', '"bfloat"', "is not one of auto, float32", ...),
+        ('device = "cuda"\nquantization = "int8"', '"int8"', "int8 is for a processor, and device is", '"nf4"'),
+        ('quantization = "int8"\ndtype = "float32"', '"float32"', "computes in bfloat16", '"auto"'),
+        ("max_batch = 0", "0", "0 is less than 1", "1"),
+        ("max_batch = 4000", "4000", "4000 is more than 1024", "1024"),
+        ('serve_base = "yes"', '"yes"', "'yes' is not true or false", None),
+        ("max_queue = true", "true", "True is not a whole number", None),
+        ('engine = "vlm"', "engine", "engine is not known here", None),
+    ],
+)
+def test_values_that_the_app_would_refuse_are_underlined(workspace, line, place, told, better):
+    """Where they stand, in one sentence, with what was meant where that is one thing."""
+    [(where, message, fix)] = found(workspace, SETTINGS, line + "\n")
+
+    assert where == place
+    assert told in message
+    assert better is ... or fix == better
+
+
+def test_int8_over_weights_in_few_bits_is_underlined(workspace):
+    """The base model that lies here says so itself."""
+    base = workspace.folder / "model-cache/org/base"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text('{"quantization_config": {"quant_method": "bitsandbytes"}}')
+
+    [(where, message, _)] = found(workspace, SETTINGS, 'quantization = "int8"\n')
+    assert where == '"int8"'
+    assert "in few bits already (bitsandbytes)" in message
+
+
+def test_the_editor_knows_the_values_that_the_app_takes():
+    """Both tables are the app's own."""
+    own = {each.name: each.metadata for each in fields(Settings)}
+
+    assert {key: value["choices"] for key, value in own.items() if "choices" in value} == CHOICES
+    assert {key: (value["minimum"], value.get("maximum")) for key, value in own.items() if "minimum" in value} == BOUNDS
 
 
 def test_places_are_those_of_nested_members():

@@ -55,10 +55,24 @@ def _in_settings(workspace: Workspace, text: str) -> Iterator[Finding]:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError:  # which another finding tells
         return
-    message = misfit(workspace, settings, profile_of(workspace))
+    profile = profile_of(workspace)
+    message = misfit(workspace, settings, profile) or _for_a_processor(workspace, settings, profile)
     if message:
         found = next((at for key in _KEYS if (at := re.search(rf"^{key}\b", text, re.MULTILINE))), None)
         yield Finding(Span(*found.span()) if found else Span(0, 1), message, Weight.WARNING)
+
+
+def _for_a_processor(workspace: Workspace, settings: Mapping[str, Any], profile_type: str | None) -> str:
+    """One sentence where eight bits, which a processor has, are to be served from a GPU on Azure; empty otherwise."""
+    try:
+        target = workspace.target_or_none()
+    except WorkspaceError:  # which other findings tell
+        return ""
+    profile = profile_type or _DEFAULT
+    asked = settings.get("quantization") == "int8" and settings.get("device", "auto") == "auto"
+    if not asked or target is None or target.local or profile not in SERVERLESS:
+        return ""
+    return f'quantization: int8 is for a processor, and {profile} has a GPU: write nf4, or device = "cpu".'
 
 
 def misfit(workspace: Workspace, settings: Mapping[str, Any], profile_type: str | None) -> str:

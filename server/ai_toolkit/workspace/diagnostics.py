@@ -15,6 +15,7 @@ from ai_toolkit.errors import FileMissing, ValueImpossible
 from ai_toolkit.workspace import parameter_rules
 from ai_toolkit.workspace.fine_tuning import SHARED
 from ai_toolkit.workspace.json_positions import Member, Span, members
+from ai_toolkit.workspace.settings_values import wrong_together, wrong_values
 from ai_toolkit.workspace.template import templates_folder
 from ai_toolkit.workspace.workspace import Parameters, Workspace
 
@@ -238,6 +239,11 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None)
         if key not in shipped:
             yield _unknown(key, _key(text, key), shipped, written=str)
     base = settings.get("base_model", "auto")
+    for wrong in (*wrong_values(settings, shipped), *wrong_together(settings, _base_config(workspace, base))):
+        span = _value(text, wrong.key)
+        meant = wrong.meant if wrong.meant is None or wrong.meant.isdecimal() else json.dumps(wrong.meant)
+        fix = Fix(f"Change to {wrong.meant}", span, meant) if meant is not None else None
+        yield Finding(span, wrong.message, fix=fix)
     if isinstance(base, str) and base != "auto" and not Path(base).is_absolute():
         # A whole model that was fine-tuned lies below models/.
         parent = "models" if base.startswith("models/") else "model-cache"
@@ -249,6 +255,19 @@ def _settings(workspace: Workspace, text: str, on_share: Collection[str] | None)
     for adapter in named:
         if isinstance(adapter, str):
             yield from _folder(text, "adapters", adapter, "models", here, on_share)
+
+
+def _base_config(workspace: Workspace, named: object) -> Mapping[str, Any]:
+    """The configuration of the base model that is meant, where it lies here: the named one, or the only one."""
+    cache = workspace.folder / "model-cache"
+    found = [cache / name for name in _folders(cache, "config.json") if named in {"auto", name}]
+    if len(found) != 1:
+        return {}
+    try:
+        config = json.loads((found[0] / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # which its loading tells
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _folder(  # noqa: PLR0913, PLR0917  (what, where, and what there is)
@@ -290,6 +309,14 @@ def _lower_case(parameter: str, value: object, span: Span) -> Fix | None:
 def _key(text: str, key: str) -> Span:
     found = re.search(rf"^[ \t]*(\[?{re.escape(key)}\]?)", text, re.MULTILINE)
     return Span(found.start(1), found.end(1)) if found else Span(0, 1)
+
+
+def _value(text: str, key: str) -> Span:
+    """Where the key's value stands, up to a comment; the key itself where the value goes over several lines."""
+    found = re.search(
+        rf"^[ \t]*{re.escape(key)}[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|\[[^\]\n]*\]|[^\s#]+)", text, re.MULTILINE
+    )
+    return Span(found.start(1), found.end(1)) if found else _key(text, key)
 
 
 def _line(text: str, number: int) -> Span:
