@@ -107,10 +107,11 @@ def test_what_counts_as_loaded(version, manifest, loaded):
 
 
 def test_only_the_adapters_that_differ_are_stale():
-    """The one whose file differs from what was deployed, by its name and folder."""
+    """The one whose file differs from what was deployed, by its name and folder; never one that is only evaluated."""
     other = {"id": "other", "path": "models/other", "files": {"adapter_model.safetensors": "x"}}
+    evaluated = other | {"id": "other@candidate-1", "path": ".aitk/candidates/1", "changed": True}
     version = served()
-    version["adapters"].append(other)
+    version["adapters"] += [other, evaluated]
 
     stale = list(stale_adapters(version, NEW_WEIGHTS))
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from ai_toolkit.deploy.current_app import Running
-from ai_toolkit.deploy.manifest import Manifest
+from ai_toolkit.deploy.manifest import CANDIDATES, Manifest
 from ai_toolkit.deploy.sync_plan import Plan
 from ai_toolkit.workspace.workspace import CODE
 
@@ -62,7 +62,7 @@ def loaded_is(version: Mapping[str, Any], manifest: Manifest) -> bool:
 
 def stale_adapters(version: Mapping[str, Any], manifest: Manifest) -> Iterator[LoadedAdapter]:
     """The adapters that were loaded with other content than what was deployed, or fine-tuned, since."""
-    for adapter in version.get("adapters") or ():
+    for adapter in _served(version):
         if _is_stale(adapter, manifest):
             yield LoadedAdapter(str(adapter.get("id")), str(adapter.get("path")))
 
@@ -76,7 +76,7 @@ def only_adapters_changed(version: Mapping[str, Any] | None, plan: Plan) -> bool
     """Whether new content of adapters that the replica serves, and can replace, is all that it lacks."""
     if version is None or _code_differs(version, plan.manifest):
         return False
-    served = tuple(version.get("adapters") or ())
+    served = _served(version)
     folders = tuple(f"{adapter.get('path')}/" for adapter in served)
     stale = [adapter for adapter in served if _is_stale(adapter, plan.manifest)]
     return (
@@ -84,6 +84,12 @@ def only_adapters_changed(version: Mapping[str, Any] | None, plan: Plan) -> bool
         and all(adapter.get("replaceable", True) for adapter in stale)
         and all(path.startswith(folders) for path in (*plan.uploads, *plan.removed))
     )
+
+
+def _served(version: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The adapters that a deploy answers for: not one that is only evaluated, or that a killed evaluation left."""
+    loaded = version.get("adapters") or ()
+    return tuple(each for each in loaded if not str(each.get("path")).startswith(f"{CANDIDATES}/"))
 
 
 def _is_stale(adapter: Mapping[str, Any], manifest: Manifest) -> bool:

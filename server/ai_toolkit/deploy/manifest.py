@@ -10,6 +10,8 @@ from typing import Any, Final
 from ai_toolkit.errors import ShareError
 
 MANIFEST_PATH: Final = PurePosixPath(".aitk/manifest.json")
+CANDIDATES: Final = PurePosixPath(".aitk/candidates")
+"""Adapters that are only evaluated: the app loads from there too, and no deploy counts them."""
 _VERSION: Final = 1
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from azure.core.exceptions import AzureError
 
 from ai_toolkit.deploy.local_files import LocalFile
-from ai_toolkit.deploy.manifest import Manifest
+from ai_toolkit.deploy.manifest import CANDIDATES, Manifest
 from ai_toolkit.deploy.sync import REPLACED
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, FileChanged
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CANDIDATES: Final = PurePosixPath(".aitk/candidates")
-"""Where the app loads adapters from, too, besides models/."""
 _FORGOTTEN: Final = timedelta(hours=6)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _TOKEN: Final = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
