@@ -8,14 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+from tests.azure_recordings import values
 from tests.support.recordings import SUBSCRIPTION as RECORDED
 from tests.support.recordings import Exchange
 
+from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_TEMPLATE, ENVIRONMENT, JOB, WORKSPACE
+from ai_toolkit.local_cloud.core.shapes import writable
+from ai_toolkit.local_cloud.files.bodies import ACCOUNT, SHARE
 from ai_toolkit.polling import poll
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
 SUBSCRIPTION = f"/subscriptions/{LOCAL}"
-REGION = "westus3"
+REGION, REGION_SHOWN = "westus3", "West US 3"
+SHARES = "Microsoft.Storage/storageAccounts/fileServices/shares"
 CONSUMPTION = {"name": "Consumption", "workloadProfileType": "Consumption"}
 VERSIONS = {
     "microsoft.app": "2025-07-01",
@@ -26,7 +31,9 @@ VERSIONS = {
 NOT_STAGED = {"AuthorizationFailed", "ExpiredAuthenticationToken", "ScopeLocked"}
 OK_UNTIL, THERE, CREATED, GONE, MISSING = 400, 200, 201, 204, 404
 LIMIT_SECONDS = 30
-WORKING = {"Waiting", "Creating"}
+WORKING = {"Waiting", "Creating", "InProgress"}
+# What an app makes of its image: none runs here. tests/local_cloud looks at these of apps that run.
+OF_THE_IMAGE = re.compile(r"healthState|runningState|provisioning(State|Error)|latestReadyRevisionName")
 INSIDE = 2  # a type and a name; what is longer is inside of that
 SERVED = (
     r"/subscriptions",
@@ -37,6 +44,7 @@ SERVED = (
     r"{s}/providers/microsoft\.app/locations/[^/]+/(usages|availablemanagedenvironmentsworkloadprofiletypes)",
     r"{g}/providers/microsoft\.app/containerapps(/[^/]+(/listsecrets|/getauthtoken|/revisions)?)?",
     r"{g}/providers/microsoft\.app/managedenvironments(/[^/]+(/storages(/[^/]+)?|/usages|/workloadprofilestates)?)?",
+    r"{g}/providers/microsoft\.app/jobs(/[^/]+(/listsecrets)?)?",
     r"{g}/providers/microsoft\.operationalinsights/workspaces(/[^/]+(/sharedkeys)?)?",
     r"{g}/providers/microsoft\.storage/storageaccounts(/[^/]+(/listkeys|/regeneratekey)?)?",
     r"{g}/providers/microsoft\.storage/storageaccounts/[^/]+/fileservices(/default(/shares(/[^/]+)?)?)?",
@@ -112,7 +120,11 @@ async def replay(manager: Manager, exchange: Exchange) -> list[str]:
         return [*differences, f"code {code} where Azure's is {wanted}"] if code != wanted else differences
     missing = _paths(exchange.body) - _paths(answer)
     tops = {one for one in missing if not any(one.startswith((f"{other}.", f"{other}[")) for other in missing)}
-    return differences + [f"no {name}" for name in sorted(tops)]
+    found = [f"no {name}" for name in tops]
+    found += values.differences(exchange.body, answer, names.adapted_value) if exchange.body is not None else []
+    if exchange.method == "GET" and "/containerapps" in exchange.path.lower():
+        found = [one for one in found if not OF_THE_IMAGE.search(one)]
+    return differences + sorted(set(found))
 
 
 def _code(answer: Any) -> str:
@@ -151,27 +163,73 @@ class Names:
             text = text.replace(old, new)
         return re.sub(r"(?i)/locations/[^/]+/", f"/locations/{REGION}/", text)
 
+    def adapted_value(self, text: str) -> str:
+        """A recorded value as it would be here: its region, its group, and the environment of an app."""
+        if text in self._regions:
+            return REGION_SHOWN if " " in text else REGION
+        if re.fullmatch(r"(?i)/subscriptions/\S+/managedEnvironments/[^/]+", text) and not self._is_environment:
+            return self.environment
+        return self.adapt(text)
+
+    @property
+    def _regions(self) -> set[str]:
+        """The regions that the recorded answer names."""
+        body = self._exchange.body if isinstance(self._exchange.body, dict) else {}
+        items = [one for one in (body, *(body.get("value") or ())) if isinstance(one, dict)]
+        places = [one.get("location") for one in items]
+        places += [(one.get("properties") or {}).get("primaryLocation") for one in items]
+        return {str(one) for one in places if one}
+
+    @property
+    def _is_environment(self) -> bool:
+        return "/managedenvironments" in self._exchange.path.lower()
+
+    @property
+    def environment(self) -> str:
+        """The id of the environment that an app or job is in."""
+        group = self.adapt(self._exchange.path).partition("/providers/")[0]
+        return f"{group}/providers/Microsoft.App/managedEnvironments/env"
+
     def body(self) -> Any:
+        """The recorded request's body, for here."""
         given = self._exchange.line["requestBody"]
-        if not isinstance(given, dict):
-            return given
+        return self.adapted_body(given) if isinstance(given, dict) else given
+
+    def adapted_body(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A body in the region, and of an app in the environment, that are here."""
         body = dict(given)
         if body.get("location"):
             body["location"] = REGION
         properties = body.get("properties")
-        if isinstance(properties, dict) and properties.get("environmentId"):
-            group = self.adapt(self._exchange.path).partition("/providers/")[0]
-            properties = {**properties, "environmentId": f"{group}/providers/Microsoft.App/managedEnvironments/env"}
-            if properties.get("workloadProfileName"):
-                properties["workloadProfileName"] = "Consumption"
-            body["properties"] = properties
+        if isinstance(properties, dict) and (properties.get("environmentId") or properties.get("managedEnvironmentId")):
+            properties = {name: value for name, value in properties.items() if name != "managedEnvironmentId"}
+            body["properties"] = {**properties, "environmentId": self.environment}
         return body
+
+    def found(self, kind: str, *, also: str = "") -> list[dict[str, Any]]:
+        """The resources of a type that the recorded answer to a GET tells, or to the method `also`."""
+        body = self._exchange.body
+        if self._exchange.method not in {"GET", also} or self._exchange.status != THERE or not isinstance(body, dict):
+            return []
+        items = body["value"] if isinstance(body.get("value"), list) else [body]
+        return [one for one in items if str(one.get("type")).lower() == kind.lower()]
 
 
 async def prepare(manager: Manager, exchange: Exchange, names: Names) -> None:
     """The group and what is in it, without what the recorded request makes or does not find."""
     path = names.adapt(exchange.path)
     group = re.match(r"(?i)(/subscriptions/[^/]+/resourcegroups/[^/]+)", path)
+    if path.lower().endswith("/checknameavailability") and not exchange.body["nameAvailable"]:
+        taken = f"{SUBSCRIPTION}/resourceGroups/replay-names"
+        await manager.put(taken, {"location": REGION})
+        taken += f"/providers/Microsoft.Storage/storageAccounts/{exchange.line['requestBody']['name']}"
+        await manager.put(taken, {"location": REGION, "kind": "StorageV2", "sku": {"name": "Standard_LRS"}})
+    if path == f"{SUBSCRIPTION}/resources":
+        for one in exchange.body["value"]:
+            where = names.adapt(one["id"])
+            await manager.put(where.partition("/providers/")[0], {"location": REGION})
+            body = {"location": REGION, "sku": {"name": one["sku"]["name"]}, "tags": one["tags"]}
+            await manager.put(where, body)
     if not group:
         return
     is_made = exchange.method == "PUT" and path == group[1] and exchange.status == CREATED
@@ -184,7 +242,7 @@ async def prepare(manager: Manager, exchange: Exchange, names: Names) -> None:
         return
     await manager.put(group[1], {"location": REGION, "tags": {"a": "b"}})
     rest = path[len(group[1]) :].lower()
-    stage = Stage(manager, exchange, group[1], path[len(group[1]) :].strip("/").split("/")[2:])
+    stage = Stage(manager, exchange, names, group[1], path[len(group[1]) :].strip("/").split("/")[2:])
     if "/microsoft.app/" in rest:
         await stage.apps()
     elif "/microsoft.operationalinsights/" in rest:
@@ -199,6 +257,7 @@ class Stage:
 
     manager: Manager
     exchange: Exchange
+    names: Names
     group: str
     parts: list[str]
 
@@ -212,23 +271,71 @@ class Stage:
 
     async def apps(self) -> None:
         provider, name = f"{self.group}/providers/Microsoft.App", [*self.parts, "one"][1]
-        is_app, is_inside = self.parts[0].lower() == "containerapps", len(self.parts) > INSIDE
+        kind, is_inside = self.parts[0].lower(), len(self.parts) > INSIDE
+        is_environment = kind == "managedenvironments"
         makes = self._makes and not is_inside and self.exchange.status == CREATED
-        if is_app or is_inside or not (makes or self._is_missing):
-            environment = {"location": REGION, "properties": {"workloadProfiles": [CONSUMPTION]}}
-            await self.manager.put(f"{provider}/managedEnvironments/{'env' if is_app else name}", environment)
-        if is_app and not (makes or self._is_missing):
-            app = {
-                "environmentId": f"{provider}/managedEnvironments/env",
-                "configuration": {"ingress": {"targetPort": 80, "external": True}},
-                "template": {"containers": [{"name": "one", "image": "image"}]},
-            }
-            await self.manager.put(f"{provider}/containerApps/{name}", {"location": REGION, "properties": app})
-            await self._settle(f"{provider}/containerApps/{name}")
+        if not is_environment or is_inside or not (makes or self._is_missing):
+            await self._environments(provider, name if is_environment else "env")
+        if kind == "containerapps" and not (makes or self._is_missing):
+            await self._apps(provider, name)
+        if kind == "jobs" and not (makes or self._is_missing):
+            await self._jobs(provider, name)
         if "storages" in self.parts[2:3] and self.parts[3:] and not (self._makes or self._is_missing):
             file = {"accountName": "acc", "accountKey": "a2V5", "shareName": "files", "accessMode": "ReadWrite"}
+            recorded = self.names.found("Microsoft.App/managedEnvironments/storages")
+            file |= recorded[0]["properties"]["azureFile"] if recorded else {}
             storage = f"{provider}/managedEnvironments/{name}/storages/{self.parts[3]}"
             await self.manager.put(storage, {"properties": {"azureFile": file}})
+
+    async def _environments(self, provider: str, name: str) -> None:
+        """Those that the recorded answer tells, or one; with the profile that an app names."""
+        recorded = self.names.found("Microsoft.App/managedEnvironments", also="PUT")
+        told = [self.exchange.line["requestBody"], self.exchange.body]
+        told += self.names.found("Microsoft.App/containerApps")
+        wanted = {
+            ((one or {}).get("properties") or {}).get("workloadProfileName") for one in told if one != "mock_body"
+        }
+        profiles = [CONSUMPTION] + [
+            {"name": one, "workloadProfileType": "D4", "minimumCount": 0, "maximumCount": 1}
+            for one in sorted(wanted - {None, "Consumption"})
+        ]
+        if self.names.found("Microsoft.App/containerApps") and wanted <= {None}:
+            profiles = []  # an environment of the first kind: its apps have no profile
+        plain = {"name": name, "location": REGION, "properties": {"workloadProfiles": profiles or None}}
+        states = self.exchange.body.get("value") if self.parts[2:] == ["workloadProfileStates"] else None
+        if self.exchange.method == "PATCH":
+            profiles = [*profiles, {"name": "d8", "workloadProfileType": "D8", "minimumCount": 0, "maximumCount": 1}]
+            plain |= {"properties": {"workloadProfiles": profiles}, "identity": {"type": "SystemAssigned"}}
+        if states:
+            plain["properties"] = {"workloadProfiles": [_profile(one["properties"]) for one in states]}
+        for one in recorded or [plain]:
+            body = self.names.adapted_body(writable(ENVIRONMENT, one))
+            await self.manager.put(f"{provider}/managedEnvironments/{one['name']}", body)
+
+    async def _apps(self, provider: str, name: str) -> None:
+        """Those that the recorded answer tells, or one that has nothing special."""
+        template: Any = {"containers": [{"name": "one", "image": "image"}]}
+        ingress: Any = {"targetPort": 80, "external": True}
+        if revisions := self.names.found("Microsoft.App/containerApps/revisions"):
+            template = writable(APP_TEMPLATE, revisions[-1]["properties"]["template"])
+        app = {"configuration": {"ingress": ingress}, "template": template, "environmentId": "here"}
+        plain = {"name": name, "location": REGION, "properties": app}
+        for one in self.names.found("Microsoft.App/containerApps") or [plain]:
+            body = self.names.adapted_body(writable(APP, one))
+            path = f"{provider}/containerApps/{one['name']}"
+            secrets = [{**secret, "value": "secret"} for secret in _secrets(body)]
+            if secrets:
+                body["properties"]["configuration"]["secrets"] = secrets
+            await self.manager.put(path, body)
+            await self._settle(path)
+
+    async def _jobs(self, provider: str, name: str) -> None:
+        """Those that the recorded answer tells, or one that has nothing special."""
+        job = {"configuration": {"triggerType": "Manual", "replicaTimeout": 9}, "environmentId": "here"}
+        job["template"] = {"containers": [{"name": "one", "image": "image"}]}
+        for one in self.names.found("Microsoft.App/jobs") or [{"name": name, "location": REGION, "properties": job}]:
+            body = self.names.adapted_body(writable(JOB, one))
+            await self.manager.put(f"{provider}/jobs/{one['name']}", body)
 
     async def _settle(self, app: str) -> None:
         """The app is made: its image is none, so its revision is ended for that, and active again."""
@@ -245,17 +352,36 @@ class Stage:
 
     async def workspaces(self) -> None:
         if not self._is_missing and (not self._makes or self.exchange.status == THERE):
-            name = [*self.parts, "work"][1]
-            body = {"location": REGION, "properties": {"sku": {"name": "PerGB2018"}}}
-            await self.manager.put(f"{self.group}/providers/Microsoft.OperationalInsights/workspaces/{name}", body)
+            plain = {"name": [*self.parts, "work"][1], "location": REGION, "properties": {"sku": {"name": "PerGB2018"}}}
+            for one in self.names.found("Microsoft.OperationalInsights/workspaces") or [plain]:
+                body = self.names.adapted_body(writable(WORKSPACE, one))
+                path = f"{self.group}/providers/Microsoft.OperationalInsights/workspaces/{one['name']}"
+                await self.manager.put(path, body)
 
     async def storage(self) -> None:
         name = [*self.parts, "", f"replay{re.sub('[^0-9]', '', self.exchange.place)}all"][1 if self.parts[1:] else -1]
         path, is_inside = f"{self.group}/providers/Microsoft.Storage/storageAccounts/{name}", len(self.parts) > INSIDE
         was_there = self._makes and self.exchange.status == THERE
         if is_inside or was_there or not (self._makes or self._is_missing):
-            body = {"location": REGION, "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+            body: Any = {"location": REGION, "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+            if recorded := self.names.found("Microsoft.Storage/storageAccounts", also="PATCH"):
+                body = self.names.adapted_body(writable(ACCOUNT, recorded[0]))
+                if self.exchange.method == "PATCH":  # which says these
+                    sent = self.names.body()
+                    said = (sent.get("properties") or {}) if isinstance(sent, dict) else {}
+                    body["properties"] = {name: one for name, one in body["properties"].items() if name not in said}
             await self.manager.put(path, body)
         if "shares" in self.parts and not self._makes and not self._is_missing:
-            share = self.parts[5] if len(self.parts) > 5 else "files"  # the share's own name
-            await self.manager.put(f"{path}/fileServices/default/shares/{share}", {"properties": {}})
+            plain = {"name": self.parts[5] if len(self.parts) > 5 else "files", "properties": {}}
+            for one in self.names.found(SHARES) or [plain]:
+                share = f"{path}/fileServices/default/shares/{one['name']}"
+                await self.manager.put(share, {"properties": writable(SHARE, one).get("properties", {})})
+
+
+def _profile(state: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("name", "workloadProfileType", "minimumCount", "maximumCount")
+    return {name: state[name] for name in names if name in state}
+
+
+def _secrets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(((body.get("properties") or {}).get("configuration") or {}).get("secrets") or [])

@@ -275,7 +275,7 @@ async def test_a_managed_environments_put_replaces(clients, group):
     found = await clients.raw(f"{path}/Microsoft.App/managedEnvironments/env", "2025-07-01")
 
     assert not found.get("tags")
-    assert "workloadProfiles" not in found["properties"]
+    assert found["properties"]["workloadProfiles"] is None
     assert found["properties"]["appLogsConfiguration"] == {"destination": None, "logAnalyticsConfiguration": None}
 
 

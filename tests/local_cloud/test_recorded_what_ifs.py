@@ -53,7 +53,7 @@ def by_id(changes):
     """Changes by id, without the defaults of an account that the api-version of the recordings (2019) had not yet."""
     for change in changes:
         for side in ("before", "after"):
-            for later in ("minimumTlsVersion", "allowBlobPublicAccess"):
+            for later in ("minimumTlsVersion", "allowBlobPublicAccess", "allowCrossTenantReplication"):
                 change.get(side, {}).get("properties", {}).pop(later, None)
     return {one["resourceId"]: one for one in changes}
 

@@ -75,7 +75,9 @@ class Quotas:
         )
 
     async def _profile_states(self, request: ArmRequest) -> web.Response:
-        states = self._environments.workload_profile_states(self._environment(request))
+        environment = self._environment(request)
+        in_use = self._host.gpus_in_use(environment.id.key)
+        states = self._environments.workload_profile_states(environment, in_use)
         return web.json_response({"value": states})
 
     async def _check_name(self, request: ArmRequest) -> web.Response:

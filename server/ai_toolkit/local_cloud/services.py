@@ -62,7 +62,7 @@ class Services:
         shares = Shares(home.shares, side_data)
         accounts = StorageAccounts(store, shares, lambda: address.files)
         file_shares = FileShares(store, shares)
-        environments = ManagedEnvironments(store)
+        environments = ManagedEnvironments(store, lambda: address.resource_manager)
         replica_environments = ReplicaEnvironments(home.replica_environments, os.environ)
         host = AppHost(home, store, shares, accounts.account_keys, replica_environments, faults)
         self._apps = ContainerApps(host, lambda: address.resource_manager, issue_token)
@@ -74,7 +74,7 @@ class Services:
             environments,
             EnvironmentStorages(store),
             self._apps,
-            Jobs(store),
+            Jobs(store, lambda: address.resource_manager),
             ResourceGroupType(store),
             *kept_types(store),
             Vaults(store),

@@ -6,10 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_VERSIONS
-from ai_toolkit.local_cloud.container_apps.defaults import APP_DEFAULTS, INGRESS_DEFAULTS, with_defaults
+from ai_toolkit.local_cloud.container_apps.defaults import (
+    APP_DEFAULTS,
+    DEFAULT_RESOURCES,
+    INGRESS_DEFAULTS,
+    REGISTRY_DEFAULTS,
+    shown_containers,
+    shown_identity,
+    shown_system_data,
+    with_defaults,
+)
 from ai_toolkit.local_cloud.container_apps.environment_resource import (
-    check_profile,
     environment_of,
+    profile_of,
     require_environment,
 )
 from ai_toolkit.local_cloud.container_apps.host import AppHost
@@ -189,7 +198,6 @@ class ContainerApps(ResourceType):
         given = properties(body)
         environment_id = given.get("environmentId") or given.get("managedEnvironmentId")
         environment = require_environment(self.store, environment_id, f"container app '{identifier.name}'")
-        check_profile(environment, given.get("workloadProfileName"))
         _check_region(identifier, body, environment)
         before = properties(existing) if existing else {}
         if before and environment_of(existing or {}) != environment.id.key:
@@ -198,15 +206,16 @@ class ContainerApps(ResourceType):
                 "The managed environment of a container app cannot be changed.",
                 target="properties.environmentId",
             )
-        configuration = {"activeRevisionsMode": "Single", **(given.get("configuration") or {})}
+        configuration = dict(given.get("configuration") or {})
+        configuration["activeRevisionsMode"] = configuration.get("activeRevisionsMode") or "Single"
         if configuration.get("ingress"):
             ingress = {
                 "external": False,
                 "transport": "Auto",
                 "allowInsecure": False,
-                **configuration["ingress"],
+                "traffic": [{"weight": 100, "latestRevision": True}],
+                **{name: value for name, value in configuration["ingress"].items() if value is not None},
             }
-            ingress.setdefault("traffic", [{"weight": 100, "latestRevision": True}])
             ingress.pop("fqdn", None)
             configuration["ingress"] = ingress
         return {
@@ -216,7 +225,7 @@ class ContainerApps(ResourceType):
                 **given,
                 "environmentId": str(environment.id),
                 "managedEnvironmentId": str(environment.id),
-                "workloadProfileName": given.get("workloadProfileName") or "Consumption",
+                "workloadProfileName": profile_of(environment, given.get("workloadProfileName")),
                 "configuration": configuration,
                 "template": _template_with_defaults(given["template"]),
             },
@@ -249,20 +258,27 @@ class ContainerApps(ResourceType):
         app = self.running(resource.id)
         stored = body["properties"]
         configuration = dict(stored["configuration"])
-        if "secrets" in configuration:
-            configuration["secrets"] = [
-                {name: value for name, value in secret.items() if name != "value"}
-                for secret in configuration["secrets"] or []
-            ]
+        configuration["secrets"] = [
+            {name: value for name, value in secret.items() if name != "value"}
+            for secret in configuration.get("secrets") or []
+        ] or None
+        configuration["registries"] = [
+            with_defaults(one, REGISTRY_DEFAULTS) for one in configuration.get("registries") or []
+        ] or None
         if configuration.get("ingress"):
             configuration["ingress"] = {**with_defaults(configuration["ingress"], INGRESS_DEFAULTS), "fqdn": app.fqdn}
         latest = local.get("latestRevision")
         stream = f"{self._origin()}{resource.id.group_id}/containerApps/{resource.id.name}/eventstream"
+        template = {**stored["template"], "containers": shown_containers(stored["template"]["containers"], disk=True)}
+        template["scale"] = {**template["scale"], "rules": template["scale"].get("rules") or None}
+        shown = {**stored, "configuration": configuration, "template": template}
         return {
-            **body,
-            "identity": body.get("identity") or {"type": "None"},
+            **_without_nothing(body),
+            "id": f"{resource.id.group_id}/providers/Microsoft.App/containerapps/{resource.id.name}",
+            "identity": shown_identity(body.get("identity")),
+            **shown_system_data(body),
             "properties": {
-                **with_defaults({**stored, "configuration": configuration}, APP_DEFAULTS),
+                **with_defaults(shown, APP_DEFAULTS),
                 "runningStatus": app.running_status(),
                 "latestRevisionName": latest or "",
                 "latestReadyRevisionName": local.get("latestReadyRevision") or "",
@@ -287,12 +303,17 @@ class ContainerApps(ResourceType):
     async def _get_auth_token(self, app: StoredResource, _body: JsonObject) -> JsonValue:
         expires = datetime.now(UTC) + TOKEN_LIFE
         return {
-            "id": str(app.id),
+            "id": f"{app.id.group_id}/providers/Microsoft.App/containerapps/{app.id.name}",
             "name": app.id.name,
             "type": f"{self.name}/accesstoken",
-            "location": app.body["location"],
+            "location": display_location(app.body["location"]),
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }
+
+
+def _without_nothing(body: JsonObject) -> JsonObject:
+    """A body without tags that are none."""
+    return {name: value for name, value in body.items() if name != "tags" or value is not None}
 
 
 def _check_region(identifier: ResourceId, body: JsonObject, environment: StoredResource) -> None:
@@ -334,11 +355,12 @@ def _template_with_defaults(template: JsonObject) -> JsonObject:
         "rules": None,
     }
     containers = [
-        {**container, "resources": {"cpu": 0.5, "memory": "1Gi", **(container.get("resources") or {})}}
+        {**container, "resources": {**DEFAULT_RESOURCES, **(container.get("resources") or {})}}
         for container in template["containers"]
     ]
     for index, container in enumerate(containers):
         container.setdefault("name", f"container-{index}")
     for index, container in enumerate(template.get("initContainers") or []):
         container.setdefault("name", f"init-{index}")
-    return {**template, "containers": containers, "scale": {**scale, **(template.get("scale") or {})}}
+    said = {name: value for name, value in (template.get("scale") or {}).items() if value is not None}
+    return {**template, "containers": containers, "scale": {**scale, **said}}

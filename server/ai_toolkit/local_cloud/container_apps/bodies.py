@@ -23,6 +23,7 @@ from ai_toolkit.local_cloud.core.shapes import (
     ListOf,
     MapOf,
     NotEmulated,
+    OneOf,
     Shape,
     Table,
     Typed,
@@ -87,6 +88,7 @@ PROBE: Final[Table] = {
 CONTAINER: Final[Table] = {
     "name": TEXT,
     "image": TEXT,
+    **answered("imageType"),
     "command": TEXTS,
     "args": TEXTS,
     "env": ListOf({"name": TEXT, "value": TEXT, "secretRef": TEXT}),
@@ -135,14 +137,14 @@ APP_TEMPLATE: Final[Table] = {
 INGRESS: Final[Table] = {
     "external": BOOLEAN,
     "targetPort": INTEGER,
-    "transport": one_of("auto", "http", "http2", "tcp"),
+    "transport": one_of("Auto", "Http", "Http2", "Tcp"),
     "allowInsecure": BOOLEAN,
     "traffic": ListOf({"revisionName": TEXT, "weight": INTEGER, "latestRevision": BOOLEAN, "label": TEXT}),
     "stickySessions": {"affinity": one_of("sticky", "none")},
     "ipSecurityRestrictions": ListOf(
         {"name*": TEXT, "description": TEXT, "ipAddressRange*": TEXT, "action*": one_of("Allow", "Deny")}
     ),
-    "clientCertificateMode": one_of("ignore", "accept", "require"),
+    "clientCertificateMode": one_of("Ignore", "Accept", "Require"),
     "customDomains": ListOf(
         {"name*": TEXT, "bindingType": one_of("Disabled", "SniEnabled", "Auto"), "certificateId": TEXT}
     ),
@@ -189,6 +191,8 @@ APP: Final[Table] = {
             "customDomainVerificationId",
             "outboundIpAddresses",
             "eventStreamEndpoint",
+            "delegatedIdentities",
+            "patchingMode",
         ),
     },
 }
@@ -206,7 +210,13 @@ ENVIRONMENT: Final[Table] = {
             },
         },
         "workloadProfiles": ListOf(
-            {"name*": TEXT, "workloadProfileType*": TEXT, "minimumCount": INTEGER, "maximumCount": INTEGER}
+            {
+                "name*": TEXT,
+                "workloadProfileType*": TEXT,
+                "minimumCount": INTEGER,
+                "maximumCount": INTEGER,
+                **answered("enableFips"),
+            }
         ),
         "zoneRedundant": BOOLEAN,
         "publicNetworkAccess": since_2025(SWITCH),
@@ -221,7 +231,10 @@ ENVIRONMENT: Final[Table] = {
         "appInsightsConfiguration": until_2024(Kept()),
         "openTelemetryConfiguration": until_2024(Kept()),
         **kept("vnetConfiguration"),
-        **not_emulated("customDomainConfiguration"),
+        "customDomainConfiguration": {
+            **answered("customDomainVerificationId", "expirationDate", "thumbprint", "subjectName"),
+            **not_emulated("dnsSuffix", "certificateValue", "certificatePassword", "certificateKeyVaultProperties"),
+        },
         **answered(
             "provisioningState",
             "deploymentErrors",
@@ -282,8 +295,18 @@ WORKSPACE: Final[Table] = {
     "etag": TEXT,
     "properties": {
         "sku": {
-            "name*": one_of(
-                "Free", "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation", "LACluster"
+            "name*": OneOf(
+                (
+                    "Free",
+                    "Standard",
+                    "Premium",
+                    "PerNode",
+                    "PerGB2018",
+                    "Standalone",
+                    "CapacityReservation",
+                    "LACluster",
+                ),
+                is_echoed=True,
             ),
             "capacityReservationLevel": INTEGER,
             **answered("lastSkuUpdate"),
@@ -306,5 +329,6 @@ WORKSPACE: Final[Table] = {
         "failover": of_new_workspaces(Kept()),
         **kept("defaultDataCollectionRuleResourceId"),
         **answered("provisioningState", "customerId", "createdDate", "modifiedDate", "privateLinkScopedResources"),
+        **answered("source"),
     },
 }

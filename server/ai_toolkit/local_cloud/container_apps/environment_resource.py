@@ -1,12 +1,18 @@
 """Managed environments, their storage definitions and workload profiles."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP_VERSIONS, ENVIRONMENT, STORAGE
-from ai_toolkit.local_cloud.container_apps.defaults import ENVIRONMENT_DEFAULTS, with_defaults
+from ai_toolkit.local_cloud.container_apps.defaults import (
+    ENVIRONMENT_DEFAULTS,
+    LOGS_DEFAULTS,
+    OFF,
+    shown_system_data,
+    with_defaults,
+)
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
@@ -19,13 +25,14 @@ APP_TYPE = "Microsoft.App/containerApps"
 GPUS_PER_ENVIRONMENT = 1
 REGIONS_WITHOUT_GPU = frozenset({"northeurope", "norwayeast"})
 CONSUMPTION = {"name": "Consumption", "workloadProfileType": "Consumption"}
+SERVERLESS_GPUS = {"Consumption-GPU-NC8as-T4": (8, 56), "Consumption-GPU-NC24-A100": (24, 220)}
+# Display name, cores, memory in GiB, GPUs, category; those of serverless GPUs are not recorded.
 PROFILE_TYPES = {
+    **{f"D{cores}": (f"Dedicated-D{cores}", cores, 4 * cores, 0, "GeneralPurpose") for cores in (4, 8, 16, 32)},
+    **{f"E{cores}": (f"Dedicated-E{cores}", cores, 8 * cores, 0, "MemoryOptimized") for cores in (4, 8, 16, 32)},
     "Consumption": ("Consumption", 4, 8, 0, "Consumption"),
-    "Consumption-GPU-NC8as-T4": ("Consumption GPU NC8as T4", 8, 56, 1, "GPU"),
-    "Consumption-GPU-NC24-A100": ("Consumption GPU NC24 A100", 24, 220, 1, "GPU"),
-    "NC24-A100": ("Dedicated GPU NC24 A100", 24, 220, 1, "GPU-NC-A100"),
-    "D4": ("General purpose D4", 4, 16, 0, "GeneralPurpose"),
-    "E4": ("Memory optimized E4", 4, 32, 0, "MemoryOptimized"),
+    **{f"NC{24 * n}-A100": (f"Dedicated-NC{24 * n}-A100", 24 * n, 220 * n, n, "GPU-NC-A100") for n in (1, 2, 4)},
+    **{kind: (kind, cores, memory, 1, "GPU") for kind, (cores, memory) in SERVERLESS_GPUS.items()},
 }
 
 
@@ -47,18 +54,22 @@ class ManagedEnvironments(ResourceType):
         delete=LongOperation(timedelta(seconds=952), Polled.RESULT),
     )
 
+    def __init__(self, store: ResourceStore, origin: Callable[[], str]) -> None:
+        super().__init__(store)
+        self._origin = origin
+
     def check(self, identifier: ResourceId, body: JsonObject) -> None:
         """Refuse profiles that do not exist, and counts on serverless ones."""
         super().check(identifier, body)
         for profile in properties(body).get("workloadProfiles") or []:
             kind = profile.get("workloadProfileType")
-            if kind not in PROFILE_TYPES:
+            if not isinstance(kind, str) or _known_type(kind) is None:
                 raise ArmError(
                     "WorkloadProfileTypeNotSupported",
                     f"The workload profile type '{kind}' is not supported.",
                     target="properties.workloadProfiles",
                 )
-            if kind.startswith("Consumption") and ({"minimumCount", "maximumCount"} & set(profile)):
+            if kind.lower().startswith("consumption") and ({"minimumCount", "maximumCount"} & set(profile)):
                 raise ArmError(
                     "WorkloadProfilePropertyNotSupported",
                     f"The properties 'minimumCount' and 'maximumCount' are not supported for the workload profile "
@@ -68,17 +79,29 @@ class ManagedEnvironments(ResourceType):
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent with Azure's defaults: what a PUT does not say is gone."""
-        del identifier, existing
         given = properties(body)
+        if existing is not None and given.get("workloadProfiles") and not properties(existing).get("workloadProfiles"):
+            raise ArmError(
+                "ManagedEnvironmentInvalidRequest",
+                f"The managed environment '{identifier.name}' was made without workload profiles, and cannot get any.",
+                target="properties.workloadProfiles",
+            )
         profiles = given.get("workloadProfiles")
-        defaults: JsonObject = {"zoneRedundant": False, "publicNetworkAccess": "Enabled"}
-        if profiles is not None and not any(profile.get("name") == "Consumption" for profile in profiles):
+        if profiles is not None:  # an environment of the second kind, which always has a Consumption profile
+            profiles = [{**one, "workloadProfileType": _known_type(one["workloadProfileType"])} for one in profiles]
+        defaults: JsonObject = {
+            "zoneRedundant": False,
+            "publicNetworkAccess": "Enabled",
+            "peerAuthentication": {"mtls": OFF},
+            "peerTrafficConfiguration": {"encryption": OFF},
+        }
+        if profiles is not None and not any(one["workloadProfileType"] == "Consumption" for one in profiles):
             profiles = [*profiles, CONSUMPTION]
         return {
-            **body,
+            **{name: value for name, value in body.items() if name != "identity" or _is_identity(value)},
             "properties": {
                 **defaults,
-                **given,
+                **{name: value for name, value in given.items() if value is not None},
                 **({"workloadProfiles": profiles} if profiles is not None else {}),
             },
         }
@@ -117,35 +140,59 @@ class ManagedEnvironments(ResourceType):
         shown = dict(body["properties"])
         logs = shown.get("appLogsConfiguration")
         if isinstance(logs, dict) and isinstance(logs.get("logAnalyticsConfiguration"), dict):
-            analytics = {key: value for key, value in logs["logAnalyticsConfiguration"].items() if key != "sharedKey"}
+            analytics = with_defaults({**logs["logAnalyticsConfiguration"], "sharedKey": None}, LOGS_DEFAULTS)
             shown["appLogsConfiguration"] = {**logs, "logAnalyticsConfiguration": analytics}
         for secret in ("daprAIInstrumentationKey", "daprAIConnectionString"):
             shown[secret] = None
         shown = with_defaults(shown, ENVIRONMENT_DEFAULTS)
         shown["defaultDomain"] = dns_suffix(resource.id)
         shown["staticIp"] = "127.0.0.1"
-        shown["eventStreamEndpoint"] = ""
-        return {**body, "properties": shown}
+        stream = f"{resource.id.group_id}/managedEnvironments/{resource.id.name}/eventstream"
+        shown["eventStreamEndpoint"] = f"{self._origin()}{stream}"
+        kept = {name: value for name, value in body.items() if name != "tags" or value is not None}
+        profiles = [{"enableFips": False, **one} for one in shown.get("workloadProfiles") or []]
+        shown["workloadProfiles"] = profiles or None
+        return {**kept, **shown_system_data(body), "properties": shown}
 
     def actions(self) -> Mapping[str, Action]:
         """Environments have no POST that this product uses."""
         return {}
 
-    def workload_profile_states(self, environment: StoredResource) -> list[JsonObject]:
-        """How many nodes each profile has now."""
+    def workload_profile_states(self, environment: StoredResource, gpus_in_use: int) -> list[JsonObject]:
+        """How many nodes each profile has now: as few as it may, unless GPUs of theirs are in use."""
         return [
             {
                 "id": f"{environment.id}/workloadProfileStates/{profile['name']}",
                 "name": profile["name"],
-                "type": f"{self.name}/workloadProfileStates",
+                "type": profile["workloadProfileType"],
                 "properties": {
-                    "minimumCount": profile.get("minimumCount", 0),
-                    "maximumCount": profile.get("maximumCount", 1),
-                    "currentCount": 0,
+                    "name": profile["name"],
+                    "workloadProfileType": profile["workloadProfileType"],
+                    **_counts(profile, gpus_in_use),
                 },
             }
             for profile in properties(environment.body).get("workloadProfiles") or []
         ]
+
+
+def _is_identity(identity: JsonValue) -> bool:
+    """Whether there is one: none is not told of an environment."""
+    return isinstance(identity, dict) and str(identity.get("type") or "None").lower() != "none"
+
+
+def _known_type(kind: str) -> str | None:
+    """A type of workload profile, whatever its case."""
+    return next((one for one in PROFILE_TYPES if one.lower() == kind.lower()), None)
+
+
+def _counts(profile: JsonObject, gpus_in_use: int) -> JsonObject:
+    """How many nodes a dedicated profile may have and has; a serverless one has none."""
+    if str(profile["workloadProfileType"]).startswith("Consumption"):
+        return {}
+    least, most = profile.get("minimumCount") or 0, profile.get("maximumCount") or 1
+    gpus = PROFILE_TYPES[profile["workloadProfileType"]][3]
+    running = max(least, -(-gpus_in_use // gpus)) if gpus else least
+    return {"minimumCount": least, "maximumCount": most, "currentCount": running}
 
 
 class EnvironmentStorages(ResourceType):
@@ -155,6 +202,7 @@ class EnvironmentStorages(ResourceType):
     body: ClassVar[Table] = STORAGE
     api_versions: ClassVar[frozenset[str]] = APP_VERSIONS
     has_location: ClassVar[bool] = False
+    has_system_data: ClassVar[bool] = False
     created_status: ClassVar[int] = 200
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9.-]{0,61}[a-z0-9]|[a-z0-9]")
     name_rule: ClassVar[str] = "1 to 63 lower-case letters, digits, '.' and '-'"
@@ -244,16 +292,23 @@ def uses_gpu(store: ResourceStore, app_body: JsonObject) -> bool:
     return False
 
 
-def check_profile(environment: StoredResource, name: JsonValue) -> None:
-    """Raise ArmError when the environment has no workload profile of that name."""
-    names = [profile.get("name") for profile in properties(environment.body).get("workloadProfiles") or []]
-    if name is not None and name not in (names or ["Consumption"]):
+def profile_of(environment: StoredResource, wanted: JsonValue) -> str | None:
+    """The workload profile that an app is in, spelled as the environment has it; ArmError where there is none such.
+
+    None in an environment of the first kind (without workload profiles), as recorded; what that one answers to a
+    profile's name is not known.
+    """
+    names = [str(one.get("name")) for one in properties(environment.body).get("workloadProfiles") or []]
+    named = str(wanted or "Consumption")
+    found = next((name for name in names if name.lower() == named.lower()), None)
+    if found is None and (names or named.lower() != "consumption"):
         raise ArmError(
             "WorkloadProfileNotFound",
-            f"The workload profile '{name}' is not defined in the managed environment '{environment.id.name}'; "
-            f"it has {', '.join(map(str, names)) or 'Consumption only'}.",
+            f"The workload profile '{named}' is not defined in the managed environment '{environment.id.name}'; "
+            f"it has {', '.join(names) or 'no workload profiles'}.",
             target="properties.workloadProfileName",
         )
+    return found
 
 
 def available_profile_types(subscription: str, location: str) -> list[JsonObject]:
@@ -261,18 +316,17 @@ def available_profile_types(subscription: str, location: str) -> list[JsonObject
     without_gpu = location.replace(" ", "").lower() in REGIONS_WITHOUT_GPU
     return [
         {
-            "id": f"/subscriptions/{subscription}/providers/Microsoft.App/locations/{location}"
+            "id": f"/subscriptions/{subscription}/providers/Microsoft.App"
             f"/availableManagedEnvironmentsWorkloadProfileTypes/{kind}",
             "name": kind,
-            "type": "Microsoft.App/locations/availableManagedEnvironmentsWorkloadProfileTypes",
+            "type": "Microsoft.App/availableManagedEnvironmentsWorkloadProfileTypes",
             "location": location,
             "properties": {
-                "applicability": "LocationDefault",
+                "displayName": display,
                 "category": category,
                 "cores": cores,
                 "memoryGiB": memory_gib,
-                "gpus": gpus,
-                "displayName": display,
+                **({"gpus": gpus} if gpus else {}),
             },
         }
         for kind, (display, cores, memory_gib, gpus, category) in PROFILE_TYPES.items()

@@ -5,11 +5,19 @@ from datetime import timedelta
 from typing import ClassVar
 
 from ai_toolkit.local_cloud.container_apps.bodies import JOB, JOB_VERSIONS
+from ai_toolkit.local_cloud.container_apps.defaults import (
+    DEFAULT_RESOURCES,
+    JOB_DEFAULTS,
+    shown_containers,
+    shown_identity,
+    shown_system_data,
+    with_defaults,
+)
 from ai_toolkit.local_cloud.container_apps.environment_resource import require_environment
 from ai_toolkit.local_cloud.core.arm_error import JsonObject, JsonValue
 from ai_toolkit.local_cloud.core.resource_id import ResourceId
 from ai_toolkit.local_cloud.core.shapes import Table
-from ai_toolkit.local_cloud.core.state import StoredResource
+from ai_toolkit.local_cloud.core.state import ResourceStore, StoredResource
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, LongOperations, Polled
 from ai_toolkit.local_cloud.resource_manager.resource_type import Action, ResourceType, properties
 from ai_toolkit.local_cloud.resource_manager.subscriptions import display_location
@@ -29,6 +37,10 @@ class Jobs(ResourceType):
         delete=LongOperation(timedelta(seconds=32), Polled.RESULT),
     )
 
+    def __init__(self, store: ResourceStore, origin: Callable[[], str]) -> None:
+        super().__init__(store)
+        self._origin = origin
+
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent; ArmError 404 when its managed environment does not exist."""
         del existing
@@ -47,10 +59,26 @@ class Jobs(ResourceType):
     def view(self, resource: StoredResource) -> JsonObject:
         """The job without its secrets' values."""
         body = super().view(resource)
-        configuration = dict(body["properties"].get("configuration") or {})
-        if "secrets" in configuration:
-            configuration["secrets"] = [{"name": secret.get("name")} for secret in configuration["secrets"] or []]
-        return {**body, "properties": {**body["properties"], "configuration": configuration}}
+        stored = body["properties"]
+        configuration = dict(stored.get("configuration") or {})
+        secrets = configuration.get("secrets") or []
+        configuration["secrets"] = [{"name": secret.get("name")} for secret in secrets] or None
+        template = dict(stored.get("template") or {})
+        template["containers"] = shown_containers(
+            [
+                {**one, "resources": one.get("resources") or DEFAULT_RESOURCES}
+                for one in template.get("containers") or ()
+            ],
+            disk=False,
+        )
+        shown = with_defaults({**stored, "configuration": configuration, "template": template}, JOB_DEFAULTS)
+        stream = f"{self._origin()}{resource.id.group_id}/containerApps/{resource.id.name}/eventstream"
+        return {
+            **{name: value for name, value in body.items() if name != "tags" or value is not None},
+            **shown_system_data(body),
+            "properties": {**shown, "eventStreamEndpoint": stream},
+            "identity": shown_identity(body.get("identity")),
+        }
 
     def actions(self) -> Mapping[str, Action]:
         """Reading the secrets; starting and stopping is not emulated."""

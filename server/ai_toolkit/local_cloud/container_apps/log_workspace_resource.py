@@ -30,6 +30,7 @@ class Workspaces(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
     name_rule: ClassVar[str] = "4 to 63 letters, digits and hyphens, no hyphen first or last"
     working_state: ClassVar[str] = "Creating"
+    has_system_data: ClassVar[bool] = False
     long: ClassVar[LongOperations] = LongOperations(
         "operationstatuses",
         "operationresults",
@@ -62,14 +63,17 @@ class Workspaces(ResourceType):
         given = properties(body)
         sku = {**(given.get("sku") or defaults["sku"]), "lastSkuUpdate": created}
         capping = {**defaults["workspaceCapping"], **(given.get("workspaceCapping") or {}), "quotaNextResetTime": now}
-        features = {**FEATURES, **(given.get("features") or {})}
+        features = {**(given.get("features") or {}), **FEATURES}
+        features["enableLogAccessUsingOnlyResourcePermissions"] = (given.get("features") or {}).get(
+            "enableLogAccessUsingOnlyResourcePermissions", True
+        )
         dates = {"createdDate": created, "modifiedDate": now}
         return {
             **body,
             LOCAL_KEYS: keys,
             "properties": {
                 **defaults,
-                **given,
+                **{name: value for name, value in given.items() if value is not None},
                 **dates,
                 "sku": sku,
                 "workspaceCapping": capping,

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ai_toolkit.local_cloud.container_apps.app_resource import CHANGE_TAKES, ContainerApps
 from ai_toolkit.local_cloud.container_apps.container import Container
+from ai_toolkit.local_cloud.container_apps.defaults import APP_DEFAULTS, shown_containers, with_defaults
 from ai_toolkit.local_cloud.container_apps.replica import NO_COMMAND, Replica
 from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, opening_events, written_line
 from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
@@ -135,7 +136,7 @@ class Revisions:
         return {
             "id": f"{resource.id}/revisions/{revision}/replicas/{replica.name}",
             "name": replica.name,
-            "type": "Microsoft.App/containerApps/revisions/replicas",
+            "type": "Microsoft.App/containerapps/revisions/replicas",
             "properties": {
                 "createdTime": replica.created.isoformat(),
                 "runningState": "Running" if replica.ready else "NotRunning",
@@ -206,6 +207,14 @@ def _find_replica(app: RunningApp, revision: str, name: str) -> Replica:
     raise ArmError("ReplicaNotFound", f"The replica '{name}' was not found.", status=404, target=name)
 
 
+def _shown_template(template: JsonObject) -> JsonObject:
+    """What a revision runs, as Azure shows it."""
+    shown = with_defaults(template, {**APP_DEFAULTS["template"], "revisionSuffix": None})
+    containers = [{"probes": [], **one} for one in shown_containers(template["containers"], disk=False)]
+    scale = {**template["scale"], "rules": template["scale"].get("rules") or None}
+    return {**shown, "containers": containers, "scale": scale}
+
+
 def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
     body = record.body
     revision: RunningRevision | None = app.revisions.get(record.id.name)
@@ -218,7 +227,7 @@ def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
     document: JsonObject = {
         "createdTime": body["createdTime"],
         "fqdn": app.fqdn or "",
-        "template": body["template"],
+        "template": _shown_template(body["template"]),
         "active": bool(body["active"]),
         "replicas": len(revision.replicas) if revision else 0,
         "trafficWeight": app.traffic_weights().get(record.id.name, 0),
@@ -231,6 +240,6 @@ def _revision_document(app: RunningApp, record: StoredResource) -> JsonObject:
     return {
         "id": str(record.id),
         "name": record.id.name,
-        "type": "Microsoft.App/containerApps/revisions",
+        "type": "Microsoft.App/containerapps/revisions",
         "properties": document,
     }

@@ -21,9 +21,10 @@ class Text:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words, in any case."""
+    """One of some words, in any case; answers have them as they stand here, or `is_echoed` as they were sent."""
 
     words: tuple[str, ...]
+    is_echoed: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,9 +218,14 @@ def _value_problem(shape: Text | OneOf | Integer | Kind, value: Value) -> str | 
         return f"{value} is not from {shape.least} to {shape.most}." if too_small or too_large else None
     if not isinstance(value, str):
         return "A string is expected."
-    if isinstance(shape, OneOf) and value.replace(" ", "").lower() not in {word.lower() for word in shape.words}:
+    if isinstance(shape, OneOf) and folded(value) not in {folded(word) for word in shape.words}:
         return f"'{value}' is none of {', '.join(shape.words)}."
     return None
+
+
+def folded(word: str) -> str:
+    """A word as Azure compares it: without regard to case and spaces."""
+    return word.replace(" ", "").lower()
 
 
 def _object_problems(shape: Table, value: Value, path: str, reading: Reading) -> Iterator[Problem]:

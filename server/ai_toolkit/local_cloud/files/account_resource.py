@@ -34,6 +34,7 @@ class StorageAccounts(ResourceType):
     name_pattern: ClassVar[re.Pattern[str]] = ACCOUNT_NAME
     name_rule: ClassVar[str] = "3 to 24 lower-case letters and digits"
     working_state: ClassVar[str] = "Creating"
+    has_system_data: ClassVar[bool] = False
     long: ClassVar[LongOperations] = LongOperations(
         "asyncoperations",
         "asyncoperations",
@@ -63,12 +64,12 @@ class StorageAccounts(ResourceType):
 
     def merge(self, identifier: ResourceId, body: JsonObject, existing: JsonObject | None) -> JsonObject:
         """What was sent with Azure's defaults; the keys of an existing account stay."""
-        defaults = {
-            "minimumTlsVersion": "TLS1_0",
+        defaults: JsonObject = {
+            "allowCrossTenantReplication": False,
+            "minimumTlsVersion": "TLS1_2",
             "allowBlobPublicAccess": False,
             "supportsHttpsTrafficOnly": True,
-            "accessTier": "Hot",
-            "encryption": {"keySource": "Microsoft.Storage"},
+            **({"accessTier": "Hot"} if body["kind"] in {"StorageV2", "BlobStorage"} else {}),
             "networkAcls": {
                 "bypass": "AzureServices",
                 "virtualNetworkRules": [],
@@ -77,7 +78,7 @@ class StorageAccounts(ResourceType):
                 "defaultAction": "Allow",
             },
         }
-        now = datetime.now(UTC).isoformat()
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
         keys = existing[LOCAL_KEYS] if existing else [_new_key("key1", now), _new_key("key2", now)]
         before = properties(existing) if existing else {}
         taken = None if existing else self.find(identifier.name)
@@ -87,6 +88,9 @@ class StorageAccounts(ResourceType):
                 f"The storage account named {identifier.name} is already taken.",
                 status=409,
             )
+        given, created = properties(body), before.get("creationTime", now)
+        encryption = given.get("encryption") or {}
+        services = _encrypted({"file": {}, "blob": {}}, created)
         sku = {**body["sku"], "tier": str(body["sku"]["name"]).partition("_")[0]}
         return {
             **body,
@@ -94,9 +98,16 @@ class StorageAccounts(ResourceType):
             LOCAL_KEYS: keys,
             "properties": {
                 **defaults,
-                "creationTime": before.get("creationTime", now),
-                **properties(body),
+                "creationTime": created,
+                **{name: value for name, value in given.items() if value is not None},
+                "networkAcls": {**defaults["networkAcls"], **(given.get("networkAcls") or {})},
+                "encryption": {
+                    "keySource": "Microsoft.Storage",
+                    **encryption,
+                    "services": {**services, **_encrypted(encryption.get("services"), created)},
+                },
             },
+            "tags": body.get("tags") or {},
         }
 
     async def remove(self, resource: StoredResource) -> None:
@@ -116,11 +127,17 @@ class StorageAccounts(ResourceType):
             **body["properties"],
             "keyCreationTime": {key["keyName"]: key["creationTime"] for key in keys},
             "privateEndpointConnections": [],
-            "primaryEndpoints": {"file": f"{self._files_url()}/{resource.id.name}"},
+            "primaryEndpoints": {"file": f"{self._files_url()}/{resource.id.name}/"},
             "primaryLocation": location,
             "statusOfPrimary": "available",
         }
         return body
+
+    def in_what_ifs(self, body: JsonObject) -> JsonObject:
+        """Without the services that are encrypted, as a recorded what-if tells it."""
+        given = properties(body)
+        encryption = {name: one for name, one in (given.get("encryption") or {}).items() if name != "services"}
+        return {**body, "properties": {**given, "encryption": encryption}}
 
     def actions(self) -> Mapping[str, Action]:
         """Reading and renewing the account's keys."""
@@ -163,7 +180,7 @@ class StorageAccounts(ResourceType):
         name = body.get("keyName")
         if name not in {"key1", "key2"}:
             raise ArmError("InvalidValuesForRequestParameters", f"'{name}' is not a key's name.", target="keyName")
-        now = datetime.now(UTC).isoformat()
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
         keys = [_new_key(name, now) if key["keyName"] == name else key for key in account.body[LOCAL_KEYS]]
         self.store.put(account.id, {**account.body, LOCAL_KEYS: keys})
         return {"keys": keys}
@@ -176,6 +193,7 @@ class FileServices(ResourceType):
     body: ClassVar[Table] = FILE_SERVICE
     api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
+    has_system_data: ClassVar[bool] = False
     is_implicit: ClassVar[bool] = True
     created_status: ClassVar[int] = 200
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"default")
@@ -201,6 +219,7 @@ class FileShares(ResourceType):
     body: ClassVar[Table] = SHARE
     api_versions: ClassVar[frozenset[str]] = STORAGE_VERSIONS
     has_location: ClassVar[bool] = False
+    has_system_data: ClassVar[bool] = False
     name_pattern: ClassVar[re.Pattern[str]] = SHARE_NAME
     name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"
 
@@ -295,6 +314,13 @@ class FileShares(ResourceType):
         if self.store.get(identifier.parent.parent) is None:
             return super().not_found(identifier.parent.parent)
         return ArmError("ShareNotFound", "The specified share does not exist.", status=404)
+
+
+def _encrypted(services: JsonValue, since: str) -> JsonObject:
+    """Services whose data is encrypted, as Azure tells of those that are named."""
+    given = services if isinstance(services, dict) else {}
+    told = {"keyType": "Account", "enabled": True, "lastEnabledTime": since}
+    return {name: {**told, **(one or {})} for name, one in given.items()}
 
 
 def _is_here(rule: str) -> bool:

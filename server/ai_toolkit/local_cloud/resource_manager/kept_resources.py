@@ -99,7 +99,12 @@ class Registries(_Kept):
     def view(self, resource: StoredResource) -> JsonObject:
         """The registry with the host that it would have."""
         body = super().view(resource)
-        return {**body, "properties": {**body["properties"], "loginServer": f"{resource.id.name.lower()}.azurecr.io"}}
+        sku = {**body["sku"], "tier": body["sku"]["name"]}
+        return {
+            **body,
+            "sku": sku,
+            "properties": {**body["properties"], "loginServer": f"{resource.id.name.lower()}.azurecr.io"},
+        }
 
     def secrets(self) -> Mapping[str, Callable[[StoredResource], JsonObject]]:
         """`listCredentials()` of templates, where an admin user is allowed."""

@@ -14,6 +14,7 @@ from ai_toolkit.local_cloud.core.arm_error import (
     resource_not_found,
 )
 from ai_toolkit.local_cloud.core.resource_id import GROUP_TYPE, ResourceId
+from ai_toolkit.local_cloud.core.spelling import spelled
 from ai_toolkit.local_cloud.core.state import LOCAL, LOCAL_KEYS, ResourceStore, StoredResource
 from ai_toolkit.local_cloud.faults.model import Faults, Kind
 from ai_toolkit.local_cloud.resource_manager.long_operations import LongOperation, When
@@ -82,6 +83,7 @@ class ResourceManager:
         """The resource's type; ArmError when the PUT is wrong whatever the state is."""
         check_subscription(identifier.subscription)
         resource_type = self.type_of(identifier, api_version)
+        body = spelled(resource_type.body, body)
         check_registered(self.store, identifier.subscription, identifier.namespace)
         check_policies(self.faults, identifier, body)
         if resource_type.has_location and "location" not in body:
@@ -95,6 +97,7 @@ class ResourceManager:
     def accept(self, identifier: ResourceId, body: JsonObject, api_version: str | None) -> Accepted:
         """The resource as stored before it is provisioned."""
         resource_type = self.check_put(identifier, body, api_version)
+        body = spelled(resource_type.body, body)
         return self._accept(identifier, body, resource_type, resource_type.long.put if resource_type.long else None)
 
     def _accept(
@@ -200,6 +203,7 @@ class ResourceManager:
         """The existing resource with a patch merged in, accepted but not yet provisioned."""
         existing = self.require(identifier)
         resource_type = self.type_of(identifier, None)
+        patch = spelled(resource_type.body, patch)
         check_body(resource_type.body, patch, None, is_whole=False)
         merged = merge_patch(existing.body, patch)
         self.check_put(identifier, merged, None)

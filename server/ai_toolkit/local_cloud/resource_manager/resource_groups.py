@@ -139,13 +139,12 @@ class ResourceGroups:
         found: list[JsonObject] = []
         for resource in self._manager.store.below(scope):
             identifier = resource.id
-            own = {"resourcegroup": identifier.group, "resourcetype": identifier.type, "name": identifier.name}
             is_one = identifier.namespace and len(identifier.types) == 1 and identifier.target is None
             if not is_one or self._manager.find_type(identifier.type) is None:
                 continue
-            if all(own[name].lower() == value.lower() for name, value in wanted.items()):
+            if _is_wanted(resource, wanted):
                 body = self._manager.view(resource)
-                names = ("id", "name", "type", "location", "tags", "sku", "kind")
+                names = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "systemData")
                 found.append({key: body[key] for key in names if key in body})
         return found
 
@@ -155,9 +154,21 @@ def _filter(request: ArmRequest) -> dict[str, str]:
     given = request.query.get("$filter", "").strip()
     parts = [_EQUAL.fullmatch(part.strip()) for part in re.split(r"\s+and\s+", given)] if given else []
     found = {part[1].lower(): part[2] for part in parts if part is not None}
-    if None in parts or found.keys() - {"resourcegroup", "resourcetype", "name"}:
+    if None in parts or found.keys() - {"resourcegroup", "resourcetype", "name", "tagname", "tagvalue"}:
         raise not_emulated_value(given, "$filter")
     return found
+
+
+def _is_wanted(resource: StoredResource, wanted: dict[str, str]) -> bool:
+    """Whether a filter lets the resource through: names in any case, a tag's value as it is."""
+    identifier = resource.id
+    own = {"resourcegroup": identifier.group, "resourcetype": identifier.type, "name": identifier.name}
+    tags = {name.lower(): value for name, value in (resource.body.get("tags") or {}).items()}
+    if "tagvalue" in wanted and tags.get(wanted.get("tagname", "").lower()) != wanted["tagvalue"]:
+        return False
+    if "tagname" in wanted and wanted["tagname"].lower() not in tags:
+        return False
+    return all(own[name].lower() == value.lower() for name, value in wanted.items() if name in own)
 
 
 def _identifier(request: ArmRequest) -> ResourceId:

@@ -90,6 +90,10 @@ class ResourceType:
             body["location"] = self.shown_location(body["location"])
         return {"id": str(resource.id), "name": resource.id.name, "type": self.name, **body}
 
+    def in_what_ifs(self, body: JsonObject) -> JsonObject:
+        """What a what-if tells of what a request could hold of the resource: by default all of it."""
+        return body
+
     def shown_location(self, location: str) -> str:
         """A region's name as a GET returns it: as it was sent, unless the type has a form of its own."""
         return location

@@ -8,14 +8,14 @@ from ai_toolkit.local_cloud.identity.directory import CALLER, THIS_COMPUTER, Sub
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
 
 LOCATIONS = {
-    "westus3": ("West US 3", "US", "33.448376", "-112.074036"),
-    "eastus": ("East US", "US", "37.3719", "-79.8164"),
-    "eastus2": ("East US 2", "US", "36.6681", "-78.3889"),
-    "northeurope": ("North Europe", "Europe", "53.3478", "-6.2597"),
-    "norwayeast": ("Norway East", "Europe", "59.913868", "10.752245"),
-    "swedencentral": ("Sweden Central", "Europe", "60.67488", "17.14127"),
-    "westeurope": ("West Europe", "Europe", "52.3667", "4.9"),
-    "australiaeast": ("Australia East", "Asia Pacific", "-33.86", "151.2094"),
+    "westus3": ("West US 3", "United States", "US", "33.448376", "-112.074036"),
+    "eastus": ("East US", "United States", "US", "37.3719", "-79.8164"),
+    "eastus2": ("East US 2", "United States", "US", "36.6681", "-78.3889"),
+    "northeurope": ("North Europe", "Europe", "Europe", "53.3478", "-6.2597"),
+    "norwayeast": ("Norway East", "Norway", "Europe", "59.913868", "10.752245"),
+    "swedencentral": ("Sweden Central", "Sweden", "Europe", "60.67488", "17.14127"),
+    "westeurope": ("West Europe", "Europe", "Europe", "52.3667", "4.9"),
+    "australiaeast": ("Australia East", "Australia", "Asia Pacific", "-33.86", "151.2094"),
 }
 
 
@@ -116,16 +116,16 @@ async def _locations(request: ArmRequest) -> web.Response:
             "name": name,
             "type": "Region",
             "displayName": display,
-            "regionalDisplayName": f"({geography}) {display}",
+            "regionalDisplayName": f"({group}) {display}",
             "metadata": {
                 "regionType": "Physical",
                 "regionCategory": "Recommended",
                 "geography": geography,
-                "geographyGroup": geography,
+                "geographyGroup": group,
                 "latitude": latitude,
                 "longitude": longitude,
             },
         }
-        for name, (display, geography, latitude, longitude) in LOCATIONS.items()
+        for name, (display, geography, group, latitude, longitude) in LOCATIONS.items()
     ]
     return web.json_response({"value": value})

@@ -80,7 +80,8 @@ def shown_part(manager: ResourceManager, stored: StoredResource) -> JsonObject:
     Source: recorded what-ifs of Azure's, which have neither what only answers hold nor what is empty.
     """
     view = manager.view(stored)
-    found: JsonObject = writable(manager.type_of(stored.id, None).body, view)
+    resource_type = manager.type_of(stored.id, None)
+    found = resource_type.in_what_ifs(writable(resource_type.body, view))
     if isinstance(found.get("location"), str):
         found["location"] = normal_location(found["location"])  # a region's two names are no change
     return {**{name: view[name] for name in ("id", "name", "type")}, **found}
