@@ -1,5 +1,6 @@
 """Every answer of Azure's that an adapter of ours reads, read: what it says is what Azure said."""
 
+import copy
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from tests.support.recordings import SUBSCRIPTION, needs_recordings
 
 from ai_toolkit.azure.container_app import ContainerApp, Revision
-from ai_toolkit.azure.container_apps import ContainerApps
+from ai_toolkit.azure.container_apps import ContainerApps, ManagedEnvironment
 from ai_toolkit.azure.deployments import Deployments
 from ai_toolkit.azure.resource_manager import ResourceManager, list_locations, list_subscriptions
 from ai_toolkit.azure.storage import Storage
@@ -104,6 +105,24 @@ async def test_what_a_region_offers(azure, recorded):
             provider = await adapter.provider(exchange.body["namespace"])
             assert provider.registered == (exchange.body["registrationState"] == "Registered")
             assert set(provider.locations) == {one["resourceType"] for one in exchange.body["resourceTypes"]}
+
+
+async def test_the_nodes_of_a_profile(azure, recorded):
+    """Of `workloadProfileStates`: a profile without GPUs, and one that is not counted, tell nothing."""
+    states = recorded("GET", f"{GROUP}/providers/Microsoft.App/managedEnvironments/[^/]+/workloadProfileStates")
+    profiles = (("Consumption", "Consumption"), ("my-d8", "D8"), ("gpu", "NC48-A100"))
+    environment = ManagedEnvironment("env", "group", "eastus", profiles, {})
+    async with ContainerApps.open(azure.connection, SUBSCRIPTION, "group") as adapter:
+        for exchange in states:
+            azure.always(exchange)
+            assert [await adapter.nodes(environment, name) for name, _kind in profiles] == [None, None, None]
+            counted = copy.deepcopy(exchange)
+            state = {"name": "GPU", "properties": {"minimumCount": 0, "maximumCount": 3, "currentCount": 1}}
+            counted.body["value"].append(state)
+            azure.always(counted)
+            found = await adapter.nodes(environment, "gpu")
+            assert (found.used, found.limit, found.left) == (2, 6, 4)
+    assert len(states) >= 3
 
 
 async def test_storage_accounts(azure, recorded):

@@ -19,7 +19,7 @@ from ai_toolkit.azure.connection import APP_API_VERSION, Connection
 from ai_toolkit.azure.container_app import ContainerApp, Revision
 from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.azure.network import raise_if_blocked, session
-from ai_toolkit.azure.quota import Quota, gpu_quota, read_usages
+from ai_toolkit.azure.quota import Quota, gpu_quota, is_dedicated_gpu, least, node_quota, read_usages
 from ai_toolkit.errors import CloudUnreachable, ResourceMissing
 
 KEY_SECRET: Final = "api-key"  # noqa: S105  (the secret's name)
@@ -124,7 +124,8 @@ class ContainerApps:
         kind = dict(environment.workload_profiles).get(app.workload_profile, "")
         if kind == "Consumption":
             return app.max_replicas  # which needs none
-        quota = gpu_quota(kind, await self.quotas(environment))
+        own, nodes = await asyncio.gather(self.quotas(environment), self.nodes(environment, app.workload_profile))
+        quota = least(gpu_quota(kind, own) or gpu_quota(kind, await self._region_quotas(environment)), nodes)
         return quota.left if quota else None
 
     async def profile_type(self, app: ContainerApp) -> str:
@@ -141,6 +142,25 @@ class ContainerApps:
         try:
             listed = self._client.managed_environment_usages.list(environment.group, environment.name)
             return read_usages([one.as_dict() async for one in listed])
+        except HttpResponseError:
+            return None
+
+    async def _region_quotas(self, environment: ManagedEnvironment) -> list[Quota] | None:
+        """What is left of the subscription's quotas where the environment is; None when Azure does not tell."""
+        try:
+            listed = self._client.usages.list(environment.location.replace(" ", "").lower())
+            return read_usages([one.as_dict() async for one in listed])
+        except HttpResponseError:
+            return None
+
+    async def nodes(self, environment: ManagedEnvironment, profile: str) -> Quota | None:
+        """The GPUs of a dedicated profile's nodes; None for one that has no nodes, or when Azure does not tell."""
+        kind = dict(environment.workload_profiles).get(profile, "")
+        if not is_dedicated_gpu(kind):
+            return None
+        try:
+            listed = self._client.managed_environments.list_workload_profile_states(environment.group, environment.name)
+            return node_quota(profile, kind, [one.as_dict() async for one in listed])
         except HttpResponseError:
             return None
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 _GPUS: Final = {"A100": ("A100",), "T4": ("T4",), "A10": ("A10", "NV6ADS")}
 """Word of a profile's type → what names of its quota have, longest first: A100 is not A10."""
 _SERVERLESS: Final = "CONSUMPTION"
+_GPUS_OF_A_NODE: Final = {"NC24-A100": 1, "NC48-A100": 2, "NC96-A100": 4}
+"""Dedicated profiles: Azure lists them with so many GPUs (recorded)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,31 @@ def gpu_quota(profile_type: str, quotas: Iterable[Quota] | None) -> Quota | None
     is_serverless = _SERVERLESS in profile_type.upper()
     found = [one for one in quotas or () if _is_of(one.name.upper(), gpu) and is_serverless == _serverless(one.name)]
     return min(found, key=lambda one: one.left, default=None)
+
+
+def is_dedicated_gpu(profile_type: str) -> bool:
+    """Whether the profile has nodes with GPUs of its own."""
+    return profile_type.upper() in _GPUS_OF_A_NODE
+
+
+def node_quota(profile: str, profile_type: str, states: Iterable[Mapping[str, Any]]) -> Quota | None:
+    """The GPUs of a dedicated profile's nodes, of the environment's `workloadProfileStates`.
+
+    None for a serverless profile, which has no nodes, and where Azure does not count them. A node that runs counts as
+    used: whether one of them is idle Azure does not tell.
+    """
+    gpus = _GPUS_OF_A_NODE.get(profile_type.upper())
+    named = (one for one in states if str(one.get("name")).lower() == profile.lower())
+    counts = next((one.get("properties") or {} for one in named), {})
+    if gpus is None or counts.get("maximumCount") is None or counts.get("currentCount") is None:
+        return None
+    running, most = int(counts["currentCount"]), int(counts["maximumCount"])
+    return Quota(f"nodes of the workload profile {profile}", running * gpus, most * gpus)
+
+
+def least(*quotas: Quota | None) -> Quota | None:
+    """The one that binds: with the least left; None where none is known."""
+    return min((one for one in quotas if one is not None), key=lambda one: one.left, default=None)
 
 
 def _is_of(name: str, gpu: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from ai_toolkit.azure.deployments import Refusal
 from ai_toolkit.azure.policies import CODE as POLICY_CODE
 from ai_toolkit.azure.policies import Violation
-from ai_toolkit.azure.quota import Quota, gpu_quota
+from ai_toolkit.azure.quota import Quota, gpu_quota, least
 from ai_toolkit.azure.subscription_state import Provider
 from ai_toolkit.errors import PreflightFailed
 from ai_toolkit.known_causes import cause_of_code
@@ -68,6 +68,7 @@ class Facts:
     forbidden: list[str] | None
     profile_types: frozenset[str] | None
     quotas: list[Quota] | None
+    nodes: Quota | None  # of a dedicated profile of an existing environment
     refusal: Refusal | None
     fit: Fit
 
@@ -80,11 +81,7 @@ def preflight(facts: Facts, settings: Settings, existing: Existing, profile: Pro
         _providers(facts.providers),
         _rights(facts),
         _location(facts.providers, location, existing),
-        *(
-            [_profile(facts.profile_types, profile, location), _quota(facts.quotas, profile, existing)]
-            if profile
-            else []
-        ),
+        *([_profile(facts.profile_types, profile, location), _quota(facts, profile, existing)] if profile else []),
         _shared_key(facts, existing),
         _network_rules(existing),
         _policies(facts),
@@ -172,9 +169,9 @@ def _profile(offered: frozenset[str] | None, profile: Profile, location: str) ->
     return Check(name, Outcome.PASS, f"{profile.type} in {location}")
 
 
-def _quota(quotas: list[Quota] | None, profile: Profile, existing: Existing) -> Check:
+def _quota(facts: Facts, profile: Profile, existing: Existing) -> Check:
     name = _QUOTA_CHECK
-    quota = gpu_quota(profile.type, quotas)
+    quota = least(gpu_quota(profile.type, facts.quotas), facts.nodes)
     if quota is None:
         advice = "See the subscription's usage page (Microsoft.App) in the portal."
         return Check(name, Outcome.WARNING, "not known: Azure lists no quota for this GPU.", advice)

@@ -39,6 +39,7 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
     async with asyncio.TaskGroup() as tasks:
         profiles = tasks.create_task(site.state.profile_types(location))
         quotas = tasks.create_task(_quotas(site, plan, location))
+        nodes = tasks.create_task(_nodes(site, plan))
         fit = tasks.create_task(_fit(site, wanted, plan))
         if not place.new:
             refused = tasks.create_task(site.deployments.validate(plan.name, template.content, plan.values))
@@ -56,6 +57,7 @@ async def check_and_preview(site: Site, wanted: Wanted, plan: Plan, found: Found
         forbidden=found.forbidden if not place.new else None,
         profile_types=profiles.result(),
         quotas=quotas.result(),
+        nodes=nodes.result(),
         refusal=refusal,
         fit=fit.result(),
     )
@@ -100,6 +102,15 @@ async def _quotas(site: Site, plan: Plan, location: str) -> list[Quota] | None:
         if gpu_quota(profile.type, own) is not None:
             return own
     return await site.state.quotas(location)
+
+
+async def _nodes(site: Site, plan: Plan) -> Quota | None:
+    """Of a dedicated profile that an existing environment has."""
+    profile, environment = plan.profile, plan.existing.environment
+    if profile is None or environment is None:
+        return None
+    async with site.cloud.container_apps(site.place.subscription, site.place.resource_group) as apps:
+        return await apps.nodes(environment, profile.name)
 
 
 async def foresee_anew(site: Site, plan: Plan, content: Mapping[str, object], values: Mapping[str, object]) -> Preview:
