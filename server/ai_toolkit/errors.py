@@ -212,8 +212,9 @@ class DeploymentFailed(CloudError):
         self.reason = reason
         cause = cause_of_code(reason_code) or cause_in_log([reason])
         likely = f" {cause.says}" if cause else ""
+        named = f" ({reason_code})" if reason_code else ""
         super().__init__(
-            f"The deployment {deployment} failed: {reason} ({reason_code}).{likely}",
+            f"The deployment {deployment} failed: {reason or 'Azure gave no reason'}{named}.{likely}",
             f"{cause.advice if cause else ''} {_MORE} What was created stays; run it again to continue.".strip(),
         )
 

@@ -21,6 +21,8 @@ from ai_toolkit.errors import AiToolkitError, CloudError, CloudUnreachable, Netw
 from ai_toolkit.known_causes import cause_of_code
 
 _OF_THE_REQUEST: Final = ("RequestId:", "Time:", "ErrorCode:", "Content:")
+_MESSAGES: Final = ("message", "error_description", "detail", "title")
+_DEEPEST: Final = 20  # no answer of Azure's is nested so far
 _WRONG_CLOCK: Final = timedelta(minutes=5)
 
 
@@ -31,7 +33,10 @@ def as_cloud_error(error: BaseException) -> AiToolkitError | None:
         if told is not None:
             return told
     if isinstance(error, ClientAuthenticationError):
-        return SignInNeeded(first_line(error.message))
+        _, message = innermost_of(error)
+        silent = f"it answered {error.status_code} without a reason"
+        own = error.message if error.response is None else ""
+        return SignInNeeded(message or (first_line(own) if own else silent))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return CloudUnreachable("The cloud", first_line(str(error)))
     if isinstance(error, HttpResponseError):
@@ -88,27 +93,39 @@ def innermost_of(error: HttpResponseError) -> tuple[str, str]:
 def innermost(error: object) -> tuple[str, str]:
     """Code and message of the deepest detail of an ARM error object; empty strings where there is none.
 
-    Nested errors also stand as JSON inside a message, as a failed deployment returns them.
+    Nested errors also stand as JSON inside a message, as a failed deployment returns them; gateways, token endpoints
+    and older services have forms of their own. What has none of them tells nothing, and never raises.
     """
-    if isinstance(error, Mapping):  # some resource providers write their names with a capital
-        error = {str(name).lower(): value for name, value in error.items()}
-    if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
-        return innermost(error["error"])
-    if not isinstance(error, Mapping):
+    return _innermost(error, _DEEPEST)
+
+
+def _innermost(error: object, left: int) -> tuple[str, str]:
+    if isinstance(error, list):
+        return next((found for one in error if any(found := _innermost(one, left - 1))), ("", "")) if left else ("", "")
+    if not isinstance(error, Mapping) or not left:
         return "", ""
-    for detail in error.get("details") or ():
-        found = innermost(detail)
-        if any(found):
+    known = {str(name).lower(): value for name, value in error.items()}  # some write their names with a capital
+    for name in ("error", "odata.error", "details", "errors"):
+        inner = known.get(name)
+        if isinstance(inner, Mapping | list) and any(found := _innermost(inner, left - 1)):
             return found
-    message = str(error.get("message") or "")
-    if message.lstrip().startswith("{"):
-        try:
-            found = innermost(json.loads(message))
-        except ValueError:
-            found = ("", "")
-        if any(found):
-            return found
-    return str(error.get("code") or ""), _in_one_line(message)
+    message = next((known[name] for name in _MESSAGES if known.get(name)), "")
+    if isinstance(message, Mapping):  # {"lang": "en-us", "value": "…"}
+        message = message.get("value") or ""
+    message = str(message) if isinstance(message, str | int | float) else ""
+    if any(found := _innermost(_nested(message), left - 1)):
+        return found
+    code = next((known[name] for name in ("code", "error") if isinstance(known.get(name), str)), "")
+    return str(code), _in_one_line(message)
+
+
+def _nested(message: str) -> object:
+    """The JSON that a message holds, from its first bracket to its last."""
+    first, last = message.find("{"), message.rfind("}")
+    try:
+        return json.loads(message[first : last + 1]) if -1 < first < last else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _in_one_line(message: str | None) -> str:
@@ -120,10 +137,10 @@ def _in_one_line(message: str | None) -> str:
 def _body(error: HttpResponseError) -> Any:  # noqa: ANN401  (any JSON)
     try:
         return json.loads(error.response.text()) if error.response is not None else None
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None
 
 
 def first_line(text: str | None) -> str:
     """The first line of a text, at most 300 characters of it."""
-    return (text or "no reason given").strip().splitlines()[0][:300]
+    return next(iter((text or "").strip().splitlines()), "no reason given")[:300]
