@@ -14,6 +14,7 @@ export const serverCommands = {
   refreshEndpoint: "aiToolkit.server.refreshEndpoint",
   addSecret: "aiToolkit.server.addSecret",
   createProject: "aiToolkit.server.createProject",
+  createSample: "aiToolkit.server.createSample",
   startLocalCloud: "aiToolkit.server.startLocalCloud",
   stopLocalCloud: "aiToolkit.server.stopLocalCloud",
   chooseAction: "aiToolkit.server.chooseAction",

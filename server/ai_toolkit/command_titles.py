@@ -22,6 +22,7 @@ class Title(StrEnum):
     REFRESH_ENDPOINT = "Refresh endpoint"
     ADD_SECRET = "Add Azure Container Apps secret for inference"  # noqa: S105  (a title)
     CREATE_PROJECT = "Create inference project"
+    CREATE_SAMPLE = "Create inference project with the sample model"
     START_LOCAL_CLOUD = "Start local cloud"
     USE_IN_CHAT = "Use in chat"
     EVALUATE = "Evaluate inference"

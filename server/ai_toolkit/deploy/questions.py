@@ -21,7 +21,7 @@ from ai_toolkit.workspace.workspace import BASE_MODELS, Workspace
 if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
 
-_PACKAGES_SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
+PACKAGES_SIZE: Final = "3 GB (PyTorch for NVIDIA GPUs)" if sys.platform.startswith("linux") else "600 MB"
 """An estimate from the sizes of torch 2.13's packages; another version or package index may differ.
 
 It stays one, and is said as one: only pip knows which packages it would choose, and pip downloads them whole even for
@@ -120,7 +120,7 @@ async def agree_to_download(workspace: Workspace, ui: Ui) -> None:
     title = "The model needs PyTorch on this computer"
     detail = "once, into the local cloud's folder; none of your own environments is touched"
     items = (
-        Choice("yes", f"Download about {_PACKAGES_SIZE}", detail),
+        Choice("yes", f"Download about {PACKAGES_SIZE}", detail),
         Choice("no", "Cancel", _OTHER_PYTHON),
     )
     if (

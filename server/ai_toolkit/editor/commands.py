@@ -164,13 +164,30 @@ async def _add_secret(server: "Server", workspace: Workspace, _given: protocol.A
 async def _create_project(
     server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token
 ) -> dict[str, list[str]]:
+    return await _create(server, workspace, token, sample=False)
+
+
+async def _create_sample(
+    server: "Server", workspace: Workspace, _given: protocol.Answers, token: _Token
+) -> dict[str, list[str]]:
+    return await _create(server, workspace, token, sample=True)
+
+
+async def _create(server: "Server", workspace: Workspace, token: _Token, *, sample: bool) -> dict[str, list[str]]:
     async def work(ui: "EditorUi") -> list[str]:
         from ai_toolkit.workspace.create import create_project as use_case
 
-        return list((await use_case(workspace.folder, ui, sample=False)).added)
+        if sample:
+            from ai_toolkit.deploy.sample_model import get_sample_model
 
-    added = await server.run_command(workspace.uri, token, Title.CREATE_PROJECT, work)
+            await get_sample_model(ui)
+        return list((await use_case(workspace.folder, ui, sample=sample)).added)
+
+    title = Title.CREATE_SAMPLE if sample else Title.CREATE_PROJECT
+    added = await server.run_command(workspace.uri, token, title, work)
     said = f"{len(added)} files were added to infra/ and inference/." if added else "Nothing was missing."
+    if sample:
+        said = f"{said} The sample model and its adapter are in model-cache/ and models/."
     server.in_background(server.offer_commands(workspace, said, {Title.PROVISION: "provisionInference"}))
     server.status.look(workspace)
     return {"added": added}
@@ -211,7 +228,7 @@ async def _choose_action(server: "Server", workspace: Workspace, given: protocol
         items = tuple(
             Choice(title, title)
             for title in _ACTIONS
-            if provisioned or title in {Title.PROVISION, Title.CREATE_PROJECT}
+            if provisioned or title in {Title.PROVISION, Title.CREATE_PROJECT, Title.CREATE_SAMPLE}
         )
         return Title(await ui.pick(Pick("AI Toolkit", "What next?", items)))
 
@@ -235,6 +252,7 @@ _ACTIONS: Final[dict[Title, _Command]] = {
     Title.PROVISION: _provision,
     Title.TAKE_DOWN: billed_commands.take_down,
     Title.CREATE_PROJECT: _create_project,
+    Title.CREATE_SAMPLE: _create_sample,
 }
 COMMANDS: Final[dict[str, _Command]] = {
     "provisionInference": _provision,
@@ -249,6 +267,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "refreshEndpoint": look_commands.refresh_endpoint,
     "addSecret": _add_secret,
     "createProject": _create_project,
+    "createSample": _create_sample,
     "startLocalCloud": _start_local_cloud,
     "stopLocalCloud": _stop_local_cloud,
     "chooseAction": _choose_action,

@@ -34,6 +34,7 @@ COMMANDS: Final = {
         "refreshEndpoint",
         "addSecret",
         "createProject",
+        "createSample",
         "startLocalCloud",
         "stopLocalCloud",
         "chooseAction",

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -80,6 +80,20 @@ def has_replica_packages(home: Path, requirements: Path) -> bool:
     from ai_toolkit.local_cloud.container_apps.replica_environment import ReplicaEnvironments  # noqa: PLC0415  # rarely
 
     return ReplicaEnvironments(HomeFolder(home).replica_environments, os.environ).installed(requirements)
+
+
+async def replica_python(home: Path, requirements: Path, say: Callable[[str], None]) -> Path:
+    """The Python of replicas with these requirements, made where there is none. Raises LocalCloudError."""
+    from ai_toolkit.local_cloud.container_apps.replica_environment import (  # noqa: PLC0415  # rarely
+        ReplicaEnvironmentError,
+        ReplicaEnvironments,
+    )
+
+    try:
+        environments = ReplicaEnvironments(HomeFolder(home).replica_environments, os.environ)
+        return await environments.binaries(requirements, say) / "python3"
+    except ReplicaEnvironmentError as error:
+        raise LocalCloudError(str(error), "Check the network and the package index, and run it again.") from error
 
 
 def raise_if_impossible() -> None:

@@ -24,6 +24,7 @@ from ai_toolkit.errors import CloudError, Dismissed, UsageError
 from ai_toolkit.provision.plan import Plan
 from ai_toolkit.provision.request import Site
 from ai_toolkit.provision.survey import Found
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
 from ai_toolkit.workspace.template import Template
 
@@ -93,7 +94,7 @@ async def offer_to_put_back(ui: Ui, drifts: Iterable[Drift], *, agreed: bool) ->
             Pick(Title.PROVISION, "Somebody changed what was provisioned", items, option="--put-back")
         )
     except UsageError:
-        ui.announce("It was left as it is; aitk provision --put-back puts it back.")
+        ui.announce(f"It was left as it is; {to(Do.PROVISION_PUTTING_BACK)} puts it back.")
         return False
     if chosen == "cancel":
         raise Dismissed

@@ -71,6 +71,7 @@ describe("provisioning on Azure with the editor's own account", () => {
   });
 
   test("nobody is signed in: a line says so, and VS Code asks only after \"Sign in to Azure…\"", async () => {
+    await editor.output(); // so that the preview is in sight when Provision asks
     await editor.command(provision);
     await editor.question.getByText("(1/3)").waitFor();
     await editor.choose("An Azure subscription…");
@@ -127,7 +128,11 @@ describe("provisioning on Azure with the editor's own account", () => {
   });
 
   test("the resources are made there, the account stands in the output, its tokens do not", async () => {
-    await editor.choose("Provision", { timeout: 50_000 });
+    await editor.row("Provision").first().waitFor({ timeout: 50_000 });
+    const preview = editor.page.locator(".part.panel .view-line", { hasText: /about .* an hour|list of prices/ });
+    await preview.first().waitFor();
+    await editor.picture("preview");
+    await editor.choose("Provision");
     await editor.notification("Provisioned for inference").waitFor({ timeout: 60_000 });
     const text = await readFile(join(workspace, "infra/inference.config.json"), "utf8");
     const config = JSON.parse(text) as Record<string, string>;

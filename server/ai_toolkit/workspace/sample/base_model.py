@@ -15,8 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 BASE_MODEL_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_NAME = "model.safetensors"
@@ -39,7 +37,11 @@ class SampleModelError(Exception):
 def sample_cache() -> Path:
     """The folder for everything that is made once for the sample; `AITK_SAMPLE_CACHE` moves it."""
     configured = os.environ.get("AITK_SAMPLE_CACHE")
-    return Path(configured) if configured else platformdirs.user_cache_path("ai-toolkit") / "sample"
+    if configured:
+        return Path(configured)
+    import platformdirs  # noqa: PLC0415  (a replica's Python, which runs this file alone, may lack it)
+
+    return platformdirs.user_cache_path("ai-toolkit") / "sample"
 
 
 def base_model() -> Path:
