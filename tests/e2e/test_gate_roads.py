@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from tests.support.models_app import APP, put_adapter
-from tests.support.resource_manager import set_parameters
+from tests.support.resource_manager import arm, set_parameters
 from tests.support.road import AITK
 from tests.support.waiting import wait_for
 
@@ -172,6 +172,66 @@ def test_what_fine_tuning_left_on_the_share_is_judged_before_it_is_loaded(gated)
     assert says(gated) == "Ahoy from there Hello"
 
 
+def test_what_was_written_to_a_sleeping_apps_share_is_judged_by_waking_it(gated):
+    """It asks before it wakes; holds it against the deployed one that is here, or against what a gate found before."""
+    put_adapter(gated.folder / "models/tuned", "Ahoy, deployed")
+    gated.json("deploy", "--gate")
+    gated.run("local-cloud", "stop")
+    put_adapter(share(gated) / "models/tuned", "Arr")
+    asked = gated.run("deploy", "--gate", "--conflicts", "keep", check=False)
+    asleep = gated.json("status")["live"]["replicas"]
+    noted = gated.run("deploy", "--gate", "--conflicts", "keep", "--yes", check=False)
+    (share(gated) / ".aitk/judged.json").unlink()
+    gated.run("local-cloud", "stop")
+    beside = gated.run("deploy", "--gate", "--conflicts", "keep", "--yes", check=False)
+    aside = gated.folder / "aside"
+    gated.run("local-cloud", "stop")
+    (gated.folder / "models").rename(aside)
+    try:
+        unknown = gated.run("deploy", "--gate", "--yes", check=False)
+    finally:
+        aside.rename(gated.folder / "models")
+    (share(gated) / "models/tuned/adapter_model.safetensors").unlink()  # what is sent is a deploy's again
+
+    assert asked.returncode == 2
+    assert "models/tuned on the share was changed by no deploy, and no gate has judged it" in asked.stderr
+    assert "Answer with --yes" in asked.stderr
+    assert asleep == []
+    assert noted.returncode == beside.returncode == unknown.returncode == 1
+    assert "tuned (new) passes 0 of 1 cases, the one before passed 1" in noted.stderr
+    assert "tuned (new) passes 0 of 1 cases, tuned (deployed) passes 1" in beside.stderr, beside.stderr
+    assert "cannot be judged: the one before it is neither here nor there" in unknown.stderr
+
+
+def test_new_adapter_that_came_to_a_sleeping_apps_share_is_held_against_the_base_model(gated):
+    """Nothing of that name was there before; what passes is known to the next gate."""
+    first = share(gated) / "models/a-first"
+    gated.run("local-cloud", "stop")
+    try:
+        put_adapter(first, "Ahoy, first")
+        done = gated.run("deploy", "--gate", "--yes")
+        gated.run("local-cloud", "stop")
+        again = gated.run("deploy", "--gate")
+    finally:
+        shutil.rmtree(first)
+        gated.run("local-cloud", "stop")
+
+    assert "no a-first is known from before, so it is held against the base model" in done.stderr
+    assert "nothing changed here" in again.stderr
+
+
+def test_conflict_is_asked_about_before_anything_is_judged(gated):
+    """What is to be deployed must be known for that."""
+    before = len(list((gated.folder / "evaluation/results").glob("*.html")))
+    put_adapter(share(gated) / "models/tuned", "Ahoy, theirs")
+    put_adapter(gated.folder / "models/tuned", "Ahoy, ours")
+    done = gated.run("deploy", "--gate", check=False)
+
+    assert done.returncode == 2
+    assert "--conflicts keep|replace" in done.stderr
+    assert len(list((gated.folder / "evaluation/results").glob("*.html"))) == before
+
+
 def test_references_decide_where_no_case_can_fail(gated):
     """The stand-in finds every token as probable as its word is short."""
     cases(gated, {**CASE, "expected": {"reference": "Ahoy"}})
@@ -206,3 +266,41 @@ def test_gate_that_ends_in_the_middle_leaves_what_serves(gated, number):
     assert (number is signal.SIGINT) != (share(gated) / ".aitk/candidates").exists()
     assert says(gated) == "Ahoy Hello"
     shutil.rmtree(share(gated) / ".aitk/candidates", ignore_errors=True)
+
+
+@pytest.fixture
+def two_replicas(gated):
+    """Two replicas of it, of which any may answer."""
+    app = arm(gated, "GET", None)
+    arm(gated, "PATCH", {"location": app["location"], "properties": {"workloadProfileName": "Consumption"}})
+    set_parameters(gated, minimumInstanceCount=2, maximumInstanceCount=2)
+    gated.json("deploy")
+    yield gated
+    set_parameters(gated, minimumInstanceCount=0, maximumInstanceCount=1)
+    put_adapter(gated.folder / "models/tuned", "Ahoy")
+    gated.json("deploy", "--conflicts", "replace")
+
+
+def test_with_several_replicas_an_adapter_is_judged_after_a_restart(two_replicas):
+    """Any may answer, so one that was loaded into one of them would be missing in the others: said in a sentence."""
+    road = two_replicas
+    replicas = len(road.json("status")["live"]["replicas"])
+    put_adapter(road.folder / "models/tuned", "Arr")
+    refused = road.run("deploy", "--gate", check=False)
+    said = {says(road) for _ in range(6)}
+    put_adapter(road.folder / "models/tuned", "Ahoy, both")
+    passed = road.json("deploy", "--gate")
+    then = {says(road) for _ in range(6)}
+    previous = road.run("eval", "--models", "previous", check=False)
+
+    assert replicas == 2
+    assert refused.returncode == 1
+    assert (
+        "several replicas run, of which any may answer, so the new adapter is judged after a restart" in refused.stderr
+    )
+    assert "What was deployed before serves again." in refused.stderr
+    assert said == {"Ahoy Hello"}
+    assert passed["action"] == "restart"
+    assert then == {"Ahoy, both Hello"}
+    assert previous.returncode == 2
+    assert "several replicas run" in previous.stderr

@@ -19,6 +19,9 @@ AT_A_TIME: Final = 8
 SEED: Final = 20261126
 _BUSY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY})
 _BUSY_LIMIT: Final = timedelta(minutes=5)
+_SILENT: Final = 0
+_SILENT_LIMIT: Final = timedelta(minutes=1)
+"""A computer that is busy, or a connection that was cut, may leave one question without an answer."""
 _PAUSE_SECONDS: Final = 0.5
 
 
@@ -176,12 +179,13 @@ def _named(model: str) -> dict[str, str]:
 
 
 async def patiently(ask: Callable[[], Any]) -> Any:  # noqa: ANN401  (what `ask` gives)
-    """What `ask` gives, asked again while the endpoint is busy. Raises EndpointRefused."""
-    end = time.monotonic() + _BUSY_LIMIT.total_seconds()
+    """What `ask` gives, asked again while the endpoint is busy, or gives no answer at all. Raises EndpointRefused."""
+    begun = time.monotonic()
     while True:
         try:
             return await ask()
         except EndpointRefused as error:
-            if error.status not in _BUSY or time.monotonic() > end:
+            limit = _SILENT_LIMIT if error.status == _SILENT else _BUSY_LIMIT
+            if error.status not in {_SILENT, *_BUSY} or time.monotonic() - begun > limit.total_seconds():
                 raise
         await asyncio.sleep(_PAUSE_SECONDS * (1 + random.random()))  # noqa: S311  (no secret: so that not all come at once)

@@ -10,28 +10,34 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import Options
 from ai_toolkit.deploy.deployed import Deployed
-from ai_toolkit.deploy.local_files import LocalFile, local_files
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.deploy.sync import waiting_place
-from ai_toolkit.deploy.sync_plan import Plan, plan_sync
 from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.client import Endpoint
-from ai_toolkit.errors import EndpointError, EndpointRefused, FileChanged, Interrupted, PreviousMissing
-from ai_toolkit.evaluation.asking import Answers, ask_all
+from ai_toolkit.errors import EndpointError, EndpointRefused, Interrupted, PreviousMissing
+from ai_toolkit.evaluation.asking import Answers, ask_all, patiently
 from ai_toolkit.evaluation.cases import Case, read_cases
+from ai_toolkit.evaluation.changes import Candidate, Changes, check_unchanged, find_changes
 from ai_toolkit.evaluation.errors import CannotEvaluate, GateClosed, NothingAnswers
+from ai_toolkit.evaluation.judged import Judgement, Stamps, Unjudged, digest, note_judged, stamps
 from ai_toolkit.evaluation.keeping import keep
-from ai_toolkit.evaluation.models import served_models
+from ai_toolkit.evaluation.models import ServedModels, served_models
 from ai_toolkit.evaluation.result import Evaluation, in_columns, table
 from ai_toolkit.evaluation.run import Progress, awake, check_lengths
-from ai_toolkit.evaluation.staging import Beside, candidate_name, loaded_beside, tidy
-from ai_toolkit.two_faces import worded
+from ai_toolkit.evaluation.staging import (
+    NOT_LOADED,
+    Beside,
+    candidate_name,
+    loaded_beside,
+    tidy,
+    why_not_beside,
+)
+from ai_toolkit.two_faces import Do, to, worded
 from ai_toolkit.ui import CLOSING, Ui
 from ai_toolkit.workspace.workspace import ADAPTERS, Workspace
 
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
 
 _LIKELIHOOD_MAY_FALL: Final = 0.02
 """A token on average, where no case can pass or fail: less than batching and the numbers' type change."""
-_CONFIG: Final = "adapter_config.json"
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 _REFUSED: Final = "adapter_refused"
 """The app's code for an adapter that does not fit, or cannot be read."""
@@ -55,24 +60,10 @@ _THEIRS: Final = (
     "What serves now serves on as long as its replica runs. The files on the share are fine-tuning's, and a replica "
     "that starts anew loads them: put the ones of before back, or fine-tune again."
 )
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """An adapter that a deploy would bring: its folder on the share, and its files here by name."""
-
-    folder: str
-    files: Mapping[str, LocalFile]
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """What a deploy would change: `others` are code, settings and whatever else needs a restart."""
-
-    is_first: bool
-    is_asleep: bool
-    candidates: tuple[_Candidate, ...]
-    others: bool
+_LOADED: Final = (
+    "No replica ran when it was written to the share, so whichever starts loads it, and it serves while one runs. Put "
+    "the files of before back, or fine-tune again. If you want it all the same: {DEPLOY_UNJUDGED}."
+)
 
 
 async def deploy_gated(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
@@ -82,13 +73,15 @@ async def deploy_gated(workspace: Workspace, ui: Ui, options: Options) -> Deploy
     anything is asked.
     """
     cases = await asyncio.to_thread(read_cases, workspace.folder)
-    changes = await _changes(workspace, options, ui)
+    changes, options = await find_changes(workspace, options, ui)
     if changes.is_first:
         ui.announce("The gate: this is the first deploy, so there is nothing that it could fall below.")
         return await deploy(workspace, ui, options)
-    if changes.is_asleep and not changes.candidates and not changes.others:
+    if changes.is_asleep and changes.nothing:
         ui.announce("The gate: nothing changed here, so there is nothing to judge.")
         return await deploy(workspace, ui, options)
+    for one in changes.unjudged:
+        ui.announce(f"The gate: {one.folder} on the share was changed by no deploy, and no gate has judged it.")
     gate = _Gate(workspace, cases, changes, ui)
     try:
         async with (
@@ -100,10 +93,13 @@ async def deploy_gated(workspace: Workspace, ui: Ui, options: Options) -> Deploy
     except NothingAnswers as error:
         ui.announce(f"The gate: {error.message} There is nothing that this deploy could fall below.")
         return await deploy(workspace, ui, options)
-    await asyncio.to_thread(_check_unchanged, workspace, changes)
+    await asyncio.to_thread(check_unchanged, workspace, changes)
     if before is None:
-        return await deploy(workspace, ui, options)
-    return await gate.deploy_and_judge(before, options)
+        deployed = await deploy(workspace, ui, options)
+    else:
+        deployed = await gate.deploy_and_judge(before, options)
+    await gate.note()
+    return deployed
 
 
 @asynccontextmanager
@@ -117,49 +113,25 @@ async def _cancelled_with(state: str) -> AsyncIterator[None]:
         raise Interrupted(state) from reason
 
 
-async def _changes(workspace: Workspace, options: Options, ui: Ui) -> _Changes:
-    ui.report("comparing with the share", 1)
-    files = await asyncio.to_thread(local_files, workspace.folder)
-    async with open_app(workspace) as own, own.cloud.file_share(own.target) as share:
-        plan = await plan_sync(share, files)
-        runs = [await own.apps.has_replica(own.app.name, one) for one in own.app.serving]
-    return _of(plan, is_asleep=not any(runs), keeps_conflicts=options.conflicts == "keep")
+@dataclass(frozen=True)
+class _Awake:
+    """The app that was woken: what it serves, and why nothing can be loaded beside that (empty where something can)."""
 
-
-def _of(plan: Plan, *, is_asleep: bool, keeps_conflicts: bool) -> _Changes:
-    touched = {*plan.uploads, *plan.removed, *(() if keeps_conflicts else plan.conflicting)}
-    folders = {str(PurePosixPath(path).parent) for path in plan.files if path.endswith(f"/{_CONFIG}")}
-    adapters = {folder for folder in folders if folder.startswith(f"{ADAPTERS}/")}
-    changed = sorted({str(PurePosixPath(path).parent) for path in touched} & adapters)
-    candidates = tuple(
-        _Candidate(folder, {PurePosixPath(path).name: file for path, file in plan.files.items() if _in(path, folder)})
-        for folder in changed
-    )
-    others = any(str(PurePosixPath(path).parent) not in adapters for path in touched)
-    return _Changes(plan.before.origin is None, is_asleep, candidates, others)
-
-
-def _in(path: str, folder: str) -> bool:
-    return str(PurePosixPath(path).parent) == folder
-
-
-def _check_unchanged(workspace: Workspace, changes: _Changes) -> None:
-    """Raises FileChanged where an adapter is not any more what was judged."""
-    now = local_files(workspace.folder)
-    for candidate in changes.candidates:
-        for name, file in candidate.files.items():
-            found = now.get(f"{candidate.folder}/{name}")
-            if found is None or found.entry != file.entry:
-                raise FileChanged(file.source)
+    endpoint: Endpoint
+    share: "FileShare"
+    served: ServedModels
+    alone: str
 
 
 class _Gate:
     """One deploy's judgement."""
 
-    def __init__(self, workspace: Workspace, cases: Sequence[Case], changes: _Changes, ui: Ui) -> None:
+    def __init__(self, workspace: Workspace, cases: Sequence[Case], changes: Changes, ui: Ui) -> None:
         self._workspace, self._cases, self._changes, self._ui = workspace, cases, changes, ui
         self._known: dict[str, Answers] = {}
         """The answers of what serves, by model: asked once."""
+        self._passed: dict[str, tuple[Answers, Stamps | None]] = {}
+        """What was let pass, by folder; the files as they were judged, None where a deploy puts them there."""
 
     async def judge_beside(self, own: OwnApp, endpoint: Endpoint) -> bool:
         """Judges what can be loaded beside what serves; returns whether something is left to judge after a restart.
@@ -168,21 +140,42 @@ class _Gate:
         """
         served = await served_models(endpoint)
         await check_lengths(endpoint, served.live, self._cases)
-        version = await endpoint.version() or {}
+        version = await patiently(endpoint.version) or {}
         adapters = [dict(each) for each in version.get("adapters") or ()]
-        if (why := await _why_not_beside(own, version, adapters)) and self._changes.candidates:
-            self._ui.announce(f"The gate: {why}, so the new adapter is judged after a restart.")
-            return True
-        left = self._changes.others
+        why = await why_not_beside(own, version)
+        trained = [each for each in adapters if each.get("changed") and not self._is_candidate(each)]
         async with own.cloud.file_share(own.target) as share:
+            for one in self._changes.unjudged:
+                if name := _id_of(one.folder, adapters):
+                    await self._judge_loaded(_Awake(endpoint, share, served, why), one, name)
+            if why and trained:
+                raise GateClosed(
+                    f"Fine-tuning wrote a new {trained[0].get('id')} to the share, and {why}: it cannot be judged "
+                    "before replicas load it.",
+                    f"Let one replica of an app that can load it run, or use {to(Do.DEPLOY_UNJUDGED)}. {_THEIRS}",
+                )
+            if why and self._changes.candidates:
+                self._ui.announce(f"The gate: {why}, so the new adapter is judged after a restart.")
+                return True
+            left = self._changes.others
             await tidy(endpoint, share)
             for candidate in self._changes.candidates:
                 old = _id_of(candidate.folder, adapters) or served.live
                 left = not await self._judge(endpoint, share, candidate, old) or left
-        trained = [each for each in adapters if each.get("changed") and not self._is_candidate(each)]
-        for adapter in trained:
-            await self._judge_trained_there(endpoint, adapter)
+            for adapter in trained:
+                await self._judge_trained_there(endpoint, share, adapter)
         return left
+
+    async def note(self) -> None:
+        """Leaves on the share what was let pass: it tells while no replica runs."""
+        if not self._passed:
+            return
+        async with open_app(self._workspace) as own, own.cloud.file_share(own.target) as share:
+            judged = {}
+            for folder, (answers, files) in self._passed.items():
+                found = await stamps(share, folder) if files is None else files
+                judged[folder] = Judgement.of(found, answers)
+            await note_judged(share, judged)
 
     async def live(self, endpoint: Endpoint) -> Answers:
         """The answers of what a request without a model's name gets now."""
@@ -224,14 +217,14 @@ class _Gate:
             ) from error
         raise GateClosed(
             f"{why} What was deployed before serves again.",
-            "Correct it and deploy again, or deploy without --gate.",
+            f"Correct it and deploy again. If you want it all the same: {to(Do.DEPLOY_UNJUDGED)}.",
             details,
         )
 
     def _is_candidate(self, adapter: Mapping[str, Any]) -> bool:
         return any(each.folder == adapter.get("path") for each in self._changes.candidates)
 
-    async def _judge(self, endpoint: Endpoint, share: "FileShare", candidate: _Candidate, old: str) -> bool:
+    async def _judge(self, endpoint: Endpoint, share: "FileShare", candidate: Candidate, old: str) -> bool:
         """Whether the candidate could be judged beside the old one. Raises GateClosed."""
         shown = candidate.folder.removeprefix(f"{ADAPTERS}/")
         self._ui.report(f"loading {shown} beside what serves", 5)
@@ -239,10 +232,14 @@ class _Gate:
             async with loaded_beside(endpoint, share, shown, dict(candidate.files)) as beside:
                 new = await self._answers(endpoint, beside.name, f"{shown} (new)")
                 self._compare(endpoint.url, await self._old(endpoint, old), new)
+                self._passed[candidate.folder] = new, None
                 await _send_no_second_time(share, candidate, beside)
         except EndpointRefused as error:
             if error.reason_code == _REFUSED:
                 raise GateClosed(f"The new {shown} cannot be loaded: {error.reason}", worded(_AS_IT_WAS)) from error
+            if error.reason_code == NOT_LOADED:
+                self._ui.announce("The gate: another replica has started meanwhile; it is judged after a restart.")
+                return False
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             # An app of before loads adapters from models/ only.
@@ -252,10 +249,10 @@ class _Gate:
             return False
         return True
 
-    async def _judge_trained_there(self, endpoint: Endpoint, adapter: Mapping[str, Any]) -> None:
+    async def _judge_trained_there(self, endpoint: Endpoint, share: "FileShare", adapter: Mapping[str, Any]) -> None:
         """Judges what fine-tuning left on the share in place of what a replica has loaded. Raises GateClosed."""
         name, folder = str(adapter.get("id")), str(adapter.get("path"))
-        beside = candidate_name(name)
+        beside, files = candidate_name(name), await stamps(share, folder)
         try:
             await endpoint.load_adapter(beside, folder.removeprefix(f"{ADAPTERS}/"))
         except EndpointRefused as error:
@@ -264,10 +261,41 @@ class _Gate:
             raise
         try:
             new = await self._answers(endpoint, beside, f"{name} (new)")
+        except EndpointRefused as error:
+            if error.reason_code != NOT_LOADED:
+                raise
+            raise GateClosed(
+                f"Another replica has started meanwhile, so the new {name} cannot be judged.", _THEIRS
+            ) from error
         finally:
             with suppress(EndpointRefused):
                 await endpoint.unload_adapter(beside)
         self._compare(endpoint.url, await self._old(endpoint, name), new, _THEIRS)
+        self._passed[folder] = new, files
+
+    async def _judge_loaded(self, app: _Awake, one: Unjudged, name: str) -> None:
+        """Judges what was written to the share of a sleeping app, and was loaded because the gate woke it.
+
+        It is held against what a gate found of the one before, or against that one itself where it is here, or, where
+        there was none, against the base model. Raises GateClosed.
+        """
+        endpoint, base = app.endpoint, app.served.base
+        new = await self._answers(endpoint, name, f"{name} (new)")
+        self._known[name] = replace(new, model=name)
+        deployed = self._changes.deployed_in(one.folder)
+        if one.before is not None and one.before.cases_digest == digest(self._cases):
+            self._compare_with_note(endpoint.url, one.before, new)
+        elif deployed and not app.alone:
+            async with loaded_beside(endpoint, app.share, name, deployed) as beside:
+                old = await self._answers(endpoint, beside.name, f"{name} (deployed)")
+            self._compare(endpoint.url, old, new, _LOADED)
+        elif base is not None and one.before is None and not one.was_deployed:
+            self._ui.announce(f"The gate: no {name} is known from before, so it is held against the base model.")
+            self._compare(endpoint.url, await self._old(endpoint, base), new, _LOADED)
+        else:
+            lacks = app.alone if deployed else "the one before it is neither here nor there"
+            raise GateClosed(f"The {name} on the share cannot be judged: {lacks}.", worded(_LOADED))
+        self._passed[one.folder] = new, one.files
 
     async def _old(self, endpoint: Endpoint, name: str) -> Answers:
         if name not in self._known:
@@ -279,18 +307,43 @@ class _Gate:
         progress = Progress(self._ui, len(self._cases))
         return await ask_all(endpoint, name, self._cases, progress.answered, name=shown)
 
-    def _compare(self, url: str, old: Answers, new: Answers, advice: str = _AS_IT_WAS) -> None:
-        """Tells how both answered. Raises GateClosed where the new one passes less."""
-        found = Evaluation(url, datetime.now(UTC).isoformat(timespec="seconds"), (old, new), old.model)
+    def _compare_with_note(self, url: str, before: Judgement, new: Answers) -> None:
+        """Raises GateClosed where fewer cases pass than a gate found of the one before."""
+        self._tell(Evaluation(url, datetime.now(UTC).isoformat(timespec="seconds"), (new,), new.model))
+        if not new.judged and (before.log_likelihood or 0) - (new.log_likelihood or 0) > _LIKELIHOOD_MAY_FALL:
+            raise GateClosed(
+                f"{new.model} finds the reference texts less probable than the one before.", worded(_LOADED)
+            )
+        if new.judged and new.passed < len(before.passed):
+            rows = [("case", "before", "now")]
+            rows += [
+                (each.case.id, "passed", " ".join(each.missed))
+                for each in new.answers
+                if each.case.id in before.passed and each.missed
+            ]
+            raise GateClosed(
+                f"{new.model} passes {new.passed} of {new.judged} cases, the one before passed {len(before.passed)}.",
+                worded(_LOADED),
+                in_columns(rows, numbers=False).split("\n"),
+            )
+
+    def _tell(self, found: Evaluation) -> None:
         kept = keep(self._workspace.folder, found)
         self._ui.announce(table(found))
         self._ui.announce(f"The answers side by side: {kept.page}")
+
+    def _compare(self, url: str, old: Answers, new: Answers, advice: str = _AS_IT_WAS) -> None:
+        """Tells how both answered. Raises GateClosed where the new one passes less."""
+        found = Evaluation(url, datetime.now(UTC).isoformat(timespec="seconds"), (old, new), old.model)
+        self._tell(found)
         why = _worse(old, new)
         if why:
             rows = [("case", "before", "now")]
             rows += [(other.case.id, "passed", " ".join(other.missed)) for _one, other in found.fell(new)]
             raise GateClosed(
-                f"{new.model} {why}", advice, in_columns(rows, numbers=False).split("\n") if len(rows) > 1 else ()
+                f"{new.model} {why}",
+                worded(advice),
+                in_columns(rows, numbers=False).split("\n") if len(rows) > 1 else (),
             )
 
 
@@ -312,23 +365,11 @@ def _worse(old: Answers, new: Answers) -> str:
     return f"finds the reference texts less probable than {old.model}, by {fell:.3f} a token."
 
 
-async def _why_not_beside(own: OwnApp, version: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> str:
-    """Why no adapter can be loaded beside those that serve; empty where one can."""
-    if not version:
-        return "the app that runs is not one that loads adapters"
-    replicas = [one for each in own.app.serving for one in await own.apps.replicas(own.app.name, each.name)]
-    if len(replicas) > 1:
-        return "several replicas run"
-    if not all(each.get("replaceable", True) for each in adapters):
-        return "the adapter that serves has become the base model (serve_base = false)"
-    return ""
-
-
 def _id_of(folder: str, adapters: Sequence[Mapping[str, Any]]) -> str | None:
     return next((str(each.get("id")) for each in adapters if each.get("path") == folder), None)
 
 
-async def _send_no_second_time(share: "FileShare", candidate: _Candidate, beside: Beside) -> None:
+async def _send_no_second_time(share: "FileShare", candidate: Candidate, beside: Beside) -> None:
     """Moves what is large to where the deploy that follows would send it, and finds it whole."""
     for name, file in candidate.files.items():
         if file.entry.size > _LARGE_BYTES:

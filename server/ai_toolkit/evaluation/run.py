@@ -15,7 +15,7 @@ from ai_toolkit.endpoint.address import OwnApp, open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.open import awaited_endpoint, wake
 from ai_toolkit.errors import Interrupted
-from ai_toolkit.evaluation.asking import AT_A_TIME, Answer, Answers, ask_all, prompt_tokens
+from ai_toolkit.evaluation.asking import AT_A_TIME, Answer, Answers, ask_all, patiently, prompt_tokens
 from ai_toolkit.evaluation.cases import Case, read_cases
 from ai_toolkit.evaluation.data_set import cases_of_data
 from ai_toolkit.evaluation.errors import BelowMinimum, CannotEvaluate, NothingAnswers
@@ -23,7 +23,7 @@ from ai_toolkit.evaluation.judging import Outcome
 from ai_toolkit.evaluation.keeping import Kept, keep
 from ai_toolkit.evaluation.models import PREVIOUS, ServedModels, served_models
 from ai_toolkit.evaluation.result import Evaluation, table
-from ai_toolkit.evaluation.staging import loaded_beside, previous_contents, tidy
+from ai_toolkit.evaluation.staging import loaded_beside, previous_contents, tidy, why_not_beside
 from ai_toolkit.prices.running_cost import running
 from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import CLOSING, Tone, Ui, confirm
@@ -87,8 +87,7 @@ async def awake(
         url, key = await awaited_endpoint(workspace, ui)
         async with Endpoint.open(url, key) as endpoint:
             ui.report("waking the model, if it sleeps", 2)
-            await wake(endpoint, ui)
-            readiness = await endpoint.readiness()
+            readiness = await wake(endpoint, ui)
             if not readiness.ready:
                 reason = f": {readiness.reason}" if readiness.reason else ""
                 raise NothingAnswers(
@@ -191,6 +190,8 @@ async def _previous(
     own: OwnApp, endpoint: Endpoint, served: ServedModels, cases: Sequence[Case], answered: Callable[[Answer], None]
 ) -> Answers:
     """The answers of what was live before the last deploy, which is loaded beside what is live now."""
+    if why := await why_not_beside(own, await patiently(endpoint.version) or {}):
+        raise CannotEvaluate(f"{PREVIOUS} is loaded beside what serves, and {why}.", "Leave out previous.")
     async with own.cloud.file_share(own.target) as share:
         await tidy(endpoint, share)
         folder = await adapter_folder(endpoint, served.live)
@@ -203,7 +204,7 @@ async def _previous(
 
 async def adapter_folder(endpoint: Endpoint, name: str) -> str:
     """The adapter's folder on the share. Raises CannotEvaluate for a model that is none."""
-    version = await endpoint.version() or {}
+    version = await patiently(endpoint.version) or {}
     for adapter in version.get("adapters") or ():
         if adapter.get("id") == name:
             return str(adapter.get("path"))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError
 
@@ -18,10 +18,12 @@ from ai_toolkit.deploy.manifest import CANDIDATES, Manifest
 from ai_toolkit.deploy.sync import REPLACED
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.errors import AiToolkitError, EndpointRefused, FileChanged
+from ai_toolkit.evaluation.asking import patiently
 from ai_toolkit.evaluation.errors import CannotEvaluate
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.file_share import FileShare
+    from ai_toolkit.endpoint.address import OwnApp
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ _FORGOTTEN: Final = timedelta(hours=6)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _TOKEN: Final = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
 _MARK: Final = "@candidate-"
+NOT_LOADED: Final = "model_not_found"
+"""The app's code for a model that the replica which was asked has not loaded."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,24 @@ async def loaded_beside(
     beside = Beside(name, CANDIDATES / name.rpartition(_MARK)[2])
     try:
         wanted = {name: await _put(share, source, beside.folder / name) for name, source in contents.items()}
-        loaded = await endpoint.load_adapter(beside.name, str(beside.folder))
+        loaded = await patiently(lambda: endpoint.load_adapter(beside.name, str(beside.folder)))
         if any(wanted.get(name, sha256) != sha256 for name, sha256 in loaded.items()):
             raise EndpointRefused(endpoint.url, 0, "another adapter than was sent")
         yield beside
     finally:
         await _take_away(endpoint, share, beside.name, beside.folder)
+
+
+async def why_not_beside(own: "OwnApp", version: Mapping[str, Any]) -> str:
+    """Why no adapter can be loaded beside those that serve, by what a replica says of itself; empty where one can."""
+    if not version:
+        return "the app that runs is not one that loads adapters"
+    replicas = [one for each in own.app.serving for one in await own.apps.replicas(own.app.name, each.name)]
+    if len(replicas) > 1 and own.app.max_replicas > 1:  # else one of the two is on its way out
+        return "several replicas run, of which any may answer"
+    if not all(each.get("replaceable", True) for each in version.get("adapters") or ()):
+        return "the adapter that serves has become the base model (serve_base = false)"
+    return ""
 
 
 async def tidy(endpoint: Endpoint, share: "FileShare") -> None:
