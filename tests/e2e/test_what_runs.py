@@ -1,6 +1,7 @@
 """Two revisions at a time, which of them is meant, and silence that is no sleep: on a local cloud with one GPU."""
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from ai_toolkit.deploy.run import deploy
 from ai_toolkit.deploy.status import State
 from ai_toolkit.endpoint.logs import last_lines
 from ai_toolkit.endpoint.open import ask, open_endpoint
+from ai_toolkit.endpoint.stop_start import start as start_again
 from ai_toolkit.errors import AppAtRest, ReplicaFailed, TrafficPinned
 
 START = ["cd /mount/inference", "python3 start.py"]
@@ -168,25 +170,83 @@ async def test_go_to_endpoint_starts_what_was_stopped(edited):
 @pytest.mark.parametrize(
     ("ingress", "said"), [(None, "has no ingress"), ({"external": False}, "The ingress of {} is internal")]
 )
-async def test_an_app_that_nothing_reaches_is_told_before_anything_is_sent(edited, ingress, said):
-    """Switched off, or for its environment only; no address is made up of nothing."""
+async def test_an_app_that_nothing_reaches_is_told_before_anything_is_sent_and_switched_on(edited, ingress, said):
+    """Switched off, or for its environment only: nobody asked, it stays; agreed, it is as the template has it."""
     before = (await edited.read())["properties"]["configuration"]["ingress"]
     config = edited.workspace.target_path.read_text()
     await edited.patch(configuration={"ingress": ingress})
     edited.write(**{"words.txt": f"for {ingress}"})
-    try:
-        status = await edited.status()
-        for refused in (edited.deploy(), open_endpoint(edited.workspace, Nobody())):
-            with pytest.raises(AppAtRest) as raised:
-                await refused
-            assert said.format(edited.name) in raised.value.message
-            assert "Provision" in raised.value.advice
-        assert edited.workspace.target_path.read_text() == config
-    finally:
-        await edited.patch(configuration={"ingress": before})
+    status = await edited.status()
+    for refused in (deploy(edited.workspace, Nobody(), Options()), open_endpoint(edited.workspace, Nobody())):
+        with pytest.raises(AppAtRest) as raised:
+            await refused
+        assert said.format(edited.name) in raised.value.message
+        assert "aitk deploy --start" in raised.value.advice
+    left = edited.workspace.target_path.read_text()
+    person, _done = await edited.deploy("start")
+    after = (await edited.read())["properties"]["configuration"]["ingress"]
 
     assert status.state is State.AT_REST
     assert said.format(edited.name) in status.in_words()
+    assert left == config
+    assert f"The ingress of {edited.name} is switched on" in person.text
+    assert {key: after[key] for key in ("external", "targetPort", "allowInsecure")} == {
+        key: before[key] for key in ("external", "targetPort", "allowInsecure")
+    }
+    assert (await answer(edited))["ready"]
+
+
+async def test_what_was_stopped_and_switched_off_besides_is_started_by_one_command(edited):
+    """`aitk start` switches on what the template has otherwise, and starts the app."""
+    await edited.patch(configuration={"ingress": None})
+    await edited.post("stop")
+    started = await start_again(edited.workspace, Nobody())
+    opened = await open_endpoint(edited.workspace, Nobody())
+
+    assert started.changed
+    assert opened.endpoint == edited.ground.config["ACA_APP_ENDPOINT"]
+
+
+async def test_a_scale_that_no_request_wakes_is_put_back_where_that_is_wanted(edited):
+    """Only a rule of time: it is told as that, left where nobody is asked, and a new revision has the template's."""
+    night = {"timezone": "UTC", "start": "0 3 * * *", "end": "0 4 * * *", "desiredReplicas": "1"}
+    rules = [{"name": "night", "custom": {"type": "cron", "metadata": night}}]
+    await edited.post("deactivate", (await edited.active())[-1])  # the GPU is free
+    [container] = (await edited.read())["properties"]["template"]["containers"]
+    able = [one for one in container["env"] if one["name"] != "PYTHONHOME"]  # of a revision that failed before
+    await edited.patch(wait=False, template={"scale": {"rules": rules}, "containers": [{**container, "env": able}]})
+
+    async def is_so():
+        return (await edited.read())["properties"]["template"]["scale"]["rules"][0]["name"] == "night"
+
+    await _until(is_so)
+    status = await edited.status()
+    left = await deploy(edited.workspace, Nobody(), Options())
+    _person, done = await edited.deploy(put_back=True)
+    scale = (await edited.read())["properties"]["template"]["scale"]
+
+    assert "no request starts a replica. aitk deploy --put-back puts the template's scale back" in status.in_words()
+    assert left.action is Action.LATER
+    assert done.action is Action.NEW_REVISION
+    assert [name for rule in scale["rules"] for name in rule if name == "http"]
+
+
+async def test_an_ingress_that_the_template_wants_internal_is_not_switched_on(edited):
+    """It is told with advice that helps: to change it in the template."""
+    path = edited.workspace.provision_folder / "inference.json"
+    before = path.read_text()
+    content = json.loads(before)
+    content["resources"]["app"]["properties"]["configuration"]["ingress"]["external"] = False
+    path.write_text(json.dumps(content))
+    await edited.patch(configuration={"ingress": {"external": False}})
+    try:
+        with pytest.raises(AppAtRest, match="is internal") as raised:
+            await deploy(edited.workspace, Person(), Options(start=True))
+    finally:
+        path.write_text(before)
+        await edited.patch(configuration={"ingress": {"external": True}})
+
+    assert "The workspace's template has no other" in raised.value.advice
 
 
 async def _is(edited, revision, state):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.deploy.current_app import Running
 from ai_toolkit.deploy.manifest import CANDIDATES, Manifest
 from ai_toolkit.deploy.sync_plan import Plan
@@ -113,7 +114,9 @@ def cheapest_action(  # noqa: PLR0911  (one for each action)
     plan: Plan | None, running: Running, options: Options
 ) -> Action:
     """The cheapest that is enough, by what runs and what is on the share afterwards."""
-    if running.app.rest is not None and not running.starts:
+    rest = running.app.rest
+    ends = bool(running.properties) and rest in {Rest.NO_REPLICAS, Rest.NOT_WOKEN}  # with the template's scale
+    if rest is not None and not (running.starts or ends):
         return Action.LATER
     if running.properties:
         return Action.NEW_REVISION

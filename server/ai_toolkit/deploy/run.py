@@ -14,6 +14,7 @@ from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.azure.container_apps import ContainerApps
 from ai_toolkit.azure.file_share import FileShare
 from ai_toolkit.azure.share_lock import Holder, share_lock
+from ai_toolkit.command_titles import Title
 from ai_toolkit.deploy.action import (
     Action,
     LoadedAdapter,
@@ -40,6 +41,7 @@ from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
 from ai_toolkit.endpoint.mount import renew_mount_key_of
 from ai_toolkit.endpoint.revisions import new_revision
+from ai_toolkit.endpoint.switch_on import offer_to_switch_on
 from ai_toolkit.endpoint.what_runs import advice, another, says
 from ai_toolkit.endpoint.what_runs import start as start_app
 from ai_toolkit.errors import FileMissing, Interrupted
@@ -62,7 +64,8 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
         if not options.previous:  # which brings other settings back
             await check_files(workspace, ui, force=options.force)
 
-        async with open_app(workspace) as own:
+        async with open_app(workspace) as found:
+            own = await offer_to_switch_on(workspace, found, ui, Title.DEPLOY, agreed=options.start)
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
             wanted = await changed_template(workspace, own, ui, put_back=options.put_back)

@@ -4,36 +4,23 @@ Resource Manager evaluates the template. What it said is remembered, so that it 
 the parameters or the app changed.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from azure.core.exceptions import HttpResponseError
-
-from ai_toolkit.azure.container_app import ContainerApp
 from ai_toolkit.azure.container_apps import KEY_SECRET
-from ai_toolkit.azure.deployments import Deployments, PropertyChange, Refusal
+from ai_toolkit.azure.deployments import PropertyChange, Refusal
+from ai_toolkit.azure.json_value import value_at
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import OwnApp
+from ai_toolkit.endpoint.asked_template import app_as_wanted, files_for
 from ai_toolkit.endpoint.comparison import compare, in_words, is_expression, is_unsaid, lay_over, name_of
-from ai_toolkit.endpoint.desired import wanted_app
 from ai_toolkit.endpoint.remembered import Remembered
-from ai_toolkit.errors import Dismissed, FileMissing, ToolMissing, UsageError
+from ai_toolkit.errors import Dismissed, UsageError
 from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Choice, Pick, Ui
-from ai_toolkit.workspace import parameter_rules
-from ai_toolkit.workspace.elsewhere import template_for
-from ai_toolkit.workspace.given_parameters import given_parameters
-from ai_toolkit.workspace.located import Located
-from ai_toolkit.workspace.template import Template, workspace_template
-from ai_toolkit.workspace.workspace import Parameters, Target, Workspace
-
-log = logging.getLogger(__name__)
-
-_OUR_TAG: Final = "ai-toolkit"
-_DEPLOYMENT: Final = "ai-toolkit-inference-deploy"
-_HIDDEN: Final = "not asked for"
+from ai_toolkit.workspace.template import Template
+from ai_toolkit.workspace.workspace import Parameters, Workspace
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ async def changed_template(
     ValueImpossible for files that Azure would refuse.
     """
     app = own.app
-    files = await _files(workspace, app, own.target)
+    files = await files_for(workspace, app, own.target)
     if files is None:
         return None
     template, given = files
@@ -84,30 +71,14 @@ async def changed_template(
     return None
 
 
-async def _files(workspace: Workspace, app: ContainerApp, target: Target) -> tuple[Template, Parameters] | None:
-    """The template and the given parameters; None where the app is not for them to decide about."""
-    if _OUR_TAG not in app.tags:
-        return None
-    try:
-        template = await workspace_template(workspace)
-        given = (await given_parameters(workspace)).spelled_as(template.parameters)
-    except (FileMissing, ToolMissing):
-        return None
-    parameter_rules.check(given, template.parameters)
-    is_other = str(given.values.get("acaAppName") or app.name).lower() != app.name.lower()
-    if is_other:
-        return None  # another app is for Provision to make
-    return template_for(template, given, target.subscription, target.resource_group), given
-
-
 async def _evaluated(own: OwnApp, template: Template, given: Parameters, ui: Ui) -> Mapping[str, Any] | None:
     """The app's `template` as Resource Manager evaluates it; says why where it does not."""
-    async with own.cloud.resource_manager(own.target.subscription) as manager:
-        ui.report("asking what the template wants", 1)
-        deployments = manager.deployments_of(own.target.resource_group)
-        wanted = await _ask(deployments, template, await _values(own, template, given), own.app.name)
-    if wanted is None or isinstance(wanted, Refusal):
-        why = f"{wanted.message} ({wanted.code})" if wanted else f"it makes no app {own.app.name} that Azure tells of"
+    ui.report("asking what the template wants", 1)
+    found = await app_as_wanted(own, template, given)
+    wanted = None if isinstance(found, Refusal) else value_at(found or {}, "properties", "template")
+    if not isinstance(wanted, Mapping):
+        no_app = f"it makes no app {own.app.name} that Azure tells of"
+        why = f"{found.message} ({found.code})" if isinstance(found, Refusal) else no_app
         ui.announce(f"The template is not compared with the app: {why}. {Title.PROVISION} sends it whole.")
         return None
     known, missing = without_missing_secrets(wanted, own.app.secrets)
@@ -142,44 +113,6 @@ async def _put_back(found: ChangedTemplate, ui: Ui, agreed: bool | None, *, only
     if chosen == "cancel":
         raise Dismissed
     return chosen == "put back"
-
-
-async def _ask(
-    deployments: Deployments, template: Template, values: Mapping[str, Any], app: str
-) -> Mapping[str, Any] | Refusal | None:
-    """The app's `template`, evaluated."""
-    try:
-        found = await wanted_app(deployments, _DEPLOYMENT, template.content, values, app)
-    except HttpResponseError as error:
-        log.warning("what-if: %s", error.message)
-        return Refusal(str(error.status_code), "Azure does not tell what the template wants now")
-    if isinstance(found, Refusal) or found is None:
-        return found
-    wanted = (found.get("properties") or {}).get("template")
-    return wanted if isinstance(wanted, Mapping) else None
-
-
-async def _values(own: OwnApp, template: Template, given: Parameters) -> dict[str, Any]:
-    """The parameters as Provision would send them now: what is given, and what the app and its surroundings are."""
-    app, target = own.app, own.target
-    located = Located.of(app.environment_id, target.subscription, target.resource_group)
-    environment = await own.apps.environment(located.name, located.group)
-    profiles = dict(environment.workload_profiles) if environment is not None else {}
-    volumes = (one for one in app.template.get("volumes") or () if one.get("storageType") == "AzureFile")
-    live = {
-        "location": app.location,
-        "storageAccountName": target.account.name,
-        "fileShareName": target.file_share,
-        "acaEnvironmentName": located.name,
-        "acaEnvironmentStorageName": next((one.get("storageName") for one in volumes), None),
-        "acaAppName": app.name,
-        "workloadProfileName": app.workload_profile,
-        "workloadProfileType": profiles.get(app.workload_profile),
-        "apiKey": _HIDDEN,
-        **{switch: False for switch in parameter_rules.OURS if switch.startswith("create")},
-    }
-    values = {**given.values, **{key: value for key, value in live.items() if value is not None}}
-    return {key: value for key, value in values.items() if key in template.parameters}
 
 
 def compare_template(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> ChangedTemplate | None:

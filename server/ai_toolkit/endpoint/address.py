@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ai_toolkit.azure.connect import Cloud, open_cloud, raise_if_taken
-from ai_toolkit.endpoint.what_runs import advice, says
+from ai_toolkit.endpoint.what_runs import advice_unreachable, unreachable
 from ai_toolkit.errors import AppAtRest, EndpointForeign, ResourceMissing
 from ai_toolkit.workspace.workspace import Target, Workspace
 
@@ -43,7 +43,7 @@ class OwnApp:
         own.
         """
         if not self.app.host:
-            raise AppAtRest(says(self.app), advice(self.app))
+            raise AppAtRest(unreachable(self.app), advice_unreachable())
         own = _url(self.cloud, self.app)
         if not is_own(self.target.endpoint, own, self.app.domains):
             raise EndpointForeign(self.config_path, self.target.endpoint, own)
@@ -74,6 +74,18 @@ async def open_app(workspace: Workspace) -> AsyncIterator[OwnApp]:
         if not target.endpoint and app.host:
             target = replace(target, endpoint=_url(cloud, app))
         yield OwnApp(cloud, apps, app, target, workspace.target_path)
+
+
+async def with_own_endpoint(own: OwnApp) -> OwnApp:
+    """The same after its ingress was switched on: its own address, where the config file names another or none."""
+    if not own.app.host:
+        return own
+    if own.target.local:
+        await raise_if_taken(own.app.host)
+    url = _url(own.cloud, own.app)
+    if is_own(own.target.endpoint, url, own.app.domains):
+        return own
+    return replace(own, target=replace(own.target, endpoint=url))
 
 
 async def own_endpoint(workspace: Workspace) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ from ai_toolkit.azure.container_app import Rest
 from ai_toolkit.command_titles import Title
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import NO_ANSWER, Endpoint, Readiness, Stage, signed_link
+from ai_toolkit.endpoint.switch_on import offer_to_switch_on
 from ai_toolkit.endpoint.what_runs import advice, offer_start, raise_if_unreachable, says, start
 from ai_toolkit.errors import AppAtRest, EndpointNotReady, ReplicaFailed, RevisionFailed
 from ai_toolkit.polling import poll
@@ -59,7 +60,11 @@ async def awaited_endpoint(workspace: Workspace, ui: Ui) -> tuple[str, str | Non
 
     Raises AppAtRest, RevisionFailed, Dismissed.
     """
-    async with open_app(workspace) as own:
+    named = workspace.named_target()
+    async with open_app(workspace) as found:
+        own = await offer_to_switch_on(workspace, found, ui, Title.GO_TO_ENDPOINT)
+        if own.target != named:
+            workspace.write_target(own.target)  # its own address changed, or was not named
         endpoint, app = own.endpoint, own.app
         raise_if_unreachable(app)
         runs = any([await own.apps.has_replica(app.name, one) for one in app.serving])

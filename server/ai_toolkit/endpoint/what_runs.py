@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from ai_toolkit.azure.container_app import ContainerApp, Rest
+from ai_toolkit.azure.container_app import ContainerApp, Reach, Rest
 from ai_toolkit.command_titles import Title
 from ai_toolkit.errors import AppAtRest, Dismissed, UsageError
 from ai_toolkit.two_faces import Do, to, worded
@@ -11,7 +11,9 @@ from ai_toolkit.ui import Choice, Pick, Ui
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
 
-_INGRESS_AGAIN: Final = "Run {PROVISION}, which offers to put the template's ingress back"
+_SWITCHED_ON_BY: Final = (
+    "{START} switches it on as the template has it, and Deploy does when you agree ({DEPLOY_STARTING})."
+)
 _STARTED_BY: Final = (
     f"{{START}} starts it, Deploy does when you agree ({{DEPLOY_STARTING}}), and so does {Title.GO_TO_ENDPOINT}."
 )
@@ -24,8 +26,8 @@ def says(app: ContainerApp) -> str:
         None: "",
         Rest.STOPPED: f"{name} is stopped: no GPU is billed, and no request starts it.",
         Rest.DEACTIVATED: f"{name} has no active revision ({_wanted(app)} was deactivated): no request starts it.",
-        Rest.NO_INGRESS: f"{name} has no ingress: it was switched off, so nobody reaches it and no request wakes it.",
-        Rest.INTERNAL: f"The ingress of {name} is internal: only what runs in its environment reaches it.",
+        Rest.NO_INGRESS: unreachable(app),
+        Rest.INTERNAL: unreachable(app),
         Rest.NO_REPLICAS: f"The scale of {name} allows no replica (maxReplicas is 0), so no request starts one.",
         Rest.NOT_WOKEN: f"The scale rules of {name} have no http rule, so no request starts a replica.",
     }
@@ -37,13 +39,26 @@ def advice(app: ContainerApp) -> str:
     match app.rest:
         case Rest.STOPPED | Rest.DEACTIVATED:
             return worded(_STARTED_BY)
-        case Rest.NO_INGRESS:
-            return f"{worded(_INGRESS_AGAIN)}, or switch it on in the portal."
-        case Rest.INTERNAL:
-            return f"{worded(_INGRESS_AGAIN)}, or let it accept traffic from anywhere in the portal."
+        case Rest.NO_INGRESS | Rest.INTERNAL:
+            return advice_unreachable()
         case Rest.NO_REPLICAS | Rest.NOT_WOKEN:
-            return f"Run {to(Do.PROVISION)}, which offers to put the template's scale back."
+            return f"{to(Do.DEPLOY_PUTTING_BACK)} puts the template's scale back."
     return ""
+
+
+def unreachable(app: ContainerApp) -> str:
+    """Why no request from here reaches the app, in a sentence; empty where one does. It may be stopped besides."""
+    match app.reach:
+        case Reach.NOWHERE:
+            return f"{app.name} has no ingress: it was switched off, so nobody reaches it and no request wakes it."
+        case Reach.ENVIRONMENT:
+            return f"The ingress of {app.name} is internal: only what runs in its environment reaches it."
+    return ""
+
+
+def advice_unreachable() -> str:
+    """What ends it."""
+    return worded(_SWITCHED_ON_BY)
 
 
 async def another(apps: "ContainerApps", app: ContainerApp, *, runs: bool) -> str:
@@ -67,8 +82,8 @@ async def another(apps: "ContainerApps", app: ContainerApp, *, runs: bool) -> st
 
 def raise_if_unreachable(app: ContainerApp) -> None:
     """Raises AppAtRest for an app that no request from here reaches, whatever runs."""
-    if app.rest in {Rest.NO_INGRESS, Rest.INTERNAL}:
-        raise AppAtRest(says(app), advice(app))
+    if told := unreachable(app):
+        raise AppAtRest(told, advice_unreachable())
 
 
 async def offer_start(app: ContainerApp, ui: Ui, title: Title, *, agreed: bool | None = None) -> bool:

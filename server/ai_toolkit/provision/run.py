@@ -34,6 +34,7 @@ from ai_toolkit.provision.surroundings import offer_to_put_back as offer_surroun
 from ai_toolkit.provision.surroundings import put_back as put_surroundings_back
 from ai_toolkit.provision.surroundings import tell as tell_of_surroundings
 from ai_toolkit.provision.survey import Found, look
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import CLOSING, Line, Silent, Tone, Ui, confirm
 from ai_toolkit.workspace.elsewhere import TYPES
 from ai_toolkit.workspace.template import Template
@@ -122,7 +123,7 @@ async def what_if(workspace: Workspace, ui: Ui, answers: Answers) -> Preview:
             _tell(ui, plan.settings.in_words(wanted.template))
             if drifts := await look_at_surroundings(site, plan, wanted.template, found):
                 tell_of_surroundings(ui, drifts)
-                ui.announce("Provision offers to put it back (--put-back).")
+                ui.announce(f"{to(Do.PROVISION_PUTTING_BACK)} puts it back.")
             outlook = await _checked(site, wanted, plan, found, ui)
             _show(ui, site, outlook.preview, plan, details=True)
             tell_additions(ui, (await compare_app(site, plan, wanted.template, outlook.preview)).added)
