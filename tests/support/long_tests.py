@@ -15,6 +15,7 @@ WHOLE = (
     "tests/e2e/test_terminal.py",
     "tests/e2e/test_interrupted.py",
     "tests/e2e/test_full_disk.py",
+    "tests/e2e/test_earlier_version.py",
     "tests/e2e/test_windows.py::test_the_whole_road_on_azure",
     "tests/inference/test_chat_page.py",
     "tests/inference/test_cold_start.py",
