@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from tests.support.road import AITK
@@ -11,6 +12,8 @@ from tests.support.terminal import Terminal
 from ai_toolkit.cli.commands import main
 
 WIDTHS = (80, 200)
+AT_ONCE_SECONDS = 30
+"""The SDKs try again for longer than that where nobody tells them that it is of no use; a start takes most of it."""
 LEFT_BY_A_BAR = re.compile(r"\b\d:\d\d:\d\d|[⠀-⣿━╸╺]")
 
 
@@ -55,6 +58,7 @@ def seen(request, small):
         with at_terminal(small, *command.split(), columns=request.param) as terminal:
             code = terminal.end()
             found[command] = (code, terminal.screen, terminal.cursor_is_hidden)
+            terminal.keep(f"terminal-{request.param}-{command}", f"aitk {command}")
     return request.param, found
 
 
@@ -183,6 +187,37 @@ def test_a_conversation_goes_on_until_the_end_of_input(small):
         terminal.type("\x04")
 
         assert terminal.end() == 0
+
+
+OFFLINE = (
+    ("provision --subscription 11111111-1111-1111-1111-111111111111 --resource-group mine --yes", 1),
+    ("provision --local --what-if", 0),
+    ("provision --local --yes", 0),
+    ("deploy --yes", 0),
+    ("status", 0),
+    ("prices --refresh", 1),
+)
+
+
+def test_offline_azure_is_told_at_once_and_this_computer_works_as_ever(small):
+    """With a proxy that nobody answers at: its host and its variable are named, and loopback is never asked by it."""
+    nowhere = "http://127.0.0.1:1"  # nobody may listen there
+    own = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
+    proxies = {name: nowhere for upper in ("HTTPS_PROXY", "HTTP_PROXY") for name in (upper, upper.lower())}
+    cut_off = {**small.environment, **own, **proxies, "NO_PROXY": "", "no_proxy": ""}
+    for command, code in OFFLINE:
+        with Terminal([*AITK, *command.split()], cut_off, small.folder) as terminal:
+            began = time.monotonic()
+            ended = terminal.end()
+            took = time.monotonic() - began
+            terminal.keep(f"offline-{command[:24]}", f"aitk {command}")
+        told = " ".join(terminal.screen)
+
+        assert ended == code, told
+        if code:
+            assert "the proxy 127.0.0.1:1 does not answer" in told
+            assert "HTTPS_PROXY" in told
+            assert took < AT_ONCE_SECONDS
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from ai_toolkit.errors import AiToolkitError, CloudUnreachable
+from ai_toolkit.errors import AiToolkitError, CloudUnreachable, NetworkProblem
 from ai_toolkit.prices.price_list import MEMORY, VCPU, own_path, price_list
 from ai_toolkit.prices.refresh import refresh
 
@@ -156,5 +156,7 @@ async def test_nobody_there_leaves_the_old_list():
         gone = address
     with pytest.raises(CloudUnreachable):
         await refresh(gone)
+    with pytest.raises(NetworkProblem, match=r"its name is not found\. This computer seems to be offline"):
+        await refresh("https://prices.nowhere.invalid/api")
 
     assert not own_path().exists()

@@ -2,8 +2,10 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -16,10 +18,21 @@ from types import TracebackType
 from typing import Final, Self
 
 import pyte
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
 from tests.support.waiting import wait_for
 
 LIMIT_SECONDS: Final = 60.0
 _LINES: Final = 200
+
+
+def _colour(name: str) -> str | None:
+    """A colour of pyte's as rich calls it; None for the terminal's own."""
+    if name == "default":
+        return None
+    return f"#{name}" if re.fullmatch("[0-9a-f]{6}", name) else {"brown": "yellow"}.get(name, name)
 
 
 class Terminal:
@@ -74,6 +87,27 @@ class Terminal:
         while lines and not lines[-1]:
             lines.pop()
         return lines
+
+    def picture(self, path: Path, title: str) -> None:
+        """Draws what is visible, with its colours, as SVG; it loads no font from elsewhere."""
+        lines = self.screen
+        text = Text()
+        for number in range(len(lines)):
+            row = self._screen.buffer[number]
+            for column in range(len(lines[number])):
+                cell = row[column]
+                text.append(cell.data, Style(color=_colour(cell.fg), bold=cell.bold))
+            text.append("\n")
+        console = Console(record=True, width=self._screen.columns, file=io.StringIO(), legacy_windows=False)
+        console.print(text, end="")
+        form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(console.export_svg(title=title, code_format=form, unique_id="terminal"))
+
+    def keep(self, name: str, title: str) -> None:
+        """The picture, in the folder that `AITK_PICTURES` names; none where it names none."""
+        if folder := os.environ.get("AITK_PICTURES"):
+            self.picture(Path(folder) / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.svg", title)
 
     @property
     def cursor_is_hidden(self) -> bool:

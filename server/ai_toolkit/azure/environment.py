@@ -75,6 +75,6 @@ async def _described(url: str) -> tuple[str, str, str | None]:
             sign_in = found["authentication"]
             return sign_in["audiences"][0].rstrip("/"), sign_in["loginEndpoint"].rstrip("/"), found.get("portal")
     except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
-        raise_if_blocked(error, url)
+        raise_if_blocked(error, url, offline=True)
         reason = f"it does not describe itself at /metadata/endpoints ({error or type(error).__name__})"
         raise CloudUnreachable(f"{url} (AITK_RESOURCE_MANAGER)", reason) from error

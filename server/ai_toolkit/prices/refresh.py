@@ -70,7 +70,7 @@ async def _pages(address: str) -> list[Mapping[str, Any]]:
                 rows += page["Items"]
                 following = _next(page.get("NextPageLink"), address)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise_if_blocked(error, address)
+        raise_if_blocked(error, address, offline=True)
         raise CloudUnreachable(address, str(error) or type(error).__name__) from error
     return rows
 
