@@ -65,6 +65,7 @@ class Loaded:
     device: str | None = None
     dtype: str | None = None
     gpu: str | None = None
+    replica: str | None = None
     failed: bool = False
 
     @property
@@ -284,9 +285,11 @@ async def _live(own: OwnApp, workspace: Workspace, *, ask_app: bool, find_models
     if loaded is not None:
         failure = loaded.detail if loaded.failed else "" if loaded.ready else failure
     origin = manifest.origin
+    # Azure's list of replicas may be empty while the app serves: then the one that answered is named.
+    unlisted = (loaded and loaded.replica) or UNLISTED
     return Live(
         revision=", ".join(one.name for one in serving),
-        replicas=tuple(replica.name for replica in replicas) or ((UNLISTED,) if runs else ()),
+        replicas=tuple(replica.name for replica in replicas) or ((unlisted,) if runs else ()),
         failure=failure,
         deployed=origin.deployed if origin else None,
         commit=origin.commit if origin else None,
@@ -329,5 +332,6 @@ async def _loaded(url: str, key: str | None) -> Loaded:
     if version is None:
         return Loaded(readiness.ready, detail, warnings=readiness.warnings, failed=readiness.failed)
     base, adapters = base_model_of(version), adapters_of(version)
-    where: dict[str, Any] = {name: str(version[name]) for name in ("device", "dtype", "gpu") if version.get(name)}
-    return Loaded(True, detail, base, adapters, readiness.warnings, **where)
+    names = ("device", "dtype", "gpu", "replica")
+    told: dict[str, Any] = {name: str(version[name]) for name in names if version.get(name)}
+    return Loaded(True, detail, base, adapters, readiness.warnings, **told)
