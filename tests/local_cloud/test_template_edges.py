@@ -47,7 +47,22 @@ VALUES = [
     ("json('[0x1F, 010, .5]')", [31, 8, 0.5]),
     ("json('9223372036854775808')", 2**63),
     ("dateTimeAdd('2024/01/31', 'P1D')", "2024-02-01T00:00:00Z"),
+    # Dates as DateTimeOffset.Parse reads them without a language.
+    ("dateTimeAdd('January 1, 2024', 'P1D')", "2024-01-02T00:00:00Z"),
+    ("dateTimeAdd('Monday, 1 Jan 2024 12:30 am', 'PT0S')", "2024-01-01T00:30:00Z"),
+    ("dateTimeAdd('1-Jan-2024 10:00:01 PM +02:00', 'PT0S')", "2024-01-01T20:00:01Z"),
+    ("dateTimeAdd('2024.01.02', 'PT0S')", "2024-01-02T00:00:00Z"),
+    ("dateTimeToEpoch('1/2/24')", 1704153600),
+    ("dateTimeToEpoch('12/31/69')", -86400),
     ("cidrHost('fd00::/64', 4)", "fd00::4"),
+    ("cidrHost('::ffff:10.0.0.0/120', 5)", "::ffff:10.0.0.5"),
+    ("cidrSubnet('::1:0/112', 128, 3)", "::0.1.0.3/128"),
+    ("cidrHost('fe80::5efe:10.0.0.0/120', 1)", "fe80::5efe:10.0.0.1"),
+    ("parseCidr('64:ff9b::10.0.0.0/104').network", "64:ff9b::a00:0"),
+    ("parseUri('urn:a:b').port", -1),
+    ("parseUri('ldap://a').port", 389),
+    ("environment().suffixes.storage", "core.windows.net"),
+    ("environment().authentication.audiences[1]", "https://management.azure.com/"),
     ("parseCidr('::/0').lastUsable", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 ]
 REFUSED = [
@@ -60,6 +75,9 @@ REFUSED = [
     "format('{0:x}', json('1.5'))",
     "substring('abc', 1, json('null'))",
     "dateTimeAdd('2024-01-01', 'P1D', json('null'))",
+    "dateTimeAdd('Tue, 01 Jan 2024 00:00:00 GMT', 'P1D')",  # it was a Monday
+    "dateTimeAdd('2024-01-01 13:00 PM', 'P1D')",
+    "dateTimeAdd('Foo 1, 2024', 'P1D')",
     "mod(-9223372036854775808, -1)",
     "div(-9223372036854775808, -1)",
     "9223372036854775808",

@@ -195,7 +195,7 @@ RESOURCE = [
 DEPLOYMENT = [
     ("deployment", "[deployment().properties.mode]", "Incremental"),
     ("deployer", "[deployer().tenantId]", "00000000-0000-0000-0000-000000000000"),
-    ("environment", "[environment().name]", "LocalCloud"),
+    ("environment", "[environment().name]", "AzureCloud"),
     ("parameters", "[parameters('given')]", "value"),
     ("variables", "[variables('known')]", {"nested": "value"}),
     ("variables", "[variables('known').nested]", "value"),

@@ -156,11 +156,40 @@ def _only_in_default(name: str, make: Callable[..., Value]) -> "ScopeFunction":
 
 
 def _environment(_scope: Scope, _values: list[Value], _place: str) -> JsonObject:
+    """Azure's own, so that a template's values come out as there; nothing here listens at these addresses.
+
+    Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-deployment#environment
+    """
     return {
-        "name": "LocalCloud",
-        "portal": "",
-        "suffixes": {"storage": "local.invalid", "acrLoginServer": "", "keyvaultDns": ""},
-        "authentication": {"tenant": TENANT},
+        "name": "AzureCloud",
+        "gallery": "https://gallery.azure.com/",
+        "graph": "https://graph.windows.net/",
+        "portal": "https://portal.azure.com",
+        "graphAudience": "https://graph.windows.net/",
+        "activeDirectoryDataLake": "https://datalake.azure.net/",
+        "batch": "https://batch.core.windows.net/",
+        "media": "https://rest.media.azure.net",
+        "sqlManagement": "https://management.core.windows.net:8443/",
+        "vmImageAliasDoc": (
+            "https://raw.githubusercontent.com/Azure/azure-rest-api-specs/master/arm-compute/quickstart-templates/"
+            "aliases.json"
+        ),
+        "resourceManager": "https://management.azure.com/",
+        "authentication": {
+            "loginEndpoint": "https://login.microsoftonline.com/",
+            "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "suffixes": {
+            "acrLoginServer": ".azurecr.io",
+            "azureDatalakeAnalyticsCatalogAndJob": "azuredatalakeanalytics.net",
+            "azureDatalakeStore": "azuredatalakestore.net",
+            "azureFrontDoorEndpointSuffix": "azurefd.net",
+            "keyvaultDns": ".vault.azure.net",
+            "sqlServerHostname": ".database.windows.net",
+            "storage": "core.windows.net",
+        },
     }
 
 

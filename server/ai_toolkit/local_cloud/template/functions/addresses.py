@@ -8,6 +8,9 @@ from typing import Final
 
 from ai_toolkit.local_cloud.template.functions.values import FunctionError, Group, Value, integer, text
 
+_LAST_32_BITS: Final = 0xFFFF_FFFF
+_GROUP: Final = 0xFFFF
+_BEFORE_IPV4: Final = {0: "::", 0xFFFF: "::ffff:", 0xFFFF_0000: "::ffff:0:"}  # by the first 96 bits
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NO_HOSTS_BEYOND: Final = 30  # an IPv4 network with a longer prefix has no room between its first and last address
 
@@ -31,14 +34,31 @@ def _usable(network: Network) -> tuple[int, int]:
 
 
 def _written(network: Network, address: int) -> str:
-    return str(type(network.network_address)(address))
+    """The address as .NET writes it: with its last 32 bits as IPv4 where they stand for such an address."""
+    found = type(network.network_address)(address)
+    if isinstance(found, ipaddress.IPv6Address) and _holds_ipv4(found):
+        prefix = _BEFORE_IPV4.get(address >> 32)
+        if prefix is None:  # ISATAP: two groups that are not left out stand for the IPv4 address
+            prefix = str(ipaddress.IPv6Address(address & ~_LAST_32_BITS | 0x1_0001)).removesuffix("1:1")
+        return f"{prefix}{ipaddress.IPv4Address(address & _LAST_32_BITS)}"
+    return str(found)
+
+
+def _holds_ipv4(address: ipaddress.IPv6Address) -> bool:
+    """Compatible, mapped and translated addresses, and ISATAP's.
+
+    Source: https://github.com/dotnet/runtime, IPv6AddressHelper.ShouldHaveIpv4Embedded
+    """
+    value = int(address)
+    before, high = value >> 32, (value >> 16) & _GROUP
+    return (before in _BEFORE_IPV4 and high != 0) or before & 0xFFFF_FFFF == 0x5EFE  # noqa: PLR2004
 
 
 def parse_cidr(value: Value) -> Value:
     """Network, mask, first and last address of a range."""
     network = _network(value, "parseCidr")
     first, count = _usable(network)
-    found = {"network": str(network.network_address), "netmask": str(network.netmask)}
+    found = {"network": _written(network, int(network.network_address)), "netmask": str(network.netmask)}
     if network.version == 4:  # noqa: PLR2004  # which has one
         found["broadcast"] = str(network.broadcast_address)
     return {

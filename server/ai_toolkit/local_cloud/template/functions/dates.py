@@ -4,11 +4,11 @@ Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/templ
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
-from ai_toolkit.local_cloud.template.functions.date_format import written
+from ai_toolkit.local_cloud.template.functions.date_format import DAYS, MONTHS, written
 from ai_toolkit.local_cloud.template.functions.values import NOT_GIVEN, FunctionError, Group, Value, integer, text
 
 DAYS_OF_A_YEAR: Final = 365  # in a duration, as XML Schema is read by .NET
@@ -20,17 +20,25 @@ _DURATION: Final = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d*)?)S)?)?\s*",
     re.ASCII,
 )
-_MOMENT: Final = re.compile(
-    r"\s*(?P<year>\d{4})-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?"
-    r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,9}))?)?)?"
-    r"\s*(?:(?P<utc>Z)|(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d{2})?)?\s*",
+_COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(Z?)", re.ASCII)
+# What .NET reads as a date without a language: year, or month, first; a month's name before or after the day.
+_DATES: Final = tuple(
+    re.compile(rf"\s*(?:(?P<weekday>[a-z]+),?\s+)?{form}", re.IGNORECASE | re.ASCII)
+    for form in (
+        r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?(?!\d)",
+        r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4}|\d{2})(?!\d)",
+        r"(?P<month>[a-z]{3,9})\s+(?P<day>\d{1,2})(?:,\s*|\s+)(?P<year>\d{4})",
+        r"(?P<day>\d{1,2})[\s-]+(?P<month>[a-z]{3,9})[\s,-]+(?P<year>\d{4})",
+    )
+)
+_TIME: Final = re.compile(
+    r"(?:[T\s]\s*(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d+))?)?"
+    r"(?:\s*(?P<half>AM|PM))?)?"
+    r"\s*(?:(?P<utc>Z|GMT)|(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d{2})?)?\s*",
     re.IGNORECASE | re.ASCII,
 )
-_COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(Z?)", re.ASCII)
-_SLASHES_YEAR_FIRST: Final = re.compile(
-    r"\s*(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})(?P<time>\s.*)?", re.ASCII
-)
-_SLASHES: Final = re.compile(r"\s*(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})(?P<time>\s.*)?", re.ASCII)
+_NEWEST_SHORT_YEAR: Final = 49  # two digits above it stand for a year of the last century
+_HALF_A_DAY: Final = 12
 
 
 def utc_now(form: Value = "yyyyMMddTHHmmssZ") -> str:
@@ -78,23 +86,49 @@ def _read(value: str, function: str) -> datetime:
     try:
         if (compact := _COMPACT.fullmatch(value)) is not None:
             return datetime(*(int(part) for part in compact.groups()[:6]), tzinfo=UTC)  # type: ignore[arg-type,misc]
-        if (slashes := _SLASHES.fullmatch(value) or _SLASHES_YEAR_FIRST.fullmatch(value)) is not None:
-            year, month, day = (int(slashes[name]) for name in ("year", "month", "day"))
-            value = f"{year:04d}-{month:02d}-{day:02d}{slashes['time'] or ''}"
-        if (found := _MOMENT.fullmatch(value)) is not None:
-            return _moment(found)
-        return parsedate_to_datetime(value).astimezone(UTC)
+        for form in _DATES:
+            day = form.match(value)
+            time = _TIME.fullmatch(value, day.end()) if day else None
+            if day and time:
+                return _moment(_day(day), time)
     except (ValueError, OverflowError) as error:
         raise FunctionError(f"The function '{function}' cannot read '{value}' as an ISO 8601 date.") from error
+    raise FunctionError(f"The function '{function}' cannot read '{value}' as an ISO 8601 date.")
 
 
-def _moment(found: re.Match[str]) -> datetime:
+def _day(found: re.Match[str]) -> date:
+    """The day that the match names. Raises ValueError for one that no calendar has, or on another day of the week."""
+    year = int(found["year"])
+    if len(found["year"]) == 2:  # noqa: PLR2004  # digits
+        year += 2000 if year <= _NEWEST_SHORT_YEAR else 1900
+    month = int(found["month"]) if found["month"].isdecimal() else _named(found["month"], MONTHS) + 1
+    day = date(year, month, int(found["day"] or 1))
+    if found["weekday"] and _named(found["weekday"], DAYS) != day.weekday():
+        raise ValueError(found["weekday"])
+    return day
+
+
+def _named(given: str, names: Sequence[str]) -> int:
+    """The place of a name, whole or its first three letters, in any case; ValueError for another."""
+    wanted = given.lower()
+    for place, name in enumerate(names):
+        if wanted in {name.lower(), name[:3].lower()}:
+            return place
+    raise ValueError(given)
+
+
+def _moment(day: date, found: re.Match[str]) -> datetime:
     offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    hour = int(found["hour"] or 0)
+    if found["half"]:
+        if not 1 <= hour <= _HALF_A_DAY:
+            raise ValueError(found["hour"])
+        hour = hour % _HALF_A_DAY + (_HALF_A_DAY if found["half"].upper() == "PM" else 0)
     return datetime(
-        int(found["year"]),
-        int(found["month"]),
-        int(found["day"] or 1),
-        int(found["hour"] or 0),
+        day.year,
+        day.month,
+        day.day,
+        hour,
         int(found["minute"] or 0),
         int(found["second"] or 0),
         int((found["fraction"] or "0").ljust(6, "0")[:6]),

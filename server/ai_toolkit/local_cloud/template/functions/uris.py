@@ -28,6 +28,14 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+", re.DOTALL)
 _DATA: Final = re.compile(r"data:(?P<type>[^,]*),(?P<data>.*)", re.IGNORECASE | re.DOTALL)
 _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _MEANINGFUL: Final = frozenset("%;/?:@&=+$,#[]!'()*\\\x7f")
+_PORTS: Final = {
+    "gopher": 70,
+    "ldap": 389,
+    "mailto": 25,
+    "net.tcp": 808,
+    "nntp": 119,
+    "telnet": 23,
+}  # .NET's, beside yarl's
 _UTF8: Final = {"utf8", "utf-8"}
 
 
@@ -95,7 +103,7 @@ def parse_uri(value: Value) -> Value:
     return {
         "scheme": found.scheme,
         "host": f"[{found.host}]" if ":" in (found.host or "") else found.host or "",
-        "port": found.explicit_port or found.port,
+        "port": found.explicit_port or found.port or _PORTS.get(found.scheme, -1),
         "path": found.raw_path,
         "query": f"?{found.raw_query_string}" if found.raw_query_string else "",
     }
