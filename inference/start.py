@@ -331,7 +331,8 @@ def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> Non
         starter.early.end((local / "gradio_chat.py").read_text("utf-8"))
     server.server_close()  # waits for answers that are under way
     os.set_inheritable(descriptor, True)
-    environment = os.environ | {
+    environment = os.environ | home(local.parent)
+    environment |= {
         "AITK_SOCKET_FD": str(descriptor),
         "AITK_SHARE": str(share_folder()),
         "AITK_LOCAL_COPY": str(local.parent),
@@ -345,6 +346,19 @@ def hand_over(server: ThreadingHTTPServer, local: Path, starter: Starter) -> Non
         environment["PYTHONPATH"] = f"{starter.packages}{os.pathsep}{others}" if others else str(starter.packages)
     os.chdir(local)
     os.execve(sys.executable, [sys.executable, str(local / "gradio_chat.py")], environment)  # noqa: S606 - no shell wanted
+
+
+def home(beside: Path) -> dict[str, str]:
+    """A HOME and a name for the app, where its user has none that can be written: libraries keep caches there.
+
+    A replica with a GPU runs as a user without an entry in passwd, and what HOME names is root's.
+    Source: https://github.com/microsoft/azure-container-apps/issues/1746
+    """
+    if os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 - Path.home() raises without an entry
+        return {}
+    own = beside / "home"
+    own.mkdir(exist_ok=True)
+    return {"HOME": str(own), "LOGNAME": os.environ.get("LOGNAME") or "app"}
 
 
 def log(message: str) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from aitk_app.engine.adapter_files import ModelError
-from aitk_app.loading.base_models import HubModel
+from aitk_app.loading.base_models import HubModel, find_base
 from aitk_app.loading.hub import download
 from aitk_app.readiness import Readiness
+from aitk_app.settings import Settings
 
 WEIGHTS = bytes(range(256)) * 100_000  # several of the pieces that the client writes
 FILES = {
@@ -161,6 +166,30 @@ def test_a_hub_that_cannot_be_reached_is_told_with_its_reason(hub, tmp_path):
 
     with pytest.raises(ModelError, match=r"could not be downloaded from http://127\.0\.0\.1:\d+: .*refused.* goes on"):
         fetch(hub, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/sys and /dev/full are Linux's")
+def test_a_share_that_is_read_only_or_full_ends_no_start(hub, tmp_path):
+    """The model goes to the replica's own disk, from where it is served, and a warning tells why and what to do."""
+    (part := tmp_path / "model-cache/.aitk-downloads/org--model@v1/model.safetensors.part").parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    own_disk = tmp_path / "own"
+    given = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}"}
+    for refused, why in (
+        (Path("/sys/aitk-model-cache"), "not permitted|ermission|ead-only"),
+        (part.parents[2], "No space"),
+    ):
+        told = Told()
+        with pytest.raises(ModelError, match=rf"org/model cannot be kept in {refused}: .*({why})"):
+            fetch(hub, refused)
+        folder = download(WANTED, refused, given, told, own_disk)
+
+        assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+        assert re.search(rf"{refused}: .*({why}).* own disk, anew at every start", told.warnings[-1])
+        share = refused.parent
+        found = find_base(share, Settings(base_model="org/model", adapters="none"), None, own_disk)
+        assert (found.id, found.folder) == ("org/model", folder)
+        shutil.rmtree(own_disk)
 
 
 def test_weights_that_nothing_here_can_read_are_not_downloaded(hub, tmp_path, monkeypatch):

@@ -97,6 +97,20 @@ def test_the_app_runs_in_a_local_copy_and_inherits_the_socket(launch, workspace_
     assert not list(workspace.rglob("__pycache__"))
 
 
+def test_a_user_without_a_home_gets_one(launch, workspace_with_app):
+    """As replicas with a GPU run: what libraries keep below HOME finds room, and a name is found without passwd."""
+    workspace = workspace_with_app("one")
+    told = 'os.environ["HOME"] + " " + getpass.getuser() + " " + str(os.access(os.path.expanduser("~"), os.W_OK))'
+    app = APP.replace("import os", "import getpass, os").replace('os.environ["AITK_SHARE"]', told)
+    (workspace / "inference/gradio_chat.py").write_text(app.replace("VERSION", "one"))
+    endpoint = launch(workspace, environment={"HOME": "/nowhere"})
+
+    where, own, user, is_writable, _ = body_of_app(endpoint).split()
+    assert own != "/nowhere"
+    assert where.rpartition("/")[0] == own.rpartition("/")[0]  # in the copy, which is removed at the end
+    assert (user, is_writable) == ("app", "True")
+
+
 def test_a_file_that_is_being_replaced_comes_from_what_was_deployed(launch, workspace_with_app):
     """In the middle of a deploy the replica gets the old version whole, never half of the new one."""
     workspace = workspace_with_app("old")

@@ -100,10 +100,13 @@ class BaseModel:
     fine_tuned: bool = False
 
 
-def find_base(share: Path, settings: Settings, adapter: Adapter | None) -> BaseModel:
-    """The base model that the settings name, or the default adapter. Raises `ModelError`."""
+def find_base(share: Path, settings: Settings, adapter: Adapter | None, also: Path | None = None) -> BaseModel:
+    """The base model that the settings name, or the default adapter. Raises `ModelError`.
+
+    `also` is a folder that holds models as model-cache/ does.
+    """
     cache = share / _MODEL_CACHE
-    there = list(_in_cache(cache))
+    there: list[BaseModel] = [*_in_cache(cache), *(_in_cache(also) if also is not None else ())]
     tuned = [
         BaseModel(_below(each, share / "models"), each, fine_tuned=True) for each in whole_models(share / "models")
     ]

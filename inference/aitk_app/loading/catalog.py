@@ -48,15 +48,18 @@ class Catalog:
     warnings: tuple[str, ...] = ()
 
 
-def find_models(share: Path, settings: Settings) -> Catalog:
-    """The models that the settings ask for. Raises `ModelError`, never falls back to the base model."""
+def find_models(share: Path, settings: Settings, also: Path | None = None) -> Catalog:
+    """The models that the settings ask for. Raises `ModelError`, never falls back to the base model.
+
+    `also` holds base models that the share did not take.
+    """
     models = share / "models"
     adapters = tuple(_adapters(models, settings))
     whole = whole_models(models)
     if settings.adapters == "auto" and not adapters and not whole:
         raise ModelError(_nothing_found(models))
     default = _default(adapters, settings)
-    base = find_base(share, settings, default)
+    base = find_base(share, settings, default, also)
     if settings.adapters == "auto" and not adapters and not base.fine_tuned:
         raise ModelError(_nothing_found(models))
     check_readable(base, base_models(share))

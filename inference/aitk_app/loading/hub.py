@@ -6,6 +6,7 @@ the part that is there already is kept here.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 _WANTED = re.compile(r"[^/]+\.(safetensors|safetensors\.index\.json|json|model|txt|jinja|md)|LICENSE[^/]*|[^/]+\.py")
 _MEGABYTE = 10**6
 _PIECE_BYTES = 4 << 20
+_TAKES_NO_FILES = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,34 @@ class _Counting:
         return getattr(self._stream, name)
 
 
-def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], readiness: Readiness) -> Path:
-    """The folder below `cache` that holds the model, whole. Raises `ModelError`."""
+class _NotTakenError(ModelError):
+    """The folder that was to hold the model takes no files, or not as many."""
+
+
+def download(
+    wanted: HubModel, cache: Path, environment: Mapping[str, str], readiness: Readiness, instead: Path | None = None
+) -> Path:
+    """The folder below `cache` that holds the model, whole. Raises `ModelError`.
+
+    Where `cache` is read-only or full it lies below `instead`, if that is given, and a warning says so.
+    """
+    try:
+        return _download(wanted, cache, environment, readiness)
+    except _NotTakenError as refused:
+        if instead is None:
+            raise
+        readiness.warn(
+            f"{refused} It is downloaded to the replica's own disk, anew at every start. Put it into model-cache/, "
+            "or make room on the share and mount it so that it can be written."
+        )
+        logger.warning("%s It goes to the replica's own disk.", refused)
+        try:
+            return _download(wanted, instead, environment, readiness)
+        except ModelError as error:
+            raise ModelError(f"{refused} {error}") from error
+
+
+def _download(wanted: HubModel, cache: Path, environment: Mapping[str, str], readiness: Readiness) -> Path:
     target = cache / wanted.id
     # Beside it, so that nobody takes a part for the whole; kept when broken off.
     beside = cache / ".aitk-downloads" / f"{wanted.id.replace('/', '--')}@{quote(wanted.revision, safe='')}"
@@ -119,19 +147,21 @@ def download(wanted: HubModel, cache: Path, environment: Mapping[str, str], read
                 check_readable(BaseModel(wanted.id, beside))  # before gigabytes come that nothing here can read
             _fetch(hub, file, beside / file.name, wanted.id, tell)
             done += file.size
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target / "config.json").exists():
+            beside.rename(target)
     except HfHubHTTPError as error:
         status = error.response.status_code
         raise ModelError(_refusal(wanted, hub.endpoint, status, token=hub.has_token)) from error
     except ModelError:
         raise
     except Exception as error:  # the client's transport has its own exceptions, which are no public ones
+        if isinstance(error, OSError) and error.errno in _TAKES_NO_FILES:
+            raise _NotTakenError(f"The base model {wanted.id} cannot be kept in {cache}: {error.strerror}.") from error
         what = f"The base model {wanted.id} is not in {cache} and could not be downloaded from {hub.endpoint}"
         raise ModelError(
             f"{what}. {log_says(error, what)} Put it there, or try again: the download goes on where it stopped."
         ) from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not (target / "config.json").exists():
-        beside.rename(target)
     return target
 
 
@@ -164,7 +194,7 @@ def _check_room(cache: Path, wanted: HubModel, size: int) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if free < size:
-        raise ModelError(
+        raise _NotTakenError(
             f"The base model {wanted.id} has {size // _MEGABYTE} MB; {cache} has room for {free // _MEGABYTE} MB."
         )
 

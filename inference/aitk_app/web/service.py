@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -32,7 +33,6 @@ from aitk_app.web.origins import AllowedOrigins
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from aitk_app.loading.catalog import Catalog
     from aitk_app.settings import Settings
@@ -116,11 +116,13 @@ class Service:
             self._readiness.report(Stage.LOADING_WEIGHTS, f"Downloading {missing.hub.id}.")
             from aitk_app.loading.hub import download  # noqa: PLC0415 - few starts need it
 
+            copy = os.environ.get("AITK_LOCAL_COPY")
+            own_disk = Path(copy) / "model-cache" if copy else None
             try:
-                download(missing.hub, self._share / "model-cache", os.environ, self._readiness)
+                download(missing.hub, self._share / "model-cache", os.environ, self._readiness, own_disk)
             except ModelError as error:
                 raise ModelError(f"{error}\n{missing}") from error
-            return find_models(self._share, settings)
+            return find_models(self._share, settings, own_disk)
 
     def _build(self, catalog: Catalog, settings: Settings) -> Any:  # noqa: ANN401 - of FastAPI
         # Imported here: together they take many seconds, and the door is open meanwhile.
