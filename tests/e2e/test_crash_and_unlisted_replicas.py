@@ -3,10 +3,12 @@
 import pytest
 from tests.support.edited_app import Nobody, with_small_app
 from tests.support.provisioning import Person
+from tests.support.small_app import THAT_TELLS
 
 from ai_toolkit.deploy.action import Action, Options
 from ai_toolkit.deploy.run import deploy
 from ai_toolkit.deploy.status import State
+from ai_toolkit.endpoint.logs import last_lines
 from ai_toolkit.errors import RevisionFailed, StartStalled
 from ai_toolkit.local_cloud.container_apps.container import CRASH_WORDS
 
@@ -40,12 +42,20 @@ async def test_an_app_whose_replicas_are_not_listed_is_asked_all_the_same(ground
         before = await app.status()
         _person, done = await app.deploy()
         after = await app.status()
+        no_name = await last_lines(ground.workspace)
+        app.write(**{"start.py": THAT_TELLS})
+        await app.deploy()
+        told = await app.status()
+        lines = await last_lines(ground.workspace)
 
     assert before.live.replicas == ("not listed",)
     assert "asleep" not in before.in_words()
     assert done.action is Action.RESTART
     assert after.ready
     assert after.live.loaded.detail == "second"
+    assert "a replica runs which the platform does not list" in no_name[0]
+    assert told.live.replicas[0].startswith(told.live.revision)
+    assert any(line.endswith(" asked for /ready") for line in lines)  # the log of the replica whose name the app told
 
 
 @pytest.mark.parametrize("stops", [True, False])

@@ -1,13 +1,14 @@
 """Deploy on the command line: what it shows before, the cheapest action, the way back."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 
 import pytest
 from tests.support.road import AITK
-from tests.support.small_app import APP
+from tests.support.small_app import APP, THAT_TELLS
 
 
 def test_deploy_shows_acts_and_goes_back(small):
@@ -133,6 +134,9 @@ def test_sleeping_app_is_not_woken_unless_that_is_wanted(small):
 
 def test_logs_are_followed_and_end_with_the_command(small):
     """Lines come while they are written, until Ctrl+C."""
+    if os.environ.get("AITK_HARD_AZURE") == "1":  # where replicas are not listed only the app knows its replica's name
+        (small.folder / "inference/start.py").write_text(THAT_TELLS)
+        small.run("deploy")
     with subprocess.Popen(
         [*AITK, "logs", "--follow"], cwd=small.folder, env=small.environment, stdout=subprocess.PIPE, text=True
     ) as following:

@@ -16,6 +16,26 @@ class Answer(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTAINER_APP_PORT"])), Answer).serve_forever()
 """
 
+THAT_TELLS = APP.replace(
+    "        body =",
+    """        if self.path == "/version":
+            return self.tell()
+        body =""",
+).replace(
+    "    def log_message",
+    """    def tell(self):
+        import hashlib
+        folder = pathlib.Path(__file__).parent
+        code = {f"inference/{one.name}": hashlib.sha256(one.read_bytes()).hexdigest() for one in folder.iterdir()}
+        body = json.dumps({"code": code, "replica": os.environ["CONTAINER_APP_REPLICA_NAME"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message""",
+)
+"""The same, with a page /version that tells what runs, as ours does."""
+
 OF_ANOTHER_MAKE = """
 import http.server, os
 class Answer(http.server.BaseHTTPRequestHandler):

@@ -206,6 +206,13 @@ class ContainerApps:
             )
         return replicas
 
+    def unlisted(self, app: ContainerApp, revision: str, name: str) -> Replica:
+        """A replica that serves and is not listed; its log is where the Azure CLI looks for it, beside the events."""
+        container: Mapping[str, Any] = next(iter(app.template.get("containers") or ()), {})
+        base = app.event_stream.removesuffix("/eventstream")
+        log_stream = f"{base}/revisions/{revision}/replicas/{name}/containers/{container.get('name')}/logstream"
+        return Replica(name, "Unknown", "", 0, None, log_stream if base else "")
+
     async def log_tail(self, app: ContainerApp, replica: Replica, lines: int = 20) -> list[str]:
         """The last lines (at most 300) of the replica's log; empty when they cannot be had. Raises NetworkProblem."""
         if not replica.log_stream:
