@@ -24,6 +24,7 @@ from ai_toolkit.local_cloud.container_apps.environment_resource import (
 from ai_toolkit.local_cloud.container_apps.host import AppHost
 from ai_toolkit.local_cloud.container_apps.ingress_rules import IngressRules
 from ai_toolkit.local_cloud.container_apps.probes import read_probes
+from ai_toolkit.local_cloud.container_apps.replica_log import opening_events
 from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.container_apps.schedule import read_schedules
 from ai_toolkit.local_cloud.container_apps.traffic import check_traffic
@@ -66,6 +67,10 @@ class ContainerApps(ResourceType):
         self._origin = origin
         self._issue_token = issue_token
         self._running: dict[str, RunningApp] = {}
+
+    def opening_events(self) -> list[str]:
+        """What an app's event stream says when it is opened."""
+        return opening_events(self._host.faults.stalled_for)
 
     # Life of the cloud.
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -120,8 +120,9 @@ class EventLog(LineLog):
         self.add(json.dumps(event))
 
 
-def opening_events() -> list[str]:
-    """What Azure's event stream says when it is opened, in another form of time and of no app."""
+def opening_events(ahead: timedelta) -> list[str]:
+    """What Azure's event stream says when it is opened, in another form of time and of no app; `ahead` of the clock."""
+    now = datetime.now(UTC) + ahead
     said = (
         ("StartingGettingEvents", "Connecting to the events collector..."),
         ("ConnectedToEventsServer", "Successfully connected to events server"),
@@ -129,7 +130,7 @@ def opening_events() -> list[str]:
     return [
         json.dumps(
             {
-                "TimeStamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "TimeStamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "Type": "Normal",
                 "ContainerAppName": None,
                 "RevisionName": None,

@@ -1,7 +1,7 @@
 """Revisions, replicas, log streams, and starting and stopping an app, over HTTP."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +10,7 @@ from ai_toolkit.local_cloud.container_apps.app_resource import CHANGE_TAKES, Con
 from ai_toolkit.local_cloud.container_apps.container import Container
 from ai_toolkit.local_cloud.container_apps.defaults import APP_DEFAULTS, shown_containers, with_defaults
 from ai_toolkit.local_cloud.container_apps.replica import NO_COMMAND, Replica
-from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, opening_events, written_line
+from ai_toolkit.local_cloud.container_apps.replica_log import LineLog, written_line
 from ai_toolkit.local_cloud.container_apps.revision import RunningRevision
 from ai_toolkit.local_cloud.container_apps.running_app import RunningApp
 from ai_toolkit.local_cloud.core.arm_error import ArmError, JsonObject
@@ -148,13 +148,13 @@ class Revisions:
 
     async def _event_stream(self, request: ArmRequest) -> web.StreamResponse:
         _resource, app = self._app(request)
-        return await _stream(request, app.events, is_events=True)
+        return await _stream(request, app.events, opening=self._apps.opening_events())
 
     async def _log_stream(self, request: ArmRequest) -> web.StreamResponse:
         _resource, app = self._app(request)
         name = app.record(request.names["revision"]).id.name
         replica = _find_replica(app, name, request.names["replica"])
-        return await _stream(request, replica.find(request.names["container"]).output, is_events=False)
+        return await _stream(request, replica.find(request.names["container"]).output)
 
 
 def _container_document(replica: Replica, container: Container, base: str) -> JsonObject:
@@ -179,22 +179,25 @@ def _container_document(replica: Replica, container: Container, base: str) -> Js
     }
 
 
-async def _stream(request: ArmRequest, log: LineLog, *, is_events: bool) -> web.StreamResponse:
-    """The log's last lines; with `follow=true` also what is added, until either side ends."""
+async def _stream(request: ArmRequest, log: LineLog, *, opening: Sequence[str] = ()) -> web.StreamResponse:
+    """The log's last lines; with `follow=true` also what is added, until either side ends.
+
+    A stream that has opening lines is one of events, which are written as they are.
+    """
     asked = request.query.get("taillines", "20")
     if not asked.isdigit() or int(asked) > MOST_TAIL_LINES:
         raise ArmError("InvalidQueryParameter", f"tailLines is 0 to {MOST_TAIL_LINES}.", target="tailLines")
     form = request.query.get("output", "json").lower()
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     await response.prepare(request.http)
-    for line in opening_events() if is_events else ():
+    for line in opening:
         await response.write(f"{line}\n".encode())
     if request.query.get("follow", "false").lower() == "true":
         async for moment, text in log.follow(int(asked)):
-            await response.write(f"{text}\n".encode() if is_events else written_line(moment, text, form))
+            await response.write(f"{text}\n".encode() if opening else written_line(moment, text, form))
     else:
         for moment, text in log.tail(int(asked)):
-            await response.write(f"{text}\n".encode() if is_events else written_line(moment, text, form))
+            await response.write(f"{text}\n".encode() if opening else written_line(moment, text, form))
     await response.write_eof()
     return response
 

@@ -18,7 +18,8 @@ resource its id, for a replica its name |
 | `probability`, `seed` | the chance of each, drawn from a generator with that seed |
 | `status`, `code`, `message` | of the answer of `status` and of the error of `resource-fails` |
 | `retryAfterSeconds` | the Retry-After of `status` |
-| `seconds` | the time of `latency`, `replica-slow`, and how long a replica lives before `replica-crash` |
+| `seconds` | the time of `latency`, `replica-slow`, how long a replica lives before `replica-crash`, and how far the \
+event stream's clock is ahead with `start-stalls`, so that nobody waits for minutes |
 | `bytes`, `of` | `cut`: after so many bytes of the `answer` (headers included) or of the `request`'s body |
 | `member`, `wanted` | `policy`, whose name is `message`: what has another value there (`tags.owner`) than \
 `wanted`, or with `wanted` null none, is refused |

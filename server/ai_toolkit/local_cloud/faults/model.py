@@ -4,6 +4,7 @@ import random
 import re
 import secrets
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -181,6 +182,12 @@ class Faults:
     def has_no_gpu_quota(self) -> bool:
         """Whether there are no GPUs at all."""
         return any(fault.kind is Kind.NO_GPU_QUOTA for fault in self._faults.values())
+
+    @property
+    def stalled_for(self) -> timedelta:
+        """How long starts that stall have stalled already, by the clock that the event stream tells."""
+        stalled = [fault.seconds for fault in self._faults.values() if fault.kind is Kind.START_STALLS]
+        return timedelta(seconds=max(stalled, default=0))
 
     @property
     def has_no_usages(self) -> bool:
