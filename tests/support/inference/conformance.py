@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import re
 import sys
@@ -195,4 +196,6 @@ def table():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.stdout.write(table())
+    with contextlib.redirect_stdout(sys.stderr):  # transformers prints warnings about xLSTM's arguments
+        page = table()
+    sys.stdout.write(page)
