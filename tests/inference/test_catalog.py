@@ -100,8 +100,8 @@ def test_what_cannot_be_served_is_refused_before_loading(share):
     weights.rename(weights.with_name("adapter_model.bin"))
     with pytest.raises(ModelError, match="pickle"):
         find_models(share, Settings())
-    config.write_text('{"peft_type": "IA3"}')
-    with pytest.raises(ModelError, match="IA3"):
+    config.write_text('{"peft_type": "XLORA"}')
+    with pytest.raises(ModelError, match="XLORA"):
         find_models(share, Settings())
     config.write_text("{")
     with pytest.raises(ModelError, match="not valid JSON"):
@@ -187,7 +187,7 @@ Q = "base_model.model.layers.0.q_proj"
         ({f"{Q}.lora_A.weight": torch.zeros(3, 6)}, {}, ("ranks of layers.0.q_proj differ",)),
         ({f"{Q}.lora_magnitude_vector": torch.zeros(5)}, {}, ("has 5 outputs",)),
         ({f"{Q}.weight": torch.zeros(5, 6)}, {}, ("has the shape [5, 6], there it is [4, 6]",)),
-        ({}, {"peft_type": "LOHA"}, ("of type LOHA",)),
+        ({}, {"peft_type": "PREFIX_TUNING"}, ("of type PREFIX_TUNING",)),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_loaded(share, tensors, config, told):

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+# Kinds of adapters that change layers, each tried against peft's own answers (tests/inference/conformance). Others of
+# peft's add to the prompt, route between adapters, or hold a model of their own.
+SERVED_TYPES = frozenset({
+    "ADALORA", "BEFT", "BOFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA", "HIRA", "HRA", "IA3",
+    "LILY", "LN_TUNING", "LOHA", "LOKR", "LORA", "MISS", "OFT", "OSF", "PEANUT", "PSOFT", "PVERA", "RANDLORA", "ROAD",
+    "SHIRA", "SUPERTUNING", "TINYLORA", "TRAINABLE_TOKENS", "UNILORA", "VBLORA", "VERA", "WAVEFT",
+})  # fmt: skip
 _PICKLED = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 _HEADER_LIMIT_BYTES = 100_000_000
 _VOCABULARY = ("embed_tokens", "wte", "word_embeddings", "lm_head", "embed_out")
@@ -32,7 +39,7 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA adapter's folder, and the id that requests use."""
+    """An adapter's folder, and the id that requests use."""
 
     id: str
     folder: Path
@@ -86,8 +93,11 @@ def read_adapter_config(folder: Path, name: str) -> dict[str, Any]:
     except (ValueError, AttributeError) as error:
         place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise ModelError(f"The adapter {name}: {ADAPTER_CONFIG} is not valid JSON{place}.") from error
-    if kind != "LORA":
-        raise ModelError(f"The adapter {name} is of type {kind}; only LORA is served.")
+    if kind not in SERVED_TYPES:
+        raise ModelError(
+            f"The adapter {name} is of type {kind}, which is not served: LoRA is, and peft's other kinds that change "
+            "layers. Fine-tune with one of these."
+        )
     found: dict[str, Any] = config
     return found
 

@@ -67,7 +67,7 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
             warnings.simplefilter("ignore")  # about training
             _resize_vocabulary(tree, state)
             _plain_where_replaced(tree, state)
-            if str(config.init_lora_weights).lower().partition("_niter")[0] in _CHANGES_THE_BASE:
+            if str(getattr(config, "init_lora_weights", "")).lower().partition("_niter")[0] in _CHANGES_THE_BASE:
                 _own_weights(tree, state)
             model = PeftModelForCausalLM(tree, config, _NAME, autocast_adapter_dtype=False)
             _own_what_is_loaded(model, base, state)
@@ -76,7 +76,8 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
     except (ValueError, KeyError, RuntimeError, TypeError, AttributeError, NotImplementedError, ImportError) as error:
         what = f"The adapter {adapter.id} cannot be loaded by peft"
         raise ModelError(f"{what}. {log_says(error, what)}") from error
-    missing = [key for key in result.missing_keys if f".{_NAME}" in key and "lora_" in key]  # the others are tied
+    own = str(getattr(model.base_model, "prefix", "lora_"))
+    missing = [key for key in _left_out(model, result.missing_keys) if f".{_NAME}" in key and own in key]
     if result.unexpected_keys:
         raise ModelError(
             f"The adapter {adapter.id} does not fit the base model, which has no place for "
@@ -88,6 +89,13 @@ def _with_adapter(base: Any, adapter: Adapter, state: dict[str, torch.Tensor]) -
             f"which {ADAPTER_WEIGHTS} does not have."
         )
     return model
+
+
+def _left_out(model: Any, missing: list[str]) -> list[str]:  # noqa: ANN401 - of peft
+    """The missing weights that are not another name of one that was loaded."""
+    every = dict(model.named_parameters(remove_duplicate=False))
+    there = {id(parameter) for name, parameter in every.items() if name not in set(missing)}
+    return [name for name in missing if name not in every or id(every[name]) not in there]
 
 
 def _shortened(names: list[str], most: int = 3) -> str:
@@ -138,7 +146,7 @@ def _own_what_is_loaded(model: Any, base: Any, state: dict[str, torch.Tensor]) -
 
 def _take_layers(loaded: LoadedAdapter, base: Any, tree: Any) -> None:  # noqa: ANN401 - of transformers and peft
     """Fill in what the batched path needs, or why it cannot serve this adapter."""
-    from peft.tuners.lora import LoraLayer  # noqa: PLC0415 - long to import
+    from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: PLC0415 - long to import
     from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper  # noqa: PLC0415 - the same
 
     there = {name for name, _ in base.named_modules()}
@@ -148,7 +156,7 @@ def _take_layers(loaded: LoadedAdapter, base: Any, tree: Any) -> None:  # noqa: 
             continue
         if name not in there:
             loaded.alone = f"it changes the layers of the model ({name})"
-        elif isinstance(module, (LoraLayer, ModulesToSaveWrapper, TrainableTokensWrapper)):
+        elif isinstance(module, (BaseTunerLayer, ModulesToSaveWrapper, TrainableTokensWrapper)):
             inside.append(name)
             try:
                 _take_layer(loaded, name, module, base.get_submodule(name))
