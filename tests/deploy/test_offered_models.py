@@ -1,8 +1,9 @@
 """What an endpoint would serve, foreseen from the share's files and the settings."""
 
 import pytest
+from tests.support.trainer_folders import CHECKPOINTS
 
-from ai_toolkit.deploy.offered_models import DEFAULT, foreseen, told_by
+from ai_toolkit.deploy.offered_models import DEFAULT, final_folders, foreseen, told_by
 from ai_toolkit.workspace.workspace import Workspace
 
 BASE = "model-cache/org/base/config.json"
@@ -33,6 +34,12 @@ def test_steps_of_a_training_are_no_models(workspace):
 
     assert names({BASE, *steps, "models/run/adapter_config.json"}, workspace)[0] == ("run", True)
     assert names(steps, workspace) == [("run/checkpoint-2", True)]
+
+
+@pytest.mark.parametrize(("there", "served"), CHECKPOINTS)
+def test_which_steps_are_offered_is_what_the_app_serves(there, served):
+    """The same cases as the app's own."""
+    assert final_folders(there) == served
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.support.trainer_folders import CHECKPOINTS
 
 from aitk_app.engine.adapter_files import AdapterFiles, AdapterTensor, ModelError, check_adapter
 from aitk_app.loading.base_models import BaseModelMissingError, HubModel
@@ -116,18 +117,7 @@ def test_a_table_names_adapters(share):
     assert found.default == "pirate"
 
 
-@pytest.mark.parametrize(
-    ("there", "served"),
-    [
-        (["run", "run/checkpoint-10", "run/checkpoint-20"], ["run"]),
-        (["run/final", "run/checkpoint-10", "run/checkpoint-9"], ["run/final"]),
-        (["run/checkpoint-9", "run/checkpoint-10"], ["run/checkpoint-10"]),
-        (["one/checkpoint-5", "two", "two/checkpoint-5"], ["one/checkpoint-5", "two"]),
-        (["run/checkpoint-5", "run/out/final/adapter", "checkpoint-7"], ["run/out/final/adapter"]),
-        (["run/last-checkpoint", "run/checkpoint-7"], ["run/last-checkpoint"]),
-        (["run/epoch_0", "run/epoch_1"], ["run/epoch_1"]),
-    ],
-)
+@pytest.mark.parametrize(("there", "served"), CHECKPOINTS)
 def test_checkpoints_are_not_adapters_of_their_own(share, there, served):
     """What a trainer leaves beside, below or above the final adapter is not served; without one the newest is."""
     for path in there:

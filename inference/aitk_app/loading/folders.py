@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# As transformers' Trainer names them, torchtune, and accelerate's scripts; the Trainer pushes a "last-checkpoint".
-_CHECKPOINT = re.compile(r"(?:checkpoint|ckpt|epoch|step|global_step)[-_]?(\d+)|last-checkpoint", re.IGNORECASE)
+# As transformers' Trainer names them, torchtune, XTuner, Lightning and accelerate's scripts (checkpoint-500, epoch_1,
+# iter_500_hf, epoch=1-step=200, checkpoint-epoch-3); the Trainer pushes a "last-checkpoint".
+_CHECKPOINT = re.compile(
+    r"(?=.*\d)(?:(?:checkpoint|ckpt|epoch|iter|global_step|step)s?[-_=]?\d*(?:[-_]|$)(?:hf$)?)+|last-checkpoint",
+    re.IGNORECASE,
+)
 # What transformers calls weights. Mistral's repositories hold the same once more as consolidated*.safetensors.
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _WHOLE = "model.safetensors"
@@ -35,9 +39,9 @@ def final_folders(folders: Iterable[Path]) -> list[Path]:
     return sorted(kept)
 
 
-def _number(checkpoint: Path) -> float:
-    match = _CHECKPOINT.fullmatch(checkpoint.name)
-    return float(match[1]) if match and match[1] else float("inf")
+def _number(checkpoint: Path) -> tuple[float, ...]:
+    """Its numbers in their order, such as epoch and step; what has none is the last."""
+    return tuple(float(each) for each in re.findall(r"\d+", checkpoint.name)) or (float("inf"),)
 
 
 def whole_models(models: Path) -> list[Path]:

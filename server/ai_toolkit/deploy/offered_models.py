@@ -19,7 +19,11 @@ from ai_toolkit.workspace.workspace import ADAPTERS, BASE_MODELS, CODE, Workspac
 _CONTEXT_TOKENS: Final = 4096
 """Where neither the settings nor the endpoint told: what the smallest of the usual chat models read."""
 _ANSWER_TOKENS: Final = 1024
-_CHECKPOINT: Final = re.compile(r"(?:checkpoint|ckpt|epoch|step|global_step)[-_]?\d+|last-checkpoint", re.IGNORECASE)
+# As inference/aitk_app/loading/folders.py, which runs in the container and knows nothing of this package.
+_CHECKPOINT: Final = re.compile(
+    r"(?=.*\d)(?:(?:checkpoint|ckpt|epoch|iter|global_step|step)s?[-_=]?\d*(?:[-_]|$)(?:hf$)?)+|last-checkpoint",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,25 @@ def _named(wanted: object, paths: list[PurePosixPath]) -> Iterator[str]:
     if isinstance(wanted, Mapping | list):
         yield from (str(name) for name in wanted)
     elif wanted == "auto":
-        folders = sorted(_folders(paths, ADAPTERS, "adapter_config.json"))
-        finished = [one for one in folders if not _CHECKPOINT.fullmatch(PurePosixPath(one).name)]
-        yield from finished or folders[-1:]
+        yield from final_folders(_folders(paths, ADAPTERS, "adapter_config.json"))
+
+
+def final_folders(folders: Iterable[str]) -> list[str]:
+    """Without the checkpoints beside, below or above a final folder; without that, the newest of each run."""
+    found = sorted(map(PurePosixPath, folders))
+    kept = [one for one in found if not _CHECKPOINT.fullmatch(one.name)]
+    runs: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for one in found:
+        if _CHECKPOINT.fullmatch(one.name):
+            runs.setdefault(one.parent, []).append(one)
+    for run, checkpoints in runs.items():
+        if not any(run in {one, *one.parents} for one in kept):
+            kept.append(max(checkpoints, key=_numbers))
+    return [str(one) for one in sorted(kept)]
+
+
+def _numbers(checkpoint: PurePosixPath) -> tuple[float, ...]:
+    return tuple(float(one) for one in re.findall(r"\d+", checkpoint.name)) or (float("inf"),)
 
 
 def _folders(paths: Iterable[PurePosixPath], room: str, mark: str) -> Iterator[str]:
