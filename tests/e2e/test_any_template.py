@@ -7,7 +7,8 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.edited_app import with_small_app
+from tests.support.edited_app import Nobody, with_small_app
+from tests.support.edited_template import into_a_module
 from tests.support.provisioning import Person, make_ground
 
 from ai_toolkit.deploy.wanted_template import changed_template
@@ -159,14 +160,17 @@ EDITS = (
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(chosen=st.lists(st.sampled_from(EDITS), min_size=1, max_size=5, unique=True))
-def test_provision_deploy_provision_is_quiet(stopped, chosen):
-    """Whatever was edited: no question, no error, no revision from Deploy, and a second Provision has nothing to do."""
+@given(chosen=st.lists(st.sampled_from(EDITS), min_size=1, max_size=5, unique=True), module=st.booleans())
+def test_provision_deploy_provision_is_quiet(stopped, chosen, module):
+    """Whatever was edited, in a module too: no question, no error, no revision; a second Provision does nothing."""
     path = stopped.workspace.provision_folder / "inference.json"
     original = path.read_text()
     content = copy.deepcopy(json.loads(original))
     for edit in chosen:
-        edit(content)
+        if not (module and edit is reads_what_exists):  # which stands outside of the module
+            edit(content)
+    if module:
+        into_a_module(content)
     path.write_text(json.dumps(content))
     try:
         told = asyncio.run(_road(stopped))
@@ -186,3 +190,57 @@ async def _road(stopped):
         wanted = await changed_template(stopped.workspace, own, deploy)
     await provision(stopped.workspace, again, answers)
     return {"wanted": wanted, "deploy": deploy.text, "again": again.text}
+
+
+PORTAL = (
+    {"template": {"scale": {"cooldownPeriod": 901}}},
+    {"template": {"scale": {"maxReplicas": 4}}},
+    {"template": {"scale": {"pollingInterval": 60}}},
+    {"configuration": {"ingress": {"allowInsecure": True}}},
+    {"configuration": {"ingress": {"external": False}}},
+    {"configuration": {"ingress": {"targetPort": 9000}}},
+    {"configuration": {"maxInactiveRevisions": 7}},
+)
+UNSPOKEN = ({"template": {"scale": {"pollingInterval": 60}}}, {"configuration": {"maxInactiveRevisions": 7}})
+"""Of what the template does not speak."""
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.sampled_from(PORTAL), min_size=1, max_size=3, unique_by=str), module=st.booleans())
+def test_what_was_changed_in_the_portal_stays_until_a_person_wants_it_back(stopped, edits, module):
+    """Nobody asked, neither Provision nor Deploy changes the app; put back, the next Provision is quiet."""
+    path = stopped.workspace.provision_folder / "inference.json"
+    original = path.read_text()
+    content = json.loads(original)
+    if module:
+        into_a_module(content)
+    path.write_text(json.dumps(content))
+    try:
+        edited, left, told, quiet = asyncio.run(_portal_road(stopped, edits))
+    finally:
+        path.write_text(original)
+
+    assert left == edited
+    assert (QUIET in told) == all(edit in UNSPOKEN for edit in edits)
+    assert QUIET in quiet
+
+
+async def _portal_road(stopped, edits):
+    answers = Answers(LOCAL_SUBSCRIPTION, stopped.ground.group, agreed=True, remove_additions=True)
+    await provision(stopped.workspace, Person(), Answers(**{**vars(answers), "put_back": True}))
+    for edit in edits:
+        await stopped.patch(**edit)
+    edited = _wanted(await stopped.read())
+    nobody = Nobody()
+    await provision(stopped.workspace, nobody, answers)
+    async with open_app(stopped.workspace) as own:
+        await changed_template(stopped.workspace, own, Nobody())
+    left = _wanted(await stopped.read())
+    await provision(stopped.workspace, Person(), Answers(**{**vars(answers), "put_back": True}))
+    quiet = Person()
+    await provision(stopped.workspace, quiet, answers)
+    return edited, left, nobody.text, quiet.text
+
+
+def _wanted(app):
+    return app["properties"]["template"], app["properties"]["configuration"]
