@@ -278,7 +278,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "takeDownInference": billed_commands.take_down,
     "refreshPrices": billed_commands.refresh_prices,
 }
-_HARMLESS: Final = {
+HARMLESS: Final = {
     "showStatus",
     "refreshPrices",
     "refreshEndpoint",
@@ -300,7 +300,7 @@ def _register(server: "Server", name: str, command: _Command) -> None:
     async def run(params: types.ExecuteCommandParams) -> Any:  # noqa: ANN401  (any JSON)
         given = _argument(params)
         workspace = Workspace(path_of(given.workspace_folder)) if given else await _chosen_folder(server)
-        if name not in _HARMLESS and not server.status.at_cloud:
+        if name not in HARMLESS and not server.status.at_cloud:
             await server.run_command(workspace.uri, None, "AI Toolkit", _refuse)
         answers = (given and given.answers) or protocol.Answers()
         result = await command(server, workspace, answers, params.work_done_token)

@@ -1,6 +1,6 @@
 // The shell alone, with a server that plays scenes: questions, Back, progress, Cancel, failures, addresses.
 import assert from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -56,7 +56,7 @@ describe("the shell with a server that plays scenes", () => {
     set = await stage();
     editor = await Editor.open({
       workspace: set.folder,
-      settings: { "aiToolkit.server.environment": set.interpreter, "http.proxy": proxy },
+      settings: { "aiToolkit.server.environment": set.interpreter, "http.proxy": proxy, "files.autoSave": "off" },
     });
   });
   after(async () => {
@@ -120,6 +120,25 @@ describe("the shell with a server that plays scenes", () => {
     await editor.notification("Deploying was cancelled. The replica was not restarted.").waitFor();
     await editor.notification("Waiting for the replica").waitFor({ state: "hidden" });
     await did({ cancelled: true });
+  });
+
+  test("what is being edited is saved before Deploy", async () => {
+    await play("fail");
+    await editor.command("Go to File...");
+    await editor.box.fill("scene");
+    await editor.choose("scene");
+    await editor.page.locator(".editor-instance .view-line", { hasText: "fail" }).click();
+    await editor.page.keyboard.press("ControlOrMeta+A");
+    await editor.page.keyboard.type("work");
+    await editor.page.locator(".tab.dirty").waitFor();
+    await editor.command("AI Toolkit: Deploy for inference");
+    await editor.notification("Waiting for the replica").waitFor();
+    await editor.press("Deploying for inference", "Cancel");
+
+    assert.equal(await readFile(join(set.folder, "scene"), "utf8"), "work");
+    await editor.notification("Waiting for the replica").waitFor({ state: "hidden" });
+    await editor.command("View: Close All Editors");
+    await editor.clearNotifications();
   });
 
   test("a failure is shown as the server's sentence, without a trace, with the button that helps", async () => {
@@ -257,4 +276,14 @@ test("in a folder that is not trusted files are judged; a command explains and o
   await editor.press("the folder must be trusted first", "Manage workspace trust");
 
   await editor.page.locator(".workspace-trust-editor").waitFor();
+
+  // Without a server of its own the extension would have to install one.
+  const settings = join(editor.profile, "user/User/settings.json");
+  const given = JSON.parse(await readFile(settings, "utf8")) as Record<string, unknown>;
+  await writeFile(settings, JSON.stringify({ ...given, "aiToolkit.server.environment": "" }));
+  await until(async () => {
+    await editor.command("AI Toolkit: Restart server");
+    const refused = editor.notification("installs nothing for a folder that is not trusted.");
+    return await refused.locator(".monaco-button", { hasText: "Manage workspace trust" }).waitFor({ timeout: 3_000 }).then(() => true, () => false);
+  });
 });
