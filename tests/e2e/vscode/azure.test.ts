@@ -71,6 +71,7 @@ describe("provisioning on Azure with the editor's own account", () => {
   });
 
   test("nobody is signed in: a line says so, and VS Code asks only after \"Sign in to Azure…\"", async () => {
+    await editor.status("Inference: not provisioned").waitFor(); // its output is there from then on
     await editor.output(); // so that the preview is in sight when Provision asks
     await editor.command(provision);
     await editor.question.getByText("(1/3)").waitFor();
