@@ -93,7 +93,13 @@ def test_a_step_costs_what_the_one_before_did(tiny, sampling):
 
 
 @pytest.mark.parametrize(
-    "sampling", [{"temperature": 0}, {"temperature": 0.7, "seed": 1}, {"top_p": 0.9, "top_k": 7, "seed": 1}]
+    "sampling",
+    [
+        {"temperature": 0},
+        {"temperature": 0.7, "seed": 1},
+        {"top_p": 0.9, "top_k": 7, "seed": 1},
+        {"repetition_penalty": 1.3, "frequency_penalty": 0.2, "logit_bias": ((5, 1.0),), "min_tokens": 9, "seed": 1},
+    ],
 )
 def test_all_rows_tokens_come_in_one_transfer(tiny, sampling):
     """However many rows, and however they are sampled."""
@@ -214,3 +220,43 @@ def test_laying_weights_out_changes_none_of_them():
     assert tied.weight is embedding.weight
     assert layer.weight.stride() == (1, 5)
     assert half.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_rows_that_are_changed_at_once_are_as_they_are_alone(dtype):
+    """Penalties, bias and the least length, of rows that ask for different ones; a row that asks for nonsense fails."""
+    asked = [
+        {"repetition_penalty": 1.3},
+        {"frequency_penalty": 0.7, "presence_penalty": 0.4},
+        {"logit_bias": ((3, 5.0), (4, -100.0)), "min_tokens": 3},
+        {"logit_bias": ((VOCABULARY, 1.0),)},
+        {"repetition_penalty": 0.8, "presence_penalty": -0.5, "logit_bias": ((9, 2.0),)},
+        {},
+    ]
+
+    def rows():
+        return [Chooser(Sampling(max_tokens=9, seed=1, **each), [1, 2, 2, 40], frozenset({7})) for each in asked]
+
+    torch.manual_seed(2)
+    steps = [torch.randn(len(asked), VOCABULARY, dtype=dtype) * 3 for _ in range(6)]
+    together, alone = rows(), rows()
+    for logits in steps:
+        found = next_tokens(logits.clone(), together)
+        expected = [next_tokens(logits[row : row + 1].clone(), [each])[0] for row, each in enumerate(alone)]
+
+        assert isinstance(found.pop(3), IndexError)
+        assert isinstance(expected.pop(3), IndexError)
+        assert found == expected
+
+
+def test_a_repeated_token_is_penalised_as_by_hand():
+    """Those of the prompt and of the answer so far, each once."""
+    chooser = Chooser(Sampling(max_tokens=9, temperature=0, repetition_penalty=2.0), [0, 1, 1])
+    logits = torch.tensor([[4.0, -4.0, 3.0, 1.9, 1.4]])
+    first = next_tokens(logits.clone(), [chooser])
+    second = next_tokens(logits.clone(), [chooser])
+
+    assert [first[0][0], second[0][0]] == [2, 0]
+    third = logits.clone()
+    next_tokens(third, [chooser])
+    assert third.tolist() == [[2.0, -8.0, 1.5, pytest.approx(1.9), pytest.approx(1.4)]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from aitk_app.engine.sampling import Constraint, Sampling, TokenLogprob
 
@@ -74,10 +74,27 @@ class Generation:
 
     def deliver(self, piece: Piece | EngineError) -> None:
         """Hand a piece over from the engine's thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
-        except RuntimeError:  # the loop has closed: nobody listens
-            self.cancelled = True
+        self.deliver_all([(self, piece)])
+
+    @staticmethod
+    def deliver_all(pieces: Sequence[tuple[Generation, Piece | EngineError]]) -> None:
+        """Hand over what a step brought to all of its requests, and wake each event loop once.
+
+        Woken for each piece it would begin to send the first one, and the engine's thread wait for it.
+        """
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Generation, Piece | EngineError]]] = {}
+        for generation, piece in pieces:
+            by_loop.setdefault(generation._loop, []).append((generation, piece))  # noqa: SLF001 - its own kind
+        for loop, found in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_put, found)
+            except RuntimeError:  # the loop has closed: nobody listens
+                for generation, _ in found:
+                    generation.cancelled = True
+
+    def put(self, piece: Piece | EngineError) -> None:
+        """A piece for whoever iterates, in the event loop."""
+        self._pieces.put_nowait(piece)
 
     async def next_piece(self, limit_seconds: float | None = None) -> Piece | None:
         """The next piece; None when none came in time. Raises `EngineError`."""
@@ -99,3 +116,8 @@ class Generation:
                     return
         finally:
             self.cancel()
+
+
+def _put(pieces: Sequence[tuple[Generation, Piece | EngineError]]) -> None:
+    for generation, piece in pieces:
+        generation.put(piece)

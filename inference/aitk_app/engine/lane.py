@@ -11,7 +11,7 @@ import torch
 
 from aitk_app.engine.batch import Batch
 from aitk_app.engine.cache import Segment
-from aitk_app.engine.generation import EngineError
+from aitk_app.engine.generation import EngineError, Generation
 from aitk_app.engine.kept import Kept
 from aitk_app.engine.sampling import next_tokens
 from aitk_app.incidents import recorded
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aitk_app.engine.batch import Move
-    from aitk_app.engine.generation import Generation, Piece
+    from aitk_app.engine.generation import Piece
     from aitk_app.engine.model import Path
     from aitk_app.engine.row import RequestRow
     from aitk_app.engine.sampling import TokenLogprob
@@ -123,7 +123,7 @@ class RunningLane:
                 self._ended(row.generation, "error")
             elif piece.finish_reason:
                 self._ended(row.generation, piece.finish_reason)
-            row.generation.deliver(piece)
+        Generation.deliver_all([(row.generation, piece) for row, piece in taken])
 
     def _shrink(self, row: RequestRow, error: torch.OutOfMemoryError) -> None:
         """Out of memory: end one request, and take no more than remain at the same time from now on."""

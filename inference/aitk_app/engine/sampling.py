@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+_FIRST_REPEATED = 64
+_SHORT_BYTES = 2  # numbers' types of so few bytes are computed with in float32
 _MOST_PROBABLE_FIRST = 256  # a first look for top_p and min_p; only a row that needs more is sorted whole
 
 
@@ -81,23 +83,34 @@ class Chooser:
     def __post_init__(self) -> None:
         # A source of its own, so that its answer does not depend on its neighbours.
         self.source = random.Random(self.sampling.seed)  # noqa: S311 - a choice of words, not a secret
+        if self.sampling.repetition_penalty != 1:
+            self._known = set(self.prompt)
+            self._repeated = torch.tensor(sorted(self._known), dtype=torch.long)
+
+    def repeated(self, device: torch.device) -> torch.Tensor:
+        """Each token of prompt and answer once, where that matters; it stays on the device."""
+        self._repeated = self._repeated.to(device)
+        return self._repeated[: len(self._known)]
+
+    def note(self, token: int) -> None:
+        """The answer's next token, for what depends on what was said."""
+        self.said += 1
+        if self.sampling.penalised:
+            self.answer[token] += 1
+        if self.sampling.repetition_penalty != 1 and token not in self._known:
+            held = len(self._known)
+            if held == len(self._repeated):
+                self._repeated = torch.nn.functional.pad(self._repeated, (0, held + _FIRST_REPEATED))
+            self._repeated[held] = token
+            self._known.add(token)
 
     @property
     def complete(self) -> bool:
         """Whether the answer is all that it may be."""
         return self.constraint is not None and self.constraint.complete
 
-    def adjust(self, logits: torch.Tensor) -> None:
-        """Change `logits` `[vocabulary]` in place as the request wants them."""
-        sampling = self.sampling
-        if sampling.penalised:
-            _penalise(logits, self)
-        if sampling.logit_bias:
-            tokens = torch.tensor([token for token, _ in sampling.logit_bias], device=logits.device)
-            added = torch.tensor([bias for _, bias in sampling.logit_bias], device=logits.device, dtype=logits.dtype)
-            logits[tokens] += added
-        if self.said < sampling.min_tokens and self.ends:
-            logits[torch.tensor(sorted(self.ends), device=logits.device)] = -torch.inf
+    def restrict(self, logits: torch.Tensor) -> None:
+        """Give what its form forbids next minus infinity in `logits` `[vocabulary]`."""
         if self.constraint is not None:
             self.constraint.restrict(logits)
 
@@ -111,14 +124,15 @@ def next_tokens(logits: torch.Tensor, choosers: Sequence[Chooser]) -> list[Chose
     What cannot be chosen for one row is an exception in its place; the other rows are as they would be without it.
     """
     numbers: list[float] = []
-    failed: dict[int, Exception] = {}
-    logprobs: dict[int, torch.Tensor] = {}
+    asked = [row for row, each in enumerate(choosers) if each.sampling.logprobs is not None]
+    logprobs = dict(zip(asked, logits[asked].float().log_softmax(dim=-1), strict=True)) if asked else {}
+    failed = _adjust(logits, choosers)
     for row, chooser in enumerate(choosers):
         numbers.append(0.0)
+        if row in failed:
+            continue
         try:
-            if chooser.sampling.logprobs is not None:
-                logprobs[row] = logits[row].float().log_softmax(dim=-1)
-            chooser.adjust(logits[row])
+            chooser.restrict(logits[row])
             if chooser.sampling.temperature > 0:
                 numbers[row] = chooser.source.random()
         except Exception as error:  # noqa: BLE001 - it ends its own row
@@ -141,9 +155,7 @@ def _no_number() -> Exception:
 
 def _remembered(chooser: Chooser, token: int, logprobs: torch.Tensor | None) -> Chosen:
     """The token with its probability; the row's later tokens know of it."""
-    chooser.said += 1
-    if chooser.sampling.penalised:
-        chooser.answer[token] += 1
+    chooser.note(token)
     if chooser.constraint is not None and token not in chooser.ends:
         chooser.constraint.take(token)
     return token, None if logprobs is None else _logprob(logprobs, token, chooser.sampling.logprobs or 0)
@@ -176,18 +188,80 @@ def _taken(
     return taken, told[1], failed
 
 
-def _penalise(logits: torch.Tensor, chooser: Chooser) -> None:
-    """Change `logits` `[vocabulary]` in place. Source: CTRL (repetition) and OpenAI's API reference (the others)."""
-    sampling = chooser.sampling
-    if sampling.repetition_penalty != 1:
-        said = torch.tensor(sorted({*chooser.prompt, *chooser.answer}), device=logits.device)
-        values = logits[said]
-        penalty = sampling.repetition_penalty
-        logits[said] = torch.where(values > 0, values / penalty, values * penalty)
-    if chooser.answer and (sampling.frequency_penalty or sampling.presence_penalty):
-        said = torch.tensor(list(chooser.answer), device=logits.device)
-        times = torch.tensor(list(chooser.answer.values()), device=logits.device, dtype=logits.dtype)
-        logits[said] -= sampling.frequency_penalty * times + sampling.presence_penalty
+class _Places:
+    """Some logits of some rows, each with a number of its own: collected by row, changed in one operation."""
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._tokens: list[int] = []
+        self._numbers: list[float] = []
+
+    def add(self, row: int, tokens: Sequence[int], numbers: Iterable[float]) -> None:
+        self._rows += [row] * len(tokens)
+        self._tokens += tokens
+        self._numbers += numbers
+
+    def change(self, logits: torch.Tensor, how: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        """Put `how(present values, numbers)` there."""
+        if self._rows:
+            rows, tokens = torch.tensor([self._rows, self._tokens]).to(logits.device)
+            _change(logits, rows, tokens, torch.tensor(self._numbers, dtype=torch.float64).to(logits.device), how)
+
+
+def _change(
+    logits: torch.Tensor,
+    rows: torch.Tensor,
+    tokens: torch.Tensor,
+    numbers: torch.Tensor,
+    how: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> None:
+    wide = logits.dtype if logits.dtype.itemsize > _SHORT_BYTES else torch.float32  # as scalars are taken
+    logits[rows, tokens] = how(logits[rows, tokens].to(wide), numbers.to(wide)).to(logits.dtype)
+
+
+def _repeated(
+    rows: Sequence[int], choosers: Sequence[Chooser], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Row, token and penalty of each token that these rows have had."""
+    tokens = [choosers[row].repeated(device) for row in rows]
+    counts = torch.tensor([len(each) for each in tokens]).to(device)
+    given = torch.tensor([(row, choosers[row].sampling.repetition_penalty) for row in rows], dtype=torch.float64)
+    of_rows = given.to(device).repeat_interleave(counts, dim=0, output_size=sum(map(len, tokens)))
+    return of_rows[:, 0].long(), torch.cat(tokens), of_rows[:, 1]
+
+
+def _penalised(values: torch.Tensor, penalty: torch.Tensor) -> torch.Tensor:
+    return torch.where(values > 0, values / penalty, values * penalty)
+
+
+def _adjust(logits: torch.Tensor, choosers: Sequence[Chooser]) -> dict[int, Exception]:
+    """Change `logits` `[rows, vocabulary]` in place as each row's request wants them, for all rows at once.
+
+    What cannot be changed, by row. Sources: CTRL (repetition) and OpenAI's API reference (the other penalties).
+    """
+    failed: dict[int, Exception] = {}
+    said, biased, ends = _Places(), _Places(), _Places()
+    repeating: list[int] = []
+    for row, each in enumerate(choosers):
+        sampling = each.sampling
+        if any(not -logits.shape[1] <= token < logits.shape[1] for token, _ in sampling.logit_bias):
+            failed[row] = IndexError("a token that the model does not know")
+            continue
+        if sampling.repetition_penalty != 1:
+            repeating.append(row)
+        if sampling.frequency_penalty or sampling.presence_penalty:
+            times = each.answer.values()
+            off = [sampling.frequency_penalty * count + sampling.presence_penalty for count in times]
+            said.add(row, list(each.answer), off)
+        biased.add(row, [token for token, _ in sampling.logit_bias], [bias for _, bias in sampling.logit_bias])
+        if each.said < sampling.min_tokens and each.ends:
+            ends.add(row, list(each.ends), [-torch.inf] * len(each.ends))
+    if repeating:
+        _change(logits, *_repeated(repeating, choosers, logits.device), _penalised)
+    said.change(logits, torch.sub)
+    biased.change(logits, torch.add)
+    ends.change(logits, lambda _, nothing: nothing)
+    return failed
 
 
 def _draw(
