@@ -4,7 +4,9 @@ import asyncio
 import json
 
 import pytest
+from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from tests.support.provisioning import Person
 
@@ -137,6 +139,61 @@ async def test_what_a_person_put_beside_ours_survives(ground):
     assert "it holds the file share theirs" in stays
     assert [one.split()[0] for one in done.removed] == ["container", "storage", "file"]
     assert ground.config["ACA_APP_NAME"] is None
+
+
+LIVES = {"location": "westus3", "properties": {"environmentId": "{environment}"}}
+SITE = {"location": "westus3", "kind": "functionapp,linux,container,azurecontainerapps"}
+FUNCTIONS = {
+    "location": "westus3",
+    "kind": "functionapp",
+    "properties": {
+        "environmentId": "{environment}",
+        "template": {"containers": [{"name": "f", "image": "docker.io/library/bash"}]},
+    },
+}
+INSIGHTS = {"location": "westus3", "kind": "web", "properties": {"WorkspaceResourceId": "{logs}"}}
+NEIGHBOURS = (
+    ("Microsoft.App/sessionPools", LIVES, "session pool theirs lives in it"),
+    ("Microsoft.Web/sites", SITE | {"properties": {"managedEnvironmentId": "{environment}"}}, "Functions app theirs"),
+    ("{environment}/daprComponents", {"properties": {"componentType": "state.redis"}}, "Dapr component theirs"),
+    ("{environment}/javaComponents", {"properties": {"componentType": "SpringBootAdmin"}}, "Java component theirs"),
+    ("{environment}/httpRouteConfigs", {"properties": {}}, "HTTP route configuration theirs"),
+    ("{environment}/certificates", {"location": "westus3", "properties": {}}, "certificate theirs"),
+    ("{environment}/privateEndpointConnections", {"properties": {}}, "private endpoint connection theirs"),
+    ("{account}/blobServices/default/containers", {"properties": {}}, "blob container theirs"),
+    ("{account}/tableServices/default/tables", {"properties": {}}, "table theirs"),
+    ("{account}/queueServices/default/queues", {"properties": {}}, "queue theirs"),
+    ("Microsoft.Insights/components", INSIGHTS, "Application Insights theirs keeps its data there"),
+    ("{environment}/providers/Microsoft.Authorization/locks", {"properties": {"level": "CanNotDelete"}}, "a lock on "),
+    ("{account}/providers/Microsoft.Authorization/locks", {"properties": {"level": "ReadOnly"}}, "a lock on "),
+    ("Microsoft.App/containerApps", FUNCTIONS, "Functions app theirs"),  # the last: its deletion takes a while
+)
+
+
+async def test_whatever_kind_a_person_put_beside_ours_it_is_named_and_stays(ground):
+    """One of each kind, beside what a Provision made: looked at one by one, what it is in is not to be removed."""
+    await ground.provision()
+    models = ground.config["FILE_SHARE_NAME"]
+    async with ground.manager() as manager:
+        ids = {one.type.rpartition("/")[2]: one.id for one in await manager.resources(ground.group)}
+    places = {"environment": ids["managedenvironments"], "account": ids["storageaccounts"], "logs": ids["workspaces"]}
+    group = places["logs"].partition("/providers/")[0]
+    whole = await what_if(ground.workspace, Person(), Answers(models=models))
+    async with ground.client(ResourceManagementClient) as client:
+        for kind, body, named in NEIGHBOURS:
+            place = kind.format(**places) if kind.startswith("{") else f"{group}/providers/{kind}"
+            told = json.dumps(body)
+            for name, value in places.items():
+                told = told.replace(f"{{{name}}}", value)
+            url = f"{place}/theirs?api-version={STORAGE_API_VERSION if 'Services' in kind else APP_API_VERSION}"
+            put = await client.send_request(HttpRequest("PUT", url, json=json.loads(told)))
+            assert put.status_code in {200, 201}, (kind, put.text())
+            plan = await what_if(ground.workspace, Person(), Answers(models=models))
+            await client.send_request(HttpRequest("DELETE", url))
+
+            assert named in "\n".join(plan.stays), kind
+            assert {one for one in plan.removed if "definition" not in one} < set(whole.removed), kind
+            assert f"resource group {ground.group}" not in plan.removed, kind
 
 
 async def test_what_was_there_before_a_provision_stays(ground):

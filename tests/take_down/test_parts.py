@@ -112,11 +112,38 @@ def test_a_resource_beside_ours_keeps_the_group():
 
 def test_what_azure_does_not_tell_counts_as_used():
     """A reader's rights may not be enough to see the neighbours."""
-    for field in ("tenants", "definitions", "in_environment", "in_account", "loggers"):
+    for field in ("tenants", "definitions", "in_environment", "in_account", "loggers", "log_readers"):
         plan = decide(found(**{field: None}), models=True)
 
         assert any("Azure does not say" in why for why in stays(plan).values()), field
         assert Kind.GROUP not in kinds(plan)
+
+
+def test_what_else_keeps_data_in_the_log_workspace_keeps_it():
+    """Application Insights, a solution."""
+    plan = decide(found(log_readers=("Application Insights web",)), models=True)
+
+    assert stays(plan)["log workspace logs"] == "the Application Insights web keeps its data there"
+    assert Kind.ENVIRONMENT in kinds(plan)
+
+
+LOCKABLE = (APP, ENVIRONMENT, LOGS, SHARE, ACCOUNT)
+
+
+@given(st.sets(st.sampled_from([*LOCKABLE, "group", "within"])))
+def test_what_is_locked_stays_with_what_it_is_in(locked):
+    """A lock on a part, on the whole group, or on something inside: nothing that would be refused is begun."""
+    ids = {"group": GROUP, "within": f"{ENVIRONMENT.id}/storages/def"}
+    scopes = tuple((ids[one] if isinstance(one, str) else one.id).lower() for one in locked)
+    removed = set(decide(found(locks=scopes), models=True).removes)
+
+    assert not removed & locked
+    assert not (locked and WHOLE_GROUP in removed)
+    assert not ("group" in locked and removed)
+    assert not ("within" in locked and ENVIRONMENT in removed)
+    assert not (APP in locked and ENVIRONMENT in removed)
+    assert not (SHARE in locked and ACCOUNT in removed)
+    assert locked or removed == {*ALL} - {DEFINITION}
 
 
 PARTS = st.sets(st.sampled_from(ALL))

@@ -9,18 +9,28 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from ai_toolkit.azure.connection import APP_API_VERSION, STORAGE_API_VERSION, Connection
-from ai_toolkit.azure.json_value import value_at
+from ai_toolkit.azure.json_value import body_of, value_at
 
 LOGS_API_VERSION: Final = "2025-02-01"
+_OK: Final = 200
+_NOT_THERE: Final = frozenset({"MissingSubscriptionRegistration", "SubscriptionNotRegistered", "ResourceNotFound"})
+"""Codes of a provider that the subscription has never used: nobody has anything of it."""
+_READ_LOGS: Final = {
+    "Application Insights": ("Microsoft.Insights/components", "2020-02-02"),
+    "solution": ("Microsoft.OperationsManagement/solutions", "2015-11-01-preview"),
+}
+"""What keeps its data in a log workspace, and names it by its id."""
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """An app or a job that lives in an environment: what it is, and the storage definitions that it mounts."""
+    """What lives in an environment: an app, a job, a session pool; and the storage definitions that it mounts."""
 
     kind: str
     name: str
@@ -45,9 +55,17 @@ class StorageDefinition:
 class Neighbours:
     """Looks across one subscription. Ids are in lower case."""
 
-    def __init__(self, apps: ContainerAppsAPIClient, storage: StorageManagementClient) -> None:
+    def __init__(
+        self,
+        apps: ContainerAppsAPIClient,
+        storage: StorageManagementClient,
+        resources: ResourceManagementClient,
+        subscription: str,
+    ) -> None:
         self._apps = apps
         self._storage = storage
+        self._resources = resources
+        self._scope = f"/subscriptions/{subscription}"
 
     @classmethod
     @asynccontextmanager
@@ -55,15 +73,64 @@ class Neighbours:
         async with AsyncExitStack() as stack:
             apps = connection.client(ContainerAppsAPIClient, subscription, api_version=APP_API_VERSION)
             storage = connection.client(StorageManagementClient, subscription, api_version=STORAGE_API_VERSION)
-            yield cls(await stack.enter_async_context(apps), await stack.enter_async_context(storage))
+            resources = connection.client(ResourceManagementClient, subscription)
+            yield cls(
+                await stack.enter_async_context(apps),
+                await stack.enter_async_context(storage),
+                await stack.enter_async_context(resources),
+                subscription,
+            )
 
     async def tenants(self) -> list[Tenant] | None:
-        """Every app and job of the subscription, whatever resource group it is in."""
-        apps = await _told(self._apps.container_apps.list_by_subscription)
-        jobs = await _told(self._apps.jobs.list_by_subscription)
-        if apps is None or jobs is None:
+        """Every app, job, session pool and Functions app of the subscription, whatever resource group it is in."""
+        listed = {
+            "container app": await _told(self._apps.container_apps.list_by_subscription),
+            "job": await _told(self._apps.jobs.list_by_subscription),
+            "session pool": await _told(self._apps.container_apps_session_pools.list_by_subscription),
+            "web app": await self._list("Microsoft.Web/sites", "2024-04-01"),
+        }
+        found = []
+        for kind, items in listed.items():
+            if items is None:
+                return None
+            found += [_tenant(kind, one) for one in items]
+        return found
+
+    async def log_readers(self, workspace_id: str) -> list[str] | None:
+        """What else keeps its data in the log workspace, in words."""
+        found = []
+        for kind, (type_, version) in _READ_LOGS.items():
+            listed = await self._list(type_, version)
+            if listed is None:
+                return None
+            for one in listed:
+                body = {key.lower(): value for key, value in (one.get("properties") or {}).items()}
+                if str(body.get("workspaceresourceid") or "").lower() == workspace_id.lower():
+                    found.append(f"{kind} {one.get('name')}")
+        return found
+
+    async def locks(self) -> list[str] | None:
+        """The scopes on which a lock forbids removing; of the whole subscription."""
+        listed = await self._list("Microsoft.Authorization/locks", "2020-05-01")
+        if listed is None:
             return None
-        return [_tenant("container app", one) for one in apps] + [_tenant("job", one) for one in jobs]
+        levels = {"cannotdelete", "readonly"}
+        locked = [one for one in listed if str(value_at(one, "properties", "level")).lower() in levels]
+        return [str(one.get("id")).lower().partition("/providers/microsoft.authorization/locks/")[0] for one in locked]
+
+    async def _list(self, type_: str, version: str) -> list[Mapping[str, Any]] | None:
+        """All of a type in the subscription, as Azure's JSON, whose SDK is not among ours."""
+        url: str | None = f"{self._scope}/providers/{type_}?api-version={version}"
+        found: list[Mapping[str, Any]] = []
+        while url:
+            answer = await self._resources.send_request(HttpRequest("GET", url))
+            body = body_of(answer)
+            if answer.status_code != _OK:
+                is_unused = value_at(body, "error", "code") in _NOT_THERE
+                return [] if is_unused else None
+            found += body.get("value") or ()
+            url = body.get("nextLink")
+        return found
 
     async def environments(self) -> dict[str, str] | None:
         """Every environment's id, and the customer id of the workspace that it logs to (empty where it does not)."""
@@ -90,12 +157,17 @@ class Neighbours:
         return found
 
     async def kept_in_environment(self, environment_id: str) -> list[str] | None:
-        """What else somebody keeps in the environment, in words: certificates and Dapr components."""
+        """What else somebody keeps in the environment, in words: certificates, components, routes, connections."""
         group, name = _group_and_name(environment_id)
         lists: Mapping[str, Callable[[], Any]] = {
             "certificate": lambda: self._apps.certificates.list(group, name),
             "managed certificate": lambda: self._apps.managed_certificates.list(group, name),
             "Dapr component": lambda: self._apps.dapr_components.list(group, name),
+            "Java component": lambda: self._apps.java_components.list(group, name),
+            "HTTP route configuration": lambda: self._apps.http_route_config.list(group, name),
+            "private endpoint connection": lambda: self._apps.managed_environment_private_endpoint_connections.list(
+                group, name
+            ),
         }
         return await _named(lists)
 
@@ -132,6 +204,8 @@ async def _told(ask: Callable[[], Any]) -> list[Mapping[str, Any]] | None:
 
 def _tenant(kind: str, one: Mapping[str, Any]) -> Tenant:
     body = one.get("properties") or {}
+    if "functionapp" in str(one.get("kind")).lower():
+        kind = "Functions app"
     volumes = value_at(body, "template", "volumes") or ()
     return Tenant(
         kind,

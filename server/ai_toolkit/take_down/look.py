@@ -96,6 +96,9 @@ async def look(ground: Ground, names: Names) -> tuple[Found, list[Deployment]]:
         _nothing() if account is None else ground.neighbours.kept_in_account(ground.group, account.name),
         _private_endpoints(ground, account),
     )
+    readers, locks = await asyncio.gather(
+        _nothing() if logs is None else ground.neighbours.log_readers(logs.id), ground.neighbours.locks()
+    )
     definitions = await _definitions(ground, environments)
     tenants, definitions = await _with_elsewhere(ground, names, tenants, definitions)
     definition = _definition(environment, names, definitions)
@@ -115,6 +118,8 @@ async def look(ground: Ground, names: Names) -> tuple[Found, list[Deployment]]:
         in_environment=None if in_environment is None else tuple(in_environment),
         in_account=None if in_account is None else tuple(in_account),
         loggers=await _loggers(ground, logs, environments),
+        log_readers=None if readers is None else tuple(readers),
+        locks=tuple(locks or ()),  # who may not list them is told of one when it forbids something
         private_endpoints=private,
     )
     named = {one.id.lower() for one in (found.app, environment, logs, account) if one is not None}

@@ -68,8 +68,9 @@ class Found:
 
     `ours` are the ids of parts that a Provision made, in lower case. `tenants`, `definitions`, `in_environment`,
     `in_account` and `loggers` are None where Azure does not tell. `definitions` are those of every environment,
-    `loggers` the ids of the environments that write to the log workspace. `others` are the group's resources that are
-    none of these parts, in words.
+    `loggers` the ids of the environments that write to the log workspace, `log_readers` what else keeps data there, in
+    words. `locks` are the scopes on which a lock forbids removing, in lower case. `others` are the group's resources
+    that are none of these parts, in words.
     """
 
     app: Part | None = None
@@ -85,6 +86,8 @@ class Found:
     in_environment: tuple[str, ...] | None = ()
     in_account: tuple[str, ...] | None = ()
     loggers: tuple[str, ...] | None = ()
+    log_readers: tuple[str, ...] | None = ()
+    locks: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     private_endpoints: int = 0
 
@@ -92,6 +95,12 @@ class Found:
     def environment_of_definition(self) -> str:
         """The id, in lower case, of the environment that the definition is in; empty without one."""
         return _id(self.definition).rpartition("/storages/")[0]
+
+    @property
+    def group_id(self) -> str:
+        """The resource group's own id, in lower case, as that of anything in it begins."""
+        inside = next((one for one in (self.app, self.environment, self.logs, self.account) if one is not None), None)
+        return inside.id.lower().partition("/providers/")[0] if inside is not None else ""
 
     def is_ours(self, part: Part) -> bool:
         return part.id.lower() in self.ours
@@ -143,11 +152,18 @@ class _Decision:
         if part is None:
             return
         not_ours = [] if self.found.is_ours(part) else ["it was there before, or somebody else made it"]
-        why = next(iter([*not_ours, *reasons]), None)
+        why = next(iter([*not_ours, *reasons, *self._locked(part)]), None)
         if why is None:
             self.removes.append(part)
         else:
             self.stays.append(Kept(part.in_words(), why))
+
+    def _locked(self, part: Part) -> Iterator[str]:
+        """A lock on it, on what it is in, or on something in it forbids removing it."""
+        identifier = part.id.lower() if part.kind is not Kind.GROUP else self.found.group_id
+        for scope in self.found.locks:
+            if f"{identifier}/".startswith(f"{scope}/") or scope.startswith(f"{identifier}/"):
+                yield f"a lock on {scope.rpartition('/')[2]} forbids removing it"
 
     def goes(self, part: Part | None) -> bool:
         """Whether the part is not there, or is removed."""
@@ -214,6 +230,10 @@ def _against_logs(parts: _Decision) -> Iterator[str]:
     writing = [one.rpartition("/")[2] for one in found.loggers if one != own]
     if writing:
         yield f"the environment {_listed(writing)} writes its logs there"
+    if found.log_readers is None:
+        yield "Azure does not say who else keeps data in it"
+    elif found.log_readers:
+        yield f"the {_listed([*found.log_readers])} keeps its data there"
 
 
 def _against_share(parts: _Decision, *, models: bool) -> Iterator[str]:

@@ -139,6 +139,56 @@ class DaprComponents(_Kept):
     name: ClassVar[str] = "Microsoft.App/managedEnvironments/daprComponents"
 
 
+class JavaComponents(_Kept):
+    """Microsoft.App/managedEnvironments/javaComponents: none is started."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/javaComponents"
+
+
+class HttpRouteConfigs(_Kept):
+    """Microsoft.App/managedEnvironments/httpRouteConfigs: no request takes these routes."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/httpRouteConfigs"
+
+
+class PrivateEndpointConnections(_Kept):
+    """Microsoft.App/managedEnvironments/privateEndpointConnections: there is no private network."""
+
+    name: ClassVar[str] = "Microsoft.App/managedEnvironments/privateEndpointConnections"
+
+
+class SessionPools(_Kept):
+    """Microsoft.App/sessionPools: no session is ever given."""
+
+    name: ClassVar[str] = "Microsoft.App/sessionPools"
+    body: ClassVar[Table] = {**TRACKED, "identity": IDENTITY, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+
+class Sites(_Kept):
+    """Microsoft.Web/sites: a web or Functions app that a person put into an environment; it never runs."""
+
+    name: ClassVar[str] = "Microsoft.Web/sites"
+    body: ClassVar[Table] = {**TRACKED, "kind": TEXT, "identity": IDENTITY, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+
+class Components(_Kept):
+    """Microsoft.Insights/components: Application Insights, without data."""
+
+    name: ClassVar[str] = "Microsoft.Insights/components"
+    body: ClassVar[Table] = {**TRACKED, "kind": TEXT, "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+
+class Solutions(_Kept):
+    """Microsoft.OperationsManagement/solutions: what reads a log workspace; nothing is read."""
+
+    name: ClassVar[str] = "Microsoft.OperationsManagement/solutions"
+    body: ClassVar[Table] = {**TRACKED, "plan": Anything(), "properties": Anything()}
+    has_location: ClassVar[bool] = True
+
+
 class _StorageServices(_Kept):
     """A service of a storage account that is not emulated: there is one in each, `default`, and it is empty."""
 
@@ -201,7 +251,8 @@ def kept_types(store: ResourceStore) -> tuple[ResourceType, ...]:
     """All of them."""
     kinds = (
         RoleAssignments, Locks, DiagnosticSettings, UserAssignedIdentities, Registries,
-        Certificates, ManagedCertificates, DaprComponents,
+        Certificates, ManagedCertificates, DaprComponents, JavaComponents, HttpRouteConfigs, PrivateEndpointConnections,
+        SessionPools, Sites, Components, Solutions,
         BlobServices, BlobContainers, QueueServices, Queues, TableServices, Tables,
     )  # fmt: skip
     return tuple(kind(store) for kind in kinds)
