@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     r"resourceTypes\[\]\.(capabilities|defaultApiVersion)": "the newest version that is known is the default one here",
     r"managedByTenants|authorizationSource|\.state is": ANOTHER_STATE,
     r"(/subscriptions(/\{s\})?|/tenants): ": "of the recorded subscription or tenant",
+    r"workspaces: value\[\]\.location": "workspaces of earlier years are told with the region's display name",
     r"pairedRegion|physicalLocation|availabilityZone": "of Azure's data centres; nothing here reads it",
     r"resources: no value\[\]\.(sku|identity)": "of a web app, which is not emulated",
     r"primaryEndpoints": "an account has files alone here",

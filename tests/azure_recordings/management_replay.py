@@ -13,13 +13,18 @@ from tests.support.recordings import SUBSCRIPTION as RECORDED
 from tests.support.recordings import Exchange
 
 from ai_toolkit.local_cloud.container_apps.bodies import APP, APP_TEMPLATE, ENVIRONMENT, JOB, WORKSPACE
-from ai_toolkit.local_cloud.core.shapes import writable
+from ai_toolkit.local_cloud.core.shapes import TEXT, MapOf, writable
 from ai_toolkit.local_cloud.files.bodies import ACCOUNT, SHARE
 from ai_toolkit.polling import poll
 
 LOCAL = "00000000-0000-0000-0000-000000000000"
 SUBSCRIPTION = f"/subscriptions/{LOCAL}"
 REGION, REGION_SHOWN = "westus3", "West US 3"
+LISTED = {  # of a whole subscription
+    "microsoft.containerregistry/registries": {"sku": {"name": TEXT}, "tags": MapOf(TEXT), "location": TEXT},
+    "microsoft.storage/storageaccounts": ACCOUNT,
+    "microsoft.operationalinsights/workspaces": WORKSPACE,
+}
 SHARES = "Microsoft.Storage/storageAccounts/fileServices/shares"
 CONSUMPTION = {"name": "Consumption", "workloadProfileType": "Consumption"}
 VERSIONS = {
@@ -40,13 +45,16 @@ SERVED = (
     r"/tenants",
     r"/subscriptions/\{s\}(/locations|/resources|/resourcegroups|/providers/microsoft\.(app|operationalinsights))?",
     r"{g}(/resources)?",
-    r"{s}/providers/microsoft\.storage/checknameavailability",
+    r"{s}/providers/microsoft\.storage/(checknameavailability|storageaccounts|locations/[^/]+/usages)",
+    r"{s}/providers/microsoft\.operationalinsights/workspaces",
+    r"{g}/providers/microsoft\.keyvault/vaults/[^/]+",
     r"{s}/providers/microsoft\.app/locations/[^/]+/(usages|availablemanagedenvironmentsworkloadprofiletypes)",
     r"{g}/providers/microsoft\.app/containerapps(/[^/]+(/listsecrets|/getauthtoken|/revisions)?)?",
-    r"{g}/providers/microsoft\.app/managedenvironments(/[^/]+(/storages(/[^/]+)?|/usages|/workloadprofilestates)?)?",
+    r"{g}/providers/microsoft\.app/managedenvironments(/[^/]+(/storages(/[^/]+)?|/usages|/workloadprofilestates|/checknameavailability)?)?",
     r"{g}/providers/microsoft\.app/jobs(/[^/]+(/listsecrets)?)?",
     r"{g}/providers/microsoft\.operationalinsights/workspaces(/[^/]+(/sharedkeys)?)?",
     r"{g}/providers/microsoft\.storage/storageaccounts(/[^/]+(/listkeys|/regeneratekey)?)?",
+    r"{g}/providers/microsoft\.storage/storageaccounts/[^/]+/blobservices/default/containers/[^/]+",
     r"{g}/providers/microsoft\.storage/storageaccounts/[^/]+/fileservices(/default(/shares(/[^/]+)?)?)?",
 )
 SERVED_PATHS = re.compile(
@@ -224,12 +232,12 @@ async def prepare(manager: Manager, exchange: Exchange, names: Names) -> None:
         await manager.put(taken, {"location": REGION})
         taken += f"/providers/Microsoft.Storage/storageAccounts/{exchange.line['requestBody']['name']}"
         await manager.put(taken, {"location": REGION, "kind": "StorageV2", "sku": {"name": "Standard_LRS"}})
-    if path == f"{SUBSCRIPTION}/resources":
-        for one in exchange.body["value"]:
-            where = names.adapt(one["id"])
-            await manager.put(where.partition("/providers/")[0], {"location": REGION})
-            body = {"location": REGION, "sku": {"name": one["sku"]["name"]}, "tags": one["tags"]}
-            await manager.put(where, body)
+    if not group and exchange.status == THERE and exchange.method == "GET":
+        for one in exchange.body.get("value") or ():
+            if (table := LISTED.get(str(one.get("type")).lower())) is not None:
+                where = names.adapt(one["id"])
+                await manager.put(where.partition("/providers/")[0], {"location": REGION})
+                await manager.put(where, {**names.adapted_body(writable(table, one)), "tags": one.get("tags")})
     if not group:
         return
     is_made = exchange.method == "PUT" and path == group[1] and exchange.status == CREATED

@@ -14,7 +14,13 @@ from ai_toolkit.local_cloud.core.state import StoredResource
 from ai_toolkit.local_cloud.files.account_resource import StorageAccounts
 from ai_toolkit.local_cloud.resource_manager.manager import ResourceManager
 from ai_toolkit.local_cloud.resource_manager.routes import ArmRequest, Routes
-from ai_toolkit.local_cloud.resource_manager.subscriptions import check_location, check_subscription
+from ai_toolkit.local_cloud.resource_manager.subscriptions import (
+    check_location,
+    check_subscription,
+    normal_location,
+)
+
+ACCOUNTS_PER_REGION = 250
 
 
 class Quotas:
@@ -41,6 +47,8 @@ class Quotas:
         routes.add("GET", f"{location}/availableManagedEnvironmentsWorkloadProfileTypes", self._profile_types)
         routes.add("GET", f"{environment}/usages", self._environment_usages)
         routes.add("GET", f"{environment}/workloadProfileStates", self._profile_states)
+        storage = "/subscriptions/{subscription}/providers/Microsoft.Storage/locations/{location}"
+        routes.add("GET", f"{storage}/usages", self._storage_usages)
         routes.add(
             "POST",
             "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability",
@@ -61,6 +69,16 @@ class Quotas:
                 )
             }
         )
+
+    async def _storage_usages(self, request: ArmRequest) -> web.Response:
+        check_subscription(request.names["subscription"])
+        check_location(request.names["location"])
+        here = normal_location(request.names["location"])
+        accounts = self._manager.list(f"/subscriptions/{request.names['subscription']}", self._accounts.name)
+        used = sum(normal_location(str(one["location"])) == here for one in accounts)
+        name = {"value": "StorageAccounts", "localizedValue": "Storage Accounts"}
+        counted = {"unit": "Count", "currentValue": used, "limit": ACCOUNTS_PER_REGION, "name": name}
+        return web.json_response({"value": [counted]})
 
     async def _profile_types(self, request: ArmRequest) -> web.Response:
         names = request.names

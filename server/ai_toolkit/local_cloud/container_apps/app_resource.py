@@ -278,7 +278,7 @@ class ContainerApps(ResourceType):
         template["scale"] = {**template["scale"], "rules": template["scale"].get("rules") or None}
         shown = {**stored, "configuration": configuration, "template": template}
         return {
-            **_without_nothing(body),
+            **body,
             "id": f"{resource.id.group_id}/providers/Microsoft.App/containerapps/{resource.id.name}",
             "identity": shown_identity(body.get("identity")),
             **shown_system_data(body),
@@ -314,11 +314,6 @@ class ContainerApps(ResourceType):
             "location": display_location(app.body["location"]),
             "properties": {"token": self._issue_token(TOKEN_LIFE), "expires": expires.isoformat()},
         }
-
-
-def _without_nothing(body: JsonObject) -> JsonObject:
-    """A body without tags that are none."""
-    return {name: value for name, value in body.items() if name != "tags" or value is not None}
 
 
 def _check_region(identifier: ResourceId, body: JsonObject, environment: StoredResource) -> None:

@@ -149,14 +149,20 @@ class ManagedEnvironments(ResourceType):
         shown["staticIp"] = "127.0.0.1"
         stream = f"{resource.id.group_id}/managedEnvironments/{resource.id.name}/eventstream"
         shown["eventStreamEndpoint"] = f"{self._origin()}{stream}"
-        kept = {name: value for name, value in body.items() if name != "tags" or value is not None}
         profiles = [{"enableFips": False, **one} for one in shown.get("workloadProfiles") or []]
         shown["workloadProfiles"] = profiles or None
-        return {**kept, **shown_system_data(body), "properties": shown}
+        return {**body, **shown_system_data(body), "properties": shown}
 
     def actions(self) -> Mapping[str, Action]:
-        """Environments have no POST that this product uses."""
-        return {}
+        """Whether a certificate's name is free."""
+        return {"checknameavailability": self._check_name}
+
+    async def _check_name(self, environment: StoredResource, body: JsonObject) -> JsonValue:
+        name, kind = (str(body.get(one) or "") for one in ("name", "type"))
+        taken = any(one.id.name.lower() == name.lower() for one in self.store.below(str(environment.id), kind))
+        if not taken:
+            return {"nameAvailable": True}
+        return {"nameAvailable": False, "reason": "AlreadyExists", "message": f"The name '{name}' is already in use."}
 
     def workload_profile_states(self, environment: StoredResource, gpus_in_use: int) -> list[JsonObject]:
         """How many nodes each profile has now: as few as it may, unless GPUs of theirs are in use."""

@@ -74,7 +74,7 @@ class Jobs(ResourceType):
         shown = with_defaults({**stored, "configuration": configuration, "template": template}, JOB_DEFAULTS)
         stream = f"{self._origin()}{resource.id.group_id}/containerApps/{resource.id.name}/eventstream"
         return {
-            **{name: value for name, value in body.items() if name != "tags" or value is not None},
+            **body,
             **shown_system_data(body),
             "properties": {**shown, "eventStreamEndpoint": stream},
             "identity": shown_identity(body.get("identity")),

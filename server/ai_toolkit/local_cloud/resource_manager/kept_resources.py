@@ -222,6 +222,12 @@ class BlobContainers(_Kept):
     name_pattern: ClassVar[re.Pattern[str]] = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
     name_rule: ClassVar[str] = "3 to 63 lower-case letters, digits and single hyphens"
 
+    def not_found(self, identifier: ResourceId) -> ArmError:
+        """404 in the storage service's own words, unless it is the account that is missing."""
+        if self.store.get(identifier.parent.parent) is None:
+            return super().not_found(identifier.parent.parent)
+        return ArmError("ContainerOperationFailure", "The specified container does not exist.", status=404)
+
 
 class Queues(_Kept):
     """Microsoft.Storage/storageAccounts/queueServices/queues: the queue, and nothing that could be in it."""

@@ -86,6 +86,8 @@ class ResourceType:
     def view(self, resource: StoredResource) -> JsonObject:
         """The resource as a GET returns it."""
         body = {key: value for key, value in resource.body.items() if key not in {"id", "name", "type"}}
+        if body.get("tags", "") is None:  # recorded: null is not told
+            del body["tags"]
         if isinstance(body.get("location"), str):
             body["location"] = self.shown_location(body["location"])
         return {"id": str(resource.id), "name": resource.id.name, "type": self.name, **body}
