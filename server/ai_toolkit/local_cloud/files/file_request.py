@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -193,6 +194,13 @@ class FileRequest:
             raise StorageError("LeaseIdMismatchWithFileOperation")
         if given is not None and not facts.lease:
             raise StorageError("LeaseNotPresentWithFileOperation")
+
+
+def request_headers(http: web.Request) -> dict[str, str]:
+    """What every answer tells of its request: some SDKs take one without their own id for another request's."""
+    told = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-version": http.headers.get("x-ms-version", "2025-11-05")}
+    client = http.headers.get("x-ms-client-request-id")
+    return told if client is None else {**told, "x-ms-client-request-id": client}
 
 
 @dataclass(frozen=True)

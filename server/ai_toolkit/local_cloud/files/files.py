@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
-from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_text
+from ai_toolkit.local_cloud.files.file_request import FileRequest, check_md5_text, request_headers
 from ai_toolkit.local_cloud.files.ranges import CHUNK_BYTES, parse_range, remove, written_ranges
 from ai_toolkit.local_cloud.files.share_folder import OPEN_TO_ALL, SharePath
 from ai_toolkit.local_cloud.files.storage_error import StorageError
@@ -95,7 +95,7 @@ async def download(request: FileRequest) -> web.StreamResponse:
         last = size - 1 if end is None else min(end, size - 1)
         if asked and start >= size:
             raise StorageError("InvalidRange")
-        headers = {**request.headers(at, facts), **request.content_headers(facts)}
+        headers = {**request_headers(request.http), **request.headers(at, facts), **request.content_headers(facts)}
         headers["Content-Length"] = str(last - start + 1)
         if asked:
             headers["Content-Range"] = f"bytes {start}-{last}/{size}"

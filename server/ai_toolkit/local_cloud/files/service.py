@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ from ai_toolkit.local_cloud.files import (
     shares,
 )
 from ai_toolkit.local_cloud.files.authorization import check_grant
-from ai_toolkit.local_cloud.files.file_request import FileRequest
+from ai_toolkit.local_cloud.files.file_request import FileRequest, request_headers
 from ai_toolkit.local_cloud.files.sas import Target, verify_sas
 from ai_toolkit.local_cloud.files.share_folder import ACCOUNT_NAME, SHARE_NAME, ShareRecords, Shares
 from ai_toolkit.local_cloud.files.shared_key import SignatureError, verify
@@ -66,10 +65,8 @@ class FileService:
                 refusal = StorageError(full_disk.CODE, full_disk.in_words(self._shares.folder))
             response = refusal.response(http.method)
         if not response.prepared:
-            response.headers.setdefault("x-ms-request-id", str(uuid.uuid4()))
-            response.headers.setdefault("x-ms-version", http.headers.get("x-ms-version", "2025-11-05"))
-            if (client := http.headers.get("x-ms-client-request-id")) is not None:
-                response.headers["x-ms-client-request-id"] = client
+            for name, value in request_headers(http).items():
+                response.headers.setdefault(name, value)
         return response
 
     async def _answer(self, http: web.Request) -> web.StreamResponse:
