@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.inference.byte_model import byte_models
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aitk_app.engine import room
 from aitk_app.engine.cache import Segment
 from aitk_app.engine.layout import lay_out
 from aitk_app.engine.sampling import Chooser, Sampling, next_tokens
@@ -126,26 +126,25 @@ def test_a_batch_of_eight_adapters_makes_the_operations_of_two(tiny):
     assert counts[0] == counts[1]
 
 
-async def test_room_for_an_answer_is_there_before_its_first_token(tiny, monkeypatch):
+async def test_room_for_an_answer_is_there_before_its_first_token():
     """Through the scheduler: from the first pass on, the cache of the longest request stays where it is."""
-    monkeypatch.setattr(room, "_TOKENS_AT_ONCE", 8)
-    held = []
+    models, held = byte_models(), []
 
     def note(_module, _arguments, given):
         held.append(given["past_key_values"].slot_layers[0].keys)
 
-    hook = tiny.models.model.register_forward_hook(
+    hook = models.model.register_forward_hook(
         lambda module, arguments, given, _: note(module, arguments, given), with_kwargs=True
     )
-    scheduler = Scheduler(tiny.models, max_batch=4, max_queue=2, prompt_tokens=64)
+    scheduler = Scheduler(models, max_batch=4, max_queue=2, prompt_tokens=64)
     try:
-        generation = scheduler.submit([1, 2, 3], Sampling(max_tokens=60, temperature=0), None)
+        generation = scheduler.submit([1, 2, 3], Sampling(max_tokens=300, temperature=0, min_tokens=300), None)
         pieces = [piece async for piece in generation.pieces()]
     finally:
         hook.remove()
         await asyncio.to_thread(scheduler.close)
 
-    assert len(pieces) == len(held) == 60
+    assert len(pieces) == len(held) == 300
     assert {each.data_ptr() for each in held} == {held[0].data_ptr()}
 
 

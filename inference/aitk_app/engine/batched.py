@@ -14,6 +14,7 @@ from aitk_app.engine.cache import Pass, Segment, SlotCache, use_slots
 from aitk_app.engine.layout import pack_layers
 from aitk_app.engine.lora import Rows, wrap_layers
 from aitk_app.engine.reference import twin
+from aitk_app.incidents import log_says
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +47,8 @@ class BatchedPath:
         try:
             use_slots(model)
         except (ValueError, AttributeError, NotImplementedError) as error:
-            raise NotBatchableError(f"has an attention of its own ({error})") from error
+            what = "has an attention of its own"
+            raise NotBatchableError(f"{what}. {log_says(error, what)}") from error
         if not hasattr(config, "num_hidden_layers"):
             raise NotBatchableError("does not say how many layers it has")
         pack_layers(model)

@@ -174,13 +174,14 @@ def judged(client: Client, place: Path, asked: tuple[str, str, str], scratch: Pa
         "NO_PROXY": "127.0.0.1",
         "JUDGED_WITH": str(scratch),
     }
-    program = PROGRAMS / client.program
+    name, *arguments = client.program.split()
+    program = PROGRAMS / name
     if program.suffix == ".mjs":  # Node finds packages beside a program only
         for each in PROGRAMS.glob("*.mjs"):
             shutil.copy(each, place)
         command = ["node", str(place / program.name)]
     else:
-        command = [str(place / "bin" / "python"), str(program)]
+        command = [str(place / "bin" / "python"), str(program), *arguments]
     done = subprocess.run(  # noqa: PLW1510 - what it told is looked at
         command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, env=variables, cwd=scratch
     )
