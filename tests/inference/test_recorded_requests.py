@@ -1,6 +1,9 @@
-"""First requests in the form that programs which cannot run here send them; written anew from what is known of each.
+"""First requests in the form that programs which cannot run here send them; written anew, after each one's source.
 
-Only Open WebUI's and Codex's were read off the program itself.
+Read in the program itself: Open WebUI (0.12.4's package), Continue (openai-adapters 1.37.0's package), Cline
+(src/core/api/providers/openai.ts), Roo Code (src/api/providers/openai.ts), Jan (web-app/src/lib/model-factory.ts and
+predefinedParams.ts), AnythingLLM (server/utils/AiProviders/genericOpenAi), LibreChat (packages/api/src/endpoints, which
+asks by LangChain) and Codex. The others' are from what is known of them.
 """
 
 from __future__ import annotations
@@ -60,6 +63,26 @@ CHATS = {
     },
     "Continue, edit": {"messages": [SAID], "max_tokens": 64, "stream": True, "prediction": {
         "type": "content", "content": "x"}, "stop": ["```", "\n\n\n"]},
+    # model-factory.ts merges the settings of predefinedParams.ts into the AI SDK's body, under its own words
+    "Jan": {
+        "messages": [SAID], "stream": True, "stream_options": USAGE, "max_output_tokens": 4, "ctx_len": 8192,
+        "temperature": 0.7, "top_p": 0.95, "top_k": 2, "frequency_penalty": 0.7, "presence_penalty": 0.7,
+        "repeat_penalty": 1.12, "stop_sequences": ["x"], "tools": [tool()], "tool_choice": "auto",
+    },
+    # its limit comes from the environment, and stays a text
+    "AnythingLLM": {"messages": [{"role": "system", "content": "Given the"}, SAID], "stream": True, "temperature": 0.7,
+                    "max_tokens": "1024"},
+    "LibreChat": {"messages": [SAID], "stream": True, "stream_options": USAGE, "temperature": 1, "top_p": 1,
+                  "presence_penalty": 0, "frequency_penalty": 0, "user": "1", "n": 1},
+    "LibreChat, a title": {"messages": [SAID], "temperature": 0.2, "stream": False, "tools": [tool()], "tool_choice": {
+        "type": "function", "function": {"name": "read_file"}}},
+    "LibreChat, a title by a form": {"messages": [SAID], "tools": [tool()], "response_format": {
+        "type": "json_schema", "json_schema": {"name": "title", "strict": True, "schema": {
+            "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"],
+            "additionalProperties": False}}}},
+    # without settings of its own it sends no limit, and the effort only to models of OpenAI's names
+    "Cline, today": {"messages": [{"role": "system", "content": "You are Cline"}, SAID], "temperature": 0,
+                     "stream": True, "stream_options": USAGE, "tools": [tool(strict=False)]},
     # src/core/api/providers/openai.ts
     "Cline": {
         "messages": [{"role": "system", "content": "You are Cline"}, {"role": "user", "content": [
@@ -147,7 +170,7 @@ def told(app, path, body):
 @pytest.mark.parametrize("program", CHATS)
 def test_a_chat_is_taken_as_the_program_sends_it(app, program):
     """With an answer that ends, and the usage where it was asked for."""
-    limit = {"max_completion_tokens": 4}
+    limit = {} if "max_output_tokens" in CHATS[program] else {"max_completion_tokens": 4}
     events = told(app, "/v1/chat/completions", CHATS[program] | limit)
 
     assert any(choice["finish_reason"] for each in events for choice in each["choices"])

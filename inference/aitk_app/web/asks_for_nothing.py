@@ -16,6 +16,7 @@ _CHANGE_NO_ANSWER = frozenset(
     {"metadata", "user", "service_tier", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
     | {"prediction", "priority", "request_id", "rid", "keep_alive", "cache_prompt", "cache_control", "provider"}
     | {"usage", "session_id", "annotations", "prompt_cache_options"}
+    | {"ctx_len", "num_ctx"}  # how long a local server's context shall be: what does not fit here is refused
 )
 # Values that say what happens anyway; more than one service's word for it.
 _DEFAULTS: dict[str, tuple[object, ...]] = {
@@ -67,6 +68,8 @@ def _described(schema: dict[str, Any], body: type[BaseModel]) -> None:
         if name not in needed and {"type": "null"} not in field.get("anyOf", ()):
             about = {key: field.pop(key) for key in ("title", "default", "description") if key in field}
             known[name] = {"anyOf": [field, {"type": "null"}], **about}
+    for other, name in getattr(body, "other_names", {}).items():
+        known[other] = known[name]
     ignored = sorted((_CHANGE_NO_ANSWER | getattr(body, "also_ignored", frozenset())) - known.keys())
     schema["patternProperties"] = {f"^({'|'.join(ignored)}|.*cache_control)$": {}} | {
         f"^{name}$": {"enum": [*_EMPTY, *values]} for name, values in _DEFAULTS.items() if name not in known
@@ -85,6 +88,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_described)
     also_ignored: ClassVar[frozenset[str]] = frozenset()
+    other_names: ClassVar[dict[str, str]] = {}  # other servers' words for fields, where these are not there
     empty_is_said: ClassVar[frozenset[str]] = frozenset()  # fields that may lack, and whose empty value is one
 
     @model_validator(mode="before")
@@ -93,6 +97,7 @@ class Body(BaseModel):
         if not isinstance(data, dict):
             return data
         known = {field.alias or name: field for name, field in cls.model_fields.items()}
+        data = {cls._own_name(name, data): value for name, value in data.items()}
 
         def is_left_out(name: str, value: object) -> bool:
             if name not in known:
@@ -101,6 +106,11 @@ class Body(BaseModel):
             return value is None or (may_lack and _is_empty(value))
 
         return {name: value for name, value in data.items() if not is_left_out(name, value)}
+
+    @classmethod
+    def _own_name(cls, name: str, data: dict[str, object]) -> str:
+        own = cls.other_names.get(name, name)
+        return name if data.get(own) is not None else own
 
 
 def _is_empty(value: object) -> bool:

@@ -81,6 +81,13 @@ class Request(Body):
     ignore_eos: bool = False
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     skip_special_tokens: bool = True
+    # llama.cpp's, Ollama's and others' words, which programs for local servers (Jan is one) send to any server.
+    other_names: ClassVar[dict[str, str]] = {
+        "repeat_penalty": "repetition_penalty",
+        "max_output_tokens": "max_tokens",
+        "max_new_tokens": "max_tokens",
+        "stop_sequences": "stop",
+    }
 
     @field_validator("stream_options")
     @classmethod

@@ -6,8 +6,8 @@ import { MODEL, shows } from "./told.mjs";
 
 const prompt = "What is the capital of Japan?";
 const asking = {
-  whole: generateText({ model: openai(MODEL), prompt }).then((found) => found.text),
-  streamed: Promise.resolve(streamText({ model: openai.chat(MODEL), prompt }).text),
+  whole: generateText({ model: openai(MODEL), prompt, maxOutputTokens: 16 }).then((found) => found.text),
+  streamed: Promise.resolve(streamText({ model: openai.chat(MODEL), prompt, maxOutputTokens: 16 }).text),
 };
 for (const each of Object.values(asking)) each.catch(() => {}); // told below
 for (const [how, asked] of Object.entries(asking)) await shows(how, async () => assert.ok(await asked));

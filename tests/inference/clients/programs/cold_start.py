@@ -14,39 +14,39 @@ ASKED = [{"role": "user", "content": QUESTION}]
 def openai_whole():
     from openai import OpenAI
 
-    return OpenAI().chat.completions.create(model=MODEL, messages=ASKED).choices[0].message.content
+    return OpenAI().chat.completions.create(model=MODEL, messages=ASKED, max_tokens=8).choices[0].message.content
 
 
 def openai_streamed():
     from openai import OpenAI
 
-    chunks = OpenAI().chat.completions.create(model=MODEL, messages=ASKED, stream=True)
+    chunks = OpenAI().chat.completions.create(model=MODEL, messages=ASKED, max_tokens=8, stream=True)
     return "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
 
 
 def langchain_whole():
     from langchain_openai import ChatOpenAI
 
-    return ChatOpenAI(model=MODEL).invoke(QUESTION).content
+    return ChatOpenAI(model=MODEL, max_tokens=8).invoke(QUESTION).content
 
 
 def langchain_streamed():
     from langchain_openai import ChatOpenAI
 
-    return "".join(each.content for each in ChatOpenAI(model=MODEL).stream(QUESTION))
+    return "".join(each.content for each in ChatOpenAI(model=MODEL, max_tokens=8).stream(QUESTION))
 
 
 def litellm_whole():
     import litellm
 
-    found = litellm.completion(f"openai/{MODEL}", ASKED, api_base=URL, api_key=KEY)
+    found = litellm.completion(f"openai/{MODEL}", ASKED, api_base=URL, api_key=KEY, max_tokens=8)
     return found.choices[0].message.content
 
 
 def litellm_streamed():
     import litellm
 
-    chunks = litellm.completion(f"openai/{MODEL}", ASKED, api_base=URL, api_key=KEY, stream=True)
+    chunks = litellm.completion(f"openai/{MODEL}", ASKED, api_base=URL, api_key=KEY, max_tokens=8, stream=True)
     return "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
 
 
