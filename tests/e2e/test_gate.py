@@ -186,6 +186,7 @@ def test_evaluation_tells_base_and_adapter_apart(judged):
         (("--models", "nobody"), "The model nobody is not served"),
         (("--data", "nowhere.jsonl"), "nowhere.jsonl does not exist"),
         (("--min", "101%"), "neither a number of cases"),
+        (("--min", "0.8"), "such as 80%"),
     ],
 )
 def test_what_cannot_be_asked_is_exit_code_2_in_a_sentence(judged, arguments, told):

@@ -53,3 +53,12 @@ def test_what_does_not_fit_fails_with_a_sentence(expected, said, told):
 def test_reference_alone_is_measured_and_not_judged():
     """It can neither pass nor fail, whatever is said."""
     assert judge(case(reference="x"), "something else") == (Outcome.MEASURED, ())
+
+
+@pytest.mark.parametrize("said", ["NaN", '{"a": Infinity}', "[" * 200_000, "\ud83d", ""])
+def test_what_no_reader_of_json_takes_is_not_json(said):
+    """Python reads NaN; and no answer, however deep, ends the evaluation."""
+    outcome, [why] = judge(case(json_schema=True), said)
+
+    assert outcome is Outcome.FAILED
+    assert why.startswith("It is not JSON")

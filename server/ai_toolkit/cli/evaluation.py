@@ -31,7 +31,7 @@ class _Minimum(click.ParamType[tuple[float, bool]]):
     ) -> tuple[float, bool]:
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value).strip())
+        found = re.fullmatch(r"(\d+(?:\.\d+)?(?=%)|\d+)\s*(%?)", str(value).strip(), re.ASCII)
         if found is None or (found[2] and float(found[1]) > 100):  # noqa: PLR2004  (per cent)
             self.fail(f"{value} is neither a number of cases, such as 4, nor a share of them, such as 80%.", param, ctx)
         return float(found[1]), bool(found[2])

@@ -40,10 +40,15 @@ def _missed(expected: Expected, said: str) -> Iterator[str]:
         yield from _unlike_schema(expected, said)
 
 
+def _no_number(name: str) -> None:
+    """NaN and Infinity, which Python reads, and JSON has not."""
+    raise ValueError(f"{name} is no number")
+
+
 def _unlike_schema(expected: Expected, said: str) -> Iterator[str]:
     try:
-        document = json.loads(said)
-    except ValueError as error:
+        document = json.loads(said, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         yield f"It is not JSON: {error}."
         return
     # Nothing is fetched: a schema that refers to another one's address cannot be used.
