@@ -107,6 +107,25 @@ async def test_what_a_region_offers(azure, recorded):
             assert set(provider.locations) == {one["resourceType"] for one in exchange.body["resourceTypes"]}
 
 
+async def test_an_app_s_profile_is_found_in_any_case(azure, recorded):
+    """Recorded: `consumption` of an app, and `Consumption` of its environment."""
+    app = f"{GROUP}/providers/Microsoft.App/containerApps/[^/]+"
+    environment = f"{GROUP}/providers/Microsoft.App/managedEnvironments/[^/]+"
+    [lower, *_] = [
+        one for one in recorded("GET", app) if one.body["properties"]["workloadProfileName"] == "consumption"
+    ]
+    [around, *_] = recorded("GET", environment)
+    [storages, *_] = recorded("GET", f"{environment}/storages")
+    [revisions, *_] = recorded("GET", f"{app}/revisions")
+    answers = {"revisions": revisions, "storages": storages, lower.body["name"]: lower}
+    azure.choose = lambda _method, path: answers.get(path.rpartition("/")[2], around)
+    async with ContainerApps.open(azure.connection, SUBSCRIPTION, "group") as adapter:
+        found = await adapter.app(lower.body["name"])
+
+        assert found.workload_profile == "consumption"
+        assert await adapter.profile_type(found) == "Consumption"
+
+
 async def test_the_nodes_of_a_profile(azure, recorded):
     """Of `workloadProfileStates`: a profile without GPUs, and one that is not counted, tell nothing."""
     states = recorded("GET", f"{GROUP}/providers/Microsoft.App/managedEnvironments/[^/]+/workloadProfileStates")

@@ -48,6 +48,10 @@ class ManagedEnvironment:
     workload_profiles: tuple[tuple[str, str], ...]
     storages: Mapping[str, tuple[str, str]]
 
+    def profile_type(self, name: str) -> str:
+        """The type of the profile of that name in any case, as an app's may be; empty where there is none."""
+        return next((kind for known, kind in self.workload_profiles if known.lower() == name.lower()), "")
+
 
 class ContainerApps:
     """The container apps and environments of one resource group, seen from the management plane."""
@@ -121,7 +125,7 @@ class ContainerApps:
         environment = await self.environment(app.environment_id.rpartition("/")[2], group)
         if environment is None:
             return None
-        kind = dict(environment.workload_profiles).get(app.workload_profile, "")
+        kind = environment.profile_type(app.workload_profile)
         if kind == "Consumption":
             return app.max_replicas  # which needs none
         own, nodes = await asyncio.gather(self.quotas(environment), self.nodes(environment, app.workload_profile))
@@ -131,7 +135,7 @@ class ContainerApps:
     async def profile_type(self, app: ContainerApp) -> str:
         """The type of the workload profile that the app runs on; empty where that is not known."""
         environment = await self.environment(app.environment_id.rpartition("/")[2], self._group_of(app))
-        return dict(environment.workload_profiles).get(app.workload_profile, "") if environment is not None else ""
+        return environment.profile_type(app.workload_profile) if environment is not None else ""
 
     def _group_of(self, app: ContainerApp) -> str:
         """The resource group of the app's environment."""
@@ -155,7 +159,7 @@ class ContainerApps:
 
     async def nodes(self, environment: ManagedEnvironment, profile: str) -> Quota | None:
         """The GPUs of a dedicated profile's nodes; None for one that has no nodes, or when Azure does not tell."""
-        kind = dict(environment.workload_profiles).get(profile, "")
+        kind = environment.profile_type(profile)
         if not is_dedicated_gpu(kind):
             return None
         try:

@@ -61,7 +61,7 @@ async def _values(own: OwnApp, template: Template, given: Parameters) -> dict[st
     app, target = own.app, own.target
     located = Located.of(app.environment_id, target.subscription, target.resource_group)
     environment = await own.apps.environment(located.name, located.group)
-    profiles = dict(environment.workload_profiles) if environment is not None else {}
+    profile_type = environment.profile_type(app.workload_profile) if environment is not None else ""
     volumes = (one for one in app.template.get("volumes") or () if one.get("storageType") == "AzureFile")
     live = {
         "location": app.location,
@@ -71,7 +71,7 @@ async def _values(own: OwnApp, template: Template, given: Parameters) -> dict[st
         "acaEnvironmentStorageName": next((one.get("storageName") for one in volumes), None),
         "acaAppName": app.name,
         "workloadProfileName": app.workload_profile,
-        "workloadProfileType": profiles.get(app.workload_profile),
+        "workloadProfileType": profile_type or None,
         "apiKey": _HIDDEN,
         **{switch: False for switch in parameter_rules.OURS if switch.startswith("create")},
     }

@@ -25,11 +25,12 @@ def choose_profile(settings: Settings, environment: ManagedEnvironment | None) -
     wanted = settings.by_name["workloadProfileType"]
     named = settings.by_name["workloadProfileName"]
     there: Mapping[str, str] = dict(environment.workload_profiles) if environment else {}
-    if named.value in there and named.source is not Source.DEFAULT:
-        if wanted.source is not Source.DEFAULT and there[named.value] != wanted.value:
-            problem = f"{named.value} is a profile of type {there[named.value]}, not {wanted.value}"
+    known = next((name for name in there if name.lower() == str(named.value).lower()), None)
+    if known is not None and named.source is not Source.DEFAULT:
+        if wanted.source is not Source.DEFAULT and there[known] != wanted.value:
+            problem = f"{known} is a profile of type {there[known]}, not {wanted.value}"
             raise settings.given.wrong("workloadProfileName", problem)
-        return Profile(named.value, there[named.value], missing=False)
+        return Profile(known, there[known], missing=False)
     of_type = [name for name, kind in there.items() if kind == wanted.value]
     if of_type and named.source is Source.DEFAULT:
         return Profile(named.value if named.value in of_type else of_type[0], wanted.value, missing=False)
@@ -41,6 +42,6 @@ def choose_profile(settings: Settings, environment: ManagedEnvironment | None) -
             f"Serverless are {' and '.join(SERVERLESS)}",
         )
     name, number = named.value, 2
-    while name in there:
+    while name.lower() in {one.lower() for one in there}:
         name, number = f"{named.value}{number}", number + 1
     return Profile(name, wanted.value, missing=environment is not None)
