@@ -88,6 +88,8 @@ def run() -> None:
     sys.stdout = sys.stderr
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     FACE.set(Face.EDITOR)
+    # What libraries warn of would reach stderr, which the editor shows as errors: a way to sign in that is not set up.
+    logging.getLogger().addHandler(logging.NullHandler())
     server = build_server()
     SIGN_IN.set(SignIn(server.credential, server.editor_token))
     package = logging.getLogger("ai_toolkit")
