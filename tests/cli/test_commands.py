@@ -85,6 +85,17 @@ def test_init_adds_the_folders_and_ends_with_0(aitk, tmp_path):
     assert (tmp_path / "here" / "new" / "infra/provision/inference.bicep").is_file()
 
 
+def test_a_name_that_the_output_has_no_letters_for_is_escaped(aitk, environment, tmp_path):
+    """In the locale C, as with a code page of Windows: what was done is told, and not called unforeseen."""
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = aitk("init", "Modéll 模型")
+
+    assert done.returncode == 0, done.stderr
+    assert "files added" in done.stdout
+    assert done.stdout.isascii()
+    assert (tmp_path / "here/Modéll 模型/infra").is_dir()
+
+
 def test_json_is_the_only_thing_on_stdout(aitk):
     """A program can read it without looking for it."""
     run = aitk("init", "--json")

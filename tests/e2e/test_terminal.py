@@ -104,6 +104,7 @@ def test_a_command_ends_with_what_is_true_and_what_comes_next(seen):
     assert any(line.startswith("Inference endpoint: http://127.0.0.1:") for line in deployed)
     assert any(line.startswith('Next: aitk chat "Hello!"') for line in deployed)
     assert provisioned[-1] == "Next: aitk deploy"
+    assert found["provision --local --what-if"][1][-1] == "Next: aitk provision --local"
     assert any(line.startswith("Provisioned. Inference endpoint: http://127.0.0.1:") for line in provisioned)
 
 

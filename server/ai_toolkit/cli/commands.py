@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,7 +124,7 @@ def provision(  # noqa: PLR0913  (click passes each option)
             return await preview(workspace, ui, answers)
         return await use_case(workspace, ui, answers)
 
-    run(work, as_json=as_json, agreed=yes, show=show_provisioned)
+    run(work, as_json=as_json, agreed=yes, show=partial(show_provisioned, local=local))
 
 
 @main.command(epilog=example("aitk deploy", "aitk deploy --dry-run", "aitk deploy --previous"))

@@ -1,6 +1,7 @@
 """`aitk` as a whole: its help in the order of the road, and how every run of it ends."""
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -63,6 +64,7 @@ class RoadGroup(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = list(sys.argv[1:] if args is None else args)
         signal.signal(signal.SIGINT, leave_at_once)
+        _write_what_cannot_be_written_as_escapes()
         code = _guarded(lambda: super(RoadGroup, self).main(given, "aitk", complete_var, standalone_mode=False), given)
         signal.signal(signal.SIGINT, partial(_end_at_once, code))  # all is done and said
         sys.exit(code)
@@ -72,6 +74,13 @@ def leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
     """Ctrl+C while nothing was begun."""
     os.write(2, b"\nCancelled: nothing was changed.\n")
     os._exit(CANCELLED)
+
+
+def _write_what_cannot_be_written_as_escapes() -> None:
+    """In the locale C, or a code page of Windows, a folder's name may have letters that the output has not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_at_once(code: int, _number: int, _frame: FrameType | None) -> NoReturn:

@@ -32,14 +32,14 @@ def show_created(done: "Created", ui: "TerminalUi") -> None:
     )
 
 
-def show_provisioned(done: "Provisioned | Preview", ui: "TerminalUi") -> None:
+def show_provisioned(done: "Provisioned | Preview", ui: "TerminalUi", *, local: bool) -> None:
     """The endpoint, and Deploy as what comes next; of a preview, which was told before, how much would change."""
     from ai_toolkit.provision.preview import Preview  # noqa: PLC0415  (loaded by then)
 
     if isinstance(done, Preview):
         counted = f"{len(done.create)} to create, {len(done.modify)} to change, {len(done.no_change)} unchanged"
         ui.result("What would change is not known." if done.unknown else f"{counted}. Nothing was done.")
-        ui.next("aitk provision")
+        ui.next("aitk provision --local" if local else "aitk provision")
         return
     ui.result(f"Provisioned. Inference endpoint: {done.endpoint or 'none, the app has no ingress'}", Tone.GOOD)
     ui.next("aitk deploy")
