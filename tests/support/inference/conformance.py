@@ -133,7 +133,7 @@ def try_architecture(kind):
     return Cell(
         kind,
         How.FAST if served.lane is Lane.BATCHED else How.ALONE,
-        (served.reason or "").partition(". The log says")[0],
+        _reason(served),
     )
 
 
@@ -170,7 +170,7 @@ def try_adapter(kind, folder, *, others=(), **settings):
     return Cell(
         kind,
         How.FAST if served.lane is Lane.BATCHED else How.ALONE,
-        (served.reason or "").partition(". The log says")[0],
+        _reason(served),
     )
 
 
