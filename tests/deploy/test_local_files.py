@@ -351,6 +351,17 @@ def test_patterns_count_however_their_file_was_saved(workspace, encoding, ends):
         ('"private.txt"', "quotation marks"),
         ("private.txt # mine", "line of its own"),
         ("private\u200b.txt", "cannot be seen"),
+        ("private\u2028.txt", "cannot be seen"),
+        ("private\x0c.txt", "cannot be seen"),
+        (" private.txt", "beginning or end"),
+        ("! private.txt", "beginning or end"),
+        ("private.txt\u00a0", "beginning or end"),
+        ("~/inference/private.txt", "home folder"),
+        ("$HOME/inference/private.txt", "home folder"),
+        ("${HOME}/private.txt", "home folder"),
+        ("%USERPROFILE%/private.txt", "home folder"),
+        ("file:///work/inference/private.txt", "no path of the workspace"),
+        ("https://example.com/private.txt", "no path of the workspace"),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_an_error_with_its_line(workspace, pattern, said):
@@ -363,7 +374,29 @@ def test_a_pattern_that_matches_nothing_is_an_error_with_its_line(workspace, pat
     assert said in raised.value.problem
 
 
-@pytest.mark.parametrize("pattern", ["\\#private.txt", "\\!private.txt", "private\\ .txt", "a\\*b", "# a # b", "!a"])
+def test_a_pattern_that_names_the_workspace_s_own_folder_is_an_error(workspace):
+    """As a path is copied from a file manager."""
+    put(workspace, **{"inference/private.txt": "mine", ".aitkignore": f"{workspace}/inference/private.txt"})
+
+    with pytest.raises(ValueImpossible, match="the workspace itself; write the path below it"):
+        paths_of(workspace)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "   ",
+        "private.txt  ",
+        "a~/b",
+        "price$/b",
+        "\\#private.txt",
+        "\\!private.txt",
+        "private\\ .txt",
+        "a\\*b",
+        "# a # b",
+        "!a",
+    ],
+)
 def test_a_pattern_as_git_reads_it_is_taken(workspace, pattern):
     """What a backslash may stand before, and comments."""
     put(workspace, **{".aitkignore": pattern})
