@@ -1,6 +1,7 @@
 """Keys renewed, properties changed and things added by somebody else: noticed, shown, and kept or put back as asked."""
 
 import asyncio
+import io
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from ai_toolkit.azure.connection import STORAGE_API_VERSION
 from ai_toolkit.deploy.action import Action, Options
 from ai_toolkit.deploy.run import preview
 from ai_toolkit.endpoint.add_secret import add_secret
+from ai_toolkit.errors import CloudError
 from ai_toolkit.provision.choose_target import Answers
 from ai_toolkit.provision.run import provision
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION
@@ -66,6 +68,30 @@ async def test_a_renewed_key_is_noticed_before_a_replica_is_stopped(edited, key)
     assert done.action is Action.RESTART
     assert "was renewed: " in person.text
     assert "renewed" not in again.text
+
+
+@pytest.mark.parametrize("changed", [{"shareName": "another"}, {"accountName": "anotheraccount"}, None])
+async def test_a_mount_of_another_share_ends_deploy_before_anything_is_sent(edited, changed):
+    """Somebody changed the storage definition, or deleted it; Provision puts it back, and Deploy goes on."""
+    app = (await edited.read())["properties"]
+    [volume] = app["template"]["volumes"]
+    at = (edited.ground.group, app["environmentId"].rpartition("/")[2], volume["storageName"])
+    async with edited.client() as client:
+        storages = client.managed_environments_storages
+        file = (await storages.get(*at)).as_dict()["properties"]["azureFile"]
+        if changed is None:
+            await storages.delete(*at)
+        else:
+            body = {"properties": {"azureFile": {**file, **changed, "accountKey": "a2V5"}}}
+            await storages.create_or_update(*at, io.BytesIO(json.dumps(body).encode()))
+    edited.write(**{"words.txt": f"for {changed}"})
+    with pytest.raises(CloudError, match="does not mount the file share") as refused:
+        await edited.deploy()
+    await provisioned(edited, put_back=True)
+    _person, done = await edited.deploy()
+
+    assert "aitk provision --put-back" in refused.value.advice
+    assert done.action is Action.RESTART
 
 
 async def test_provision_that_finds_its_own_deployment_notices_a_renewed_key(edited):

@@ -39,7 +39,7 @@ from ai_toolkit.deploy.wait_until_loaded import Start, follow_start
 from ai_toolkit.deploy.wanted_template import changed_template, tell
 from ai_toolkit.endpoint.address import open_app
 from ai_toolkit.endpoint.client import Endpoint
-from ai_toolkit.endpoint.mount import renew_mount_key_of
+from ai_toolkit.endpoint.mount import raise_if_mounts_another, renew_mount_key_of
 from ai_toolkit.endpoint.revisions import new_revision
 from ai_toolkit.endpoint.switch_on import offer_to_switch_on
 from ai_toolkit.endpoint.what_runs import advice, another, says
@@ -68,6 +68,7 @@ async def deploy(workspace: Workspace, ui: Ui, options: Options) -> Deployed:
             own = await offer_to_switch_on(workspace, found, ui, Title.DEPLOY, agreed=options.start)
             if own.target != named:
                 workspace.write_target(own.target)  # which named no endpoint
+            await raise_if_mounts_another(own)
             wanted = await changed_template(workspace, own, ui, put_back=options.put_back)
             running = await what_runs(own, wanted)
             await _tell_of_two(own.apps, running, ui)

@@ -14,7 +14,10 @@ from azure.core.exceptions import HttpResponseError
 
 from ai_toolkit.azure.storage import StorageAccount
 from ai_toolkit.endpoint.address import OwnApp
+from ai_toolkit.errors import CloudError
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import Ui
+from ai_toolkit.workspace.located import Located
 
 if TYPE_CHECKING:
     from ai_toolkit.azure.container_apps import ContainerApps
@@ -61,6 +64,33 @@ async def renew_mount_key(  # noqa: PLR0913  (the definitions, the account, its 
         if await share.read(_MANIFEST) is not None:  # .aitk without it would mean a first deploy that has not finished
             await share.write(_MARK, json.dumps({"keysRenewed": account.keys_renewed}).encode())
     return tuple(put)
+
+
+async def raise_if_mounts_another(own: OwnApp) -> None:
+    """Raises CloudError where the app mounts another share than the target's: what is sent would not be loaded."""
+    volumes = own.app.template.get("volumes") or ()
+    names = [str(one.get("storageName")) for one in volumes if one.get("storageType") == "AzureFile"]
+    located = Located.of(own.app.environment_id, own.target.subscription, own.target.resource_group)
+    try:
+        environment = await own.apps.environment(located.name, located.group) if names else None
+    except HttpResponseError as error:
+        log.warning("environment %s: %s", located.name, error.message)
+        return
+    if environment is None:
+        return
+    wanted = (own.target.account.name.lower(), own.target.file_share.lower())
+    mounted = {name: environment.storages.get(name) for name in names}
+    if any(one is not None and (one[0].lower(), one[1].lower()) == wanted for one in mounted.values()):
+        return
+    told = "; ".join(
+        f"the storage definition {name} of {environment.name} "
+        + (f"names {one[1]} of {one[0]}" if one else "is not there")
+        for name, one in mounted.items()
+    )
+    raise CloudError(
+        f"{own.app.name} does not mount the file share {own.target.file_share} of {own.target.account.name}: {told}.",
+        f"{to(Do.PROVISION_PUTTING_BACK)} puts back what Provision made; or name that share in {own.config_path.name}.",
+    )
 
 
 async def renew_mount_key_of(own: OwnApp, share: "FileShare", ui: Ui) -> None:
