@@ -119,6 +119,22 @@ def _endless(_request, here):
     return page(ROWS, f"{here}?$skip=1")
 
 
+async def test_prices_come_in_the_currency_that_is_asked_for_and_stay_in_it():
+    """The next refresh asks in the same; an answer in another one leaves the old list."""
+
+    def in_euros(_request, _here):
+        return page([{**one, "currencyCode": "EUR"} for one in ROWS])
+
+    async with server(in_euros) as (address, asked):
+        found = await refresh(address, "eur")
+        again = await refresh(address)
+        with pytest.raises(AiToolkitError, match="are in EUR, and CHF was asked for"):
+            await refresh(address, "CHF")
+
+    assert [one.query["currencyCode"] for one in asked] == ["'EUR'", "'EUR'", "'CHF'"]
+    assert found.currency == again.currency == price_list().currency == "EUR"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

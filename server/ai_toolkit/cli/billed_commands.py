@@ -1,5 +1,6 @@
 """`aitk prices`, `stop`, `start` and `down`: what is billed, and what ends that."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,12 +19,26 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415  (a use-case is imported when its command runs: that keeps --help quick)
 
 
-@click.command(epilog=example("aitk prices", "aitk prices --refresh"))
+def _currency(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is not None and re.fullmatch(r"[A-Za-z]{3}", given) is None:
+        raise click.BadParameter(f"{given} is no currency's code of three letters, such as EUR.")
+    return given
+
+
+@click.command(epilog=example("aitk prices", "aitk prices --refresh --currency EUR"))
 @click.option("--refresh", is_flag=True, help="Fetch the list anew from Azure's public retail prices API.")
+@click.option(
+    "--currency",
+    metavar="CODE",
+    callback=_currency,
+    help="With --refresh: the currency, such as EUR. Default: that of the list that is there.",
+)
 @common
-def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
+def prices(*, refresh: bool, currency: str | None, workspace: Workspace, as_json: bool) -> None:
     """Show the list of prices that costs are told by; it is a file, and where it has no price none is guessed."""
     del workspace
+    if currency and not refresh:
+        raise click.UsageError("--currency is for --refresh: the list that is there has one currency.")
 
     async def work(ui: TerminalUi) -> dict[str, Any]:
         from ai_toolkit.prices.price_list import amount_in_words, own_path, price_list
@@ -32,7 +47,7 @@ def prices(*, refresh: bool, workspace: Workspace, as_json: bool) -> None:
 
         if refresh:
             ui.report("asking for the prices", 10)
-        found = await fetch() if refresh else price_list()
+        found = await fetch(currency=currency) if refresh else price_list()
         priced = [
             (profile, region, hourly.amount)
             for profile, size in REPLICA_SIZES.items()

@@ -14,7 +14,7 @@ import aiohttp
 
 from ai_toolkit.azure.network import page_in_between, raise_if_blocked, session
 from ai_toolkit.errors import AiToolkitError, CloudUnreachable
-from ai_toolkit.prices.price_list import GPU_METERS, METERS, OtherForm, Price, PriceList, newest
+from ai_toolkit.prices.price_list import GPU_METERS, METERS, OtherForm, Price, PriceList, newest, price_list
 
 _API: Final = "https://prices.azure.com/api/retail/prices"
 _SERVICE: Final = "Azure Container Apps"
@@ -28,15 +28,17 @@ _MOST_BYTES: Final = 16_000_000
 _OK: Final = 200
 
 
-async def refresh(url: str | None = None) -> PriceList:
+async def refresh(url: str | None = None, currency: str | None = None) -> PriceList:
     """The prices of today, which are in the user's data folder then; where that fails the old list stays.
 
+    `currency` is ISO 4217's code; None asks in the one of the list that is there.
     `url` stands in for Azure's address, as the environment variable `AITK_RETAIL_PRICES` does. Raises
     CloudUnreachable, NetworkProblem, and AiToolkitError for an answer of another form.
     """
     address = url or os.environ.get("AITK_RETAIL_PRICES") or _API
+    wanted = (currency or price_list().currency).upper()
     try:
-        found = _read(await _pages(address), datetime.now(UTC).date(), address)
+        found = _read(await _pages(address, wanted), datetime.now(UTC).date(), address, wanted)
     except OtherForm as error:
         raise AiToolkitError(
             f"{address} answered in a form that is not known here: {error}.",
@@ -51,7 +53,7 @@ async def refresh(url: str | None = None) -> PriceList:
     return found
 
 
-async def _pages(address: str) -> list[Mapping[str, Any]]:
+async def _pages(address: str, currency: str) -> list[Mapping[str, Any]]:
     """Every row of every page. Raises OtherForm."""
     rows: list[Mapping[str, Any]] = []
     seen: set[str] = set()
@@ -62,7 +64,7 @@ async def _pages(address: str) -> list[Mapping[str, Any]]:
                 if following in seen or len(seen) >= _MOST_PAGES:
                     raise OtherForm("its pages do not end")
                 seen.add(following)
-                query = _QUERY if following == address else None
+                query = {**_QUERY, "currencyCode": f"'{currency}'"} if following == address else None
                 async with asked.get(following, params=query, allow_redirects=False) as answer:
                     page = await _json(answer)
                 if not isinstance(page, dict) or not isinstance(page.get("Items"), list):
@@ -101,8 +103,11 @@ def _next(link: object, address: str) -> str | None:
     return str(link)
 
 
-def _read(rows: list[Mapping[str, Any]], today: date, address: str) -> PriceList:
-    """What concerns us of all the rows. Raises OtherForm for one that cannot be read, and where no GPU has a price."""
+def _read(rows: list[Mapping[str, Any]], today: date, address: str, wanted: str) -> PriceList:
+    """What concerns us of all the rows, which are in the wanted currency.
+
+    Raises OtherForm for one that cannot be read, and where no GPU has a price.
+    """
     ours = []
     currencies = set()
     for row in rows:
@@ -121,4 +126,6 @@ def _read(rows: list[Mapping[str, Any]], today: date, address: str) -> PriceList
     currency = next(iter(currencies))
     if len(currencies) != 1 or not isinstance(currency, str):
         raise OtherForm("its prices are not of one currency")
+    if currency != wanted:
+        raise OtherForm(f"its prices are in {currency}, and {wanted} was asked for")
     return PriceList(today.isoformat(), address, currency, newest(ours))
