@@ -38,7 +38,7 @@ def test_a_layer_computes_with_the_weight_that_it_names(bias):
         wide.weight.copy_(eight.values.double() * eight.scale.double()[:, None])
         if bias:
             wide.bias.copy_(plain.bias)
-        for rows in (1, 4, 6, 7, 40):
+        for rows in (1, 4, 20, 21, 40):
             x = torch.randn(1, rows, 128, dtype=torch.bfloat16)[..., ::2]
 
             assert relative(eight(x), wide(x.double())) < 0.006
@@ -79,7 +79,7 @@ def test_the_samples_logits_move_by_little(capsys):
             f"best token at {same} of {tokens} places, divergence {divergence / tokens:.4f} nats a token"
         )
 
-    assert max(moved) < 0.05
+    assert max(moved) < 0.08
     assert same / tokens > 0.93
     assert divergence / tokens < 0.02
     assert type(eight.lm_head) is torch.nn.Linear

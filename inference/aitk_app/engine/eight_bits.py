@@ -12,7 +12,7 @@ import torch
 
 from aitk_app.engine.adapter_files import ModelError
 
-_FEW_ROWS = 6  # up to here PyTorch's product for eight bits was measured to be faster (`benchmarks/products.py`)
+_FEW_ROWS = 20  # up to here PyTorch's product for eight bits was measured to be faster (`benchmarks/products.py`)
 _LARGEST = 127
 
 
