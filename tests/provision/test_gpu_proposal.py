@@ -16,6 +16,8 @@ QUOTAS = {T4: "SubscriptionConsumptionT4Gpus", A100: "SubscriptionConsumptionNCA
 
 # Billions of parameters, layers, key and value heads, their size, the longest context: as their model cards and
 # config.json files publish them. Then what is proposed as they are, and what makes them fit a T4, or else an A100.
+# Held against public copies of those files in November 2026 (github.com/citsjtu2020/LLM-Prof, sglang/Model_Config.md):
+# Llama 3.1 8B and 3.2 3B, and layers, heads and their size of Qwen2.5 3B, 7B, 14B, 32B. The others are from memory.
 MODELS = {
     "HuggingFaceTB/SmolLM2-135M-Instruct": ((0.135, 30, 3, 64, 8192), T4, {}),
     "Qwen/Qwen2.5-0.5B-Instruct": ((0.494, 24, 2, 64, 32768), T4, {}),
