@@ -1,9 +1,10 @@
 """An evaluation as one self-contained HTML page: answers side by side, what differs first; without script."""
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from ai_toolkit.evaluation.asking import Answer, ScoredToken
 from ai_toolkit.evaluation.judging import Outcome
@@ -96,7 +97,7 @@ def _case(row: Sequence[Answer], found: Evaluation, *, opened: bool) -> str:
         for model, each in zip(found.models, row, strict=True)
     )
     turns = "".join(
-        f'<div class="turn"><b>{escape(str(turn.get("role")))}:</b> {escape(_text(turn.get("content")))}</div>'
+        f'<div class="turn"><b>{escape(str(turn.get("role")))}:</b> {escape(_said(turn))}</div>'
         for turn in case.messages
     )
     answers = "".join(_answer(model.model, each) for model, each in zip(found.models, row, strict=True))
@@ -133,6 +134,12 @@ def _tokens(tokens: Sequence[ScoredToken], mean: float) -> str:
 def _strength(logprob: float) -> float:
     share = min(max(logprob / _LEAST_LOGPROB, 0.0), 1.0)
     return 0.6 * math.sqrt(share)
+
+
+def _said(turn: Mapping[str, Any]) -> str:
+    """A turn's text; where it calls tools, the calls as they are."""
+    calls = turn.get("tool_calls")
+    return "\n".join(part for part in (_text(turn.get("content")), json.dumps(calls) if calls else "") if part)
 
 
 def _text(content: object) -> str:
