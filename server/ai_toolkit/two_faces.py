@@ -53,6 +53,10 @@ class Do(Enum):
     START = _command("aitk start", Title.START)
     STOP = _command("aitk stop", Title.STOP)
     TAKE_DOWN_WITH_MODELS = _Words("aitk down --models {0}", f'"{{0}}" typed in {PREFIX}{Title.TAKE_DOWN}')
+    TAKE_DOWN_ELSEWHERE = _Words(
+        "aitk down with --local, or with --subscription and --resource-group",
+        f"{PREFIX}{Title.TAKE_DOWN}, once infra/inference.config.json has SUBSCRIPTION_ID and RESOURCE_GROUP_NAME",
+    )
     PRICES = _command("aitk prices --refresh", Title.REFRESH_PRICES)
     START_LOCAL_CLOUD = _command("aitk local-cloud start", Title.START_LOCAL_CLOUD)
     RESET_LOCAL_CLOUD = _Words(

@@ -123,12 +123,21 @@ async def test_errors_are_for_people(empty_road):
     async with editor(dict(empty_road.environment), {}, set()) as seen:
         with pytest.raises(JsonRpcException) as missing:
             await seen.command("provisionInference", empty_road.folder, "p1")
+        failures = []
+        for name in ("showLogs", "evaluateInference", "takeDownInference"):
+            with pytest.raises(JsonRpcException) as failed:
+                await seen.command(name, empty_road.folder, name)
+            failures.append(failed.value)
         params = types.ExecuteCommandParams("aiToolkit.server.deployInference", [{"folder": "x"}])
         with pytest.raises(JsonRpcException) as wrong:
             await seen.client.protocol.send_request_async(types.WORKSPACE_EXECUTE_COMMAND, params)
 
     assert re.search(r"inference\.bicep.*AI Toolkit: Create inference project", missing.value.message)
     assert "folder" in wrong.value.message
+    assert not [one.message for one in failures if "ai_toolkit." in one.message]
+    buttons = [[action["title"] for action in plain(one.data).get("actions", ())] for one in failures]
+    assert buttons[:2] == [["Provision"], ["Create inference project"]]
+    assert "once infra/inference.config.json has" in failures[2].message
     assert "Traceback" not in f"{missing.value.message}{missing.value.data}{wrong.value.message}{wrong.value.data}"
     assert list(empty_road.folder.iterdir()) == []
 

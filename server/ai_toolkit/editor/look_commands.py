@@ -37,7 +37,10 @@ async def show_logs(server: "Server", workspace: Workspace, _given: protocol.Ans
         except Exception as error:  # noqa: BLE001  (the person reads the log: it belongs there)
             write([f"--- {for_people(error)}"])
 
-    workspace.target()
+    async def check(_ui: "EditorUi") -> None:
+        workspace.target()
+
+    await server.run_command(workspace.uri, None, Title.SHOW_LOGS, check)  # an error gets its button
     write([], show=True)
     running = server.following.get(workspace)
     if running is None or running.done():

@@ -46,6 +46,7 @@ from ai_toolkit.errors import (
     StartStalled,
     WorkspaceError,
 )
+from ai_toolkit.evaluation.errors import CasesMissing
 from ai_toolkit.ui import CLOSING
 from ai_toolkit.workspace.workspace import Workspace
 
@@ -243,6 +244,8 @@ def _helping(error: AiToolkitError, folder: str | None) -> tuple[protocol.Action
         case WorkspaceError(may_be_sent=True):
             found = ((Title.DEPLOY_ALL_THE_SAME, "deployAllTheSame"),)
         case FileMissing(path=path) if path.name != "inference.config.json":
+            found = ((Title.CREATE_PROJECT, "createProject"),)
+        case CasesMissing():
             found = ((Title.CREATE_PROJECT, "createProject"),)
         case FileMissing() | ResourceMissing():
             found = (("Provision", "provisionInference"),)

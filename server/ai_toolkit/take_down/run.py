@@ -21,6 +21,7 @@ from ai_toolkit.provision.plan import settings_of
 from ai_toolkit.provision.request import NamedPlace, Place, read_workspace
 from ai_toolkit.take_down.look import API_VERSIONS, Ground, Names, look
 from ai_toolkit.take_down.parts import Found, Kept, Kind, Part, TakingDown, decide
+from ai_toolkit.two_faces import Do, to
 from ai_toolkit.ui import CLOSING, Input, Silent, Tone, Ui, confirm
 from ai_toolkit.workspace.workspace import LOCAL_SUBSCRIPTION, Target, Workspace
 
@@ -152,7 +153,7 @@ def _place(workspace: Workspace, target: Target | None, answers: Answers) -> tup
         if known is None:
             raise UsageError(
                 "Nothing here names what was provisioned: infra/inference.config.json has no target.",
-                "Name the place: --local, or --subscription and --resource-group.",
+                f"To name the place: {to(Do.TAKE_DOWN_ELSEWHERE)}.",
             )
         return known[0], answers.resource_group or known[1]
     if answers.resource_group is not None:
