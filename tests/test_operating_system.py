@@ -1,7 +1,10 @@
 """What differs between systems, with Windows' rules for paths where this is another system."""
 
+import os
+import subprocess
+import sys
 import threading
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import quote
 
 import pytest
@@ -86,3 +89,53 @@ def test_pieces_of_a_file_are_read_by_several_threads_at_once(tmp_path):
 
     assert set(found.values()) == {bytes(range(256))}
     assert len(found) == 256
+
+
+ASKS_WINDOWS = """
+import ctypes
+from tests.support.as_on_windows import deceive
+deceive()
+RUNNING, ENDED, NOBODY, FOREIGN = 4, 8, 12, 16
+class Function:
+    def __init__(self, does):
+        self.does = does
+    def __call__(self, *given):
+        return self.does(*given)
+class Kernel:  # as Microsoft documents these functions
+    opened = []
+    def __init__(self, name, use_last_error):
+        assert (name, use_last_error) == ("kernel32", True)
+        self.OpenProcess = Function(self.open)
+    def open(self, access, inherit, process):
+        assert access == 0x1000  # PROCESS_QUERY_LIMITED_INFORMATION: more is refused for other users' processes
+        ctypes.get_last_error = lambda: {NOBODY: 87, FOREIGN: 5}[process]
+        if process in (NOBODY, FOREIGN):
+            return None
+        Kernel.opened.append(process)
+        return (1 << 40) + process  # a handle is as long as a pointer
+    def GetExitCodeProcess(self, handle, code):
+        code._obj.value = {RUNNING: 259, ENDED: 1}[handle.value - (1 << 40)]
+        return 1
+    def CloseHandle(self, handle):
+        Kernel.opened.remove(handle.value - (1 << 40))
+ctypes.WinDLL = Kernel
+from ai_toolkit.operating_system import has_ended
+print([has_ended(one) for one in (RUNNING, ENDED, NOBODY, FOREIGN)], Kernel.opened)
+"""
+
+
+def test_windows_is_asked_whether_a_process_has_ended():
+    """A deploy that was killed there holds the lock no longer than elsewhere; a foreign process counts as alive."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", ASKS_WINDOWS], cwd=root, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "[False, True, True, False] []\n", done.stderr
+
+
+def test_this_system_is_asked_whether_a_process_has_ended():
+    """Without a signal that would be heard."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+
+    assert operating_system.has_ended(ended.pid)
+    assert not operating_system.has_ended(os.getpid())

@@ -58,10 +58,22 @@ if sys.platform == "win32":
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.write(descriptor, content)
 
+    _QUERY_LIMITED_INFORMATION: Final = 0x1000
+    _INVALID_PARAMETER: Final = 87
+    """What OpenProcess fails with where there is no such process (Microsoft Learn, "OpenProcess function")."""
+    _STILL_ACTIVE: Final = 259
+
     def has_ended(process: int) -> bool:
-        """Whether there is certainly no such process: Windows has no way to ask that changes nothing."""
-        del process
-        return False
+        """Whether there is certainly no such process; another user's, which may not be looked at, counts as alive."""
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = kernel.OpenProcess(_QUERY_LIMITED_INFORMATION, 0, process)
+        if not handle:
+            return ctypes.get_last_error() == _INVALID_PARAMETER
+        code = ctypes.c_ulong()
+        told = kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
+        kernel.CloseHandle(ctypes.c_void_p(handle))
+        return bool(told) and code.value != _STILL_ACTIVE
 
     def end_group(group: int, *, politely: bool = False) -> None:
         """End every process of a group; raises ProcessLookupError for one that is gone."""
