@@ -210,9 +210,6 @@ def test_a_subscription_that_is_no_id_is_said(workspace, written):
         "not a host",
         "https://[broken",
         "https://app:port",
-        "https://app.example.net/#aitk=1.ab",
-        "https://app.example.net/?key=1",
-        "https://me@app.example.net",
         "https://proxy.example.net/model/",
     ],
 )
@@ -223,6 +220,26 @@ def test_impossible_endpoint_is_named(workspace, written):
     with pytest.raises(ValueImpossible, match="ACA_APP_ENDPOINT") as raised:
         workspace.target()
     assert written in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "https://app.example.net/#aitk=1.s3cr3t",
+        "https://app.example.net/?key=s3cr3t",
+        "https://me:s3cr3t@app.example.net",
+        "https://:s3cr3t@app.example.net",
+        "me:s3cr3t@app.example.net",
+        "https://app.example.net/?a=1\ns3cr3t",
+    ],
+)
+def test_secret_in_an_endpoint_is_refused_and_not_shown(workspace, written):
+    """A link that signs in, a password: the host is named, and nothing of the secret."""
+    put(workspace, DOCUMENT | {"ACA_APP_ENDPOINT": written})
+
+    with pytest.raises(ValueImpossible, match="app.example.net") as raised:
+        workspace.target()
+    assert "s3cr3t" not in raised.value.message
 
 
 def test_file_with_a_byte_order_mark_is_read(workspace):

@@ -318,10 +318,11 @@ def _target(path: Path, values: Mapping[str, str]) -> Target:
 
 def _endpoint_url(path: Path, value: str) -> str:
     """The endpoint as a URL: a bare host means https; case, a default port and a dot at the end say nothing."""
-    problem = f"{value} is neither a host name nor an http(s) URL without query and fragment"
+    harmless = re.sub(r"[?#].*|(?<=//)[^/]*@|^[^/]*@", "", value, flags=re.DOTALL)  # a password or a signature is never shown
+    problem = f"{harmless} is neither a host name nor an http(s) URL without user name, query and fragment"
     try:
         parts = urlsplit(value.strip() if "://" in value else f"https://{value.strip()}")
-        plain = parts.scheme in _PORTS and not (parts.query or parts.fragment or parts.username)
+        plain = parts.scheme in _PORTS and not (parts.query or parts.fragment or "@" in parts.netloc)
         host, port = (parts.hostname or "").rstrip("."), parts.port
         possible = plain and port != 0 and re.fullmatch(r"[A-Za-z0-9._:-]+", host)
     except ValueError as error:  # a port that is no number, a bracket that stays open
@@ -332,6 +333,6 @@ def _endpoint_url(path: Path, value: str) -> str:
     url = f"{parts.scheme}://{shown}" + ("" if port in {None, _PORTS[parts.scheme]} else f":{port}")
     if parts.path.rstrip("/") not in _OWN_PATHS:
         raise ValueImpossible(
-            path, "ACA_APP_ENDPOINT", f"{value} has a path, which an app's address has not: write {url}"
+            path, "ACA_APP_ENDPOINT", f"{harmless} has a path, which an app's address has not: write {url}"
         )
     return url
