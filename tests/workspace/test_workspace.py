@@ -237,7 +237,7 @@ def test_secret_in_an_endpoint_is_refused_and_not_shown(workspace, written):
     """A link that signs in, a password: the host is named, and nothing of the secret."""
     put(workspace, DOCUMENT | {"ACA_APP_ENDPOINT": written})
 
-    with pytest.raises(ValueImpossible, match="app.example.net") as raised:
+    with pytest.raises(ValueImpossible, match=r"app\.example\.net") as raised:
         workspace.target()
     assert "s3cr3t" not in raised.value.message
 

@@ -46,6 +46,8 @@ _FINETUNING_KEYS: Final = (
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PORTS: Final = {"https": 443, "http": 80}
 _OWN_PATHS: Final = frozenset({"", "/v1"})
+_SECRETS: Final = re.compile(r"[?#].*|(?<=//)[^/]*@|^[^/]*@", re.DOTALL)
+"""What of a URL may be a password or a signature."""
 """What people copy with the address: the second is where its API begins."""
 
 
@@ -318,7 +320,7 @@ def _target(path: Path, values: Mapping[str, str]) -> Target:
 
 def _endpoint_url(path: Path, value: str) -> str:
     """The endpoint as a URL: a bare host means https; case, a default port and a dot at the end say nothing."""
-    harmless = re.sub(r"[?#].*|(?<=//)[^/]*@|^[^/]*@", "", value, flags=re.DOTALL)  # a password or a signature is never shown
+    harmless = _SECRETS.sub("", value)
     problem = f"{harmless} is neither a host name nor an http(s) URL without user name, query and fragment"
     try:
         parts = urlsplit(value.strip() if "://" in value else f"https://{value.strip()}")
