@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, Phi3Config
 from aitk_app.engine.generation import EngineError
 from aitk_app.engine.model import Lane, Models
 from aitk_app.engine.row import RequestRow
-from aitk_app.engine.sampling import Sampling
+from aitk_app.engine.sampling import Chooser, Sampling
 from aitk_app.engine.scheduler import Scheduler
 from aitk_app.settings import Settings
 
@@ -83,8 +83,7 @@ async def outcomes(models, asked):
         elif kind == "logprobs":
             row.chooser.sampling = Sampling(max_tokens=8, temperature=0, logprobs=10_000)
         else:
-            row.chooser.prompt = [10**9]
-            row.chooser.sampling = Sampling(max_tokens=8, temperature=0, repetition_penalty=2)
+            row.chooser = Chooser(Sampling(max_tokens=8, temperature=0, repetition_penalty=2), [10**9])
 
     RequestRow.__init__ = make
     try:

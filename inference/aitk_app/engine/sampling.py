@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _FIRST_REPEATED = 64
 _SHORT_BYTES = 2  # numbers' types of so few bytes are computed with in float32
@@ -85,10 +85,17 @@ class Chooser:
         self.source = random.Random(self.sampling.seed)  # noqa: S311 - a choice of words, not a secret
         if self.sampling.repetition_penalty != 1:
             self._known = set(self.prompt)
+            self._extremes = min(self._known, default=0), max(self._known, default=0)
             self._repeated = torch.tensor(sorted(self._known), dtype=torch.long)
 
-    def repeated(self, device: torch.device) -> torch.Tensor:
-        """Each token of prompt and answer once, where that matters; it stays on the device."""
+    def repeated(self, device: torch.device, vocabulary: int) -> torch.Tensor:
+        """Each token of prompt and answer once, where that matters; it stays on the device.
+
+        Raises IndexError for one that is not of the vocabulary: it would be written into another row, or end them all.
+        """
+        smallest, largest = self._extremes  # what is said later comes from the vocabulary
+        if smallest < 0 or largest >= vocabulary:
+            raise IndexError("a token that the model does not know")
         self._repeated = self._repeated.to(device)
         return self._repeated[: len(self._known)]
 
@@ -220,12 +227,12 @@ def _change(
 
 
 def _repeated(
-    rows: Sequence[int], choosers: Sequence[Chooser], device: torch.device
+    had: Mapping[int, torch.Tensor], choosers: Sequence[Chooser], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Row, token and penalty of each token that these rows have had."""
-    tokens = [choosers[row].repeated(device) for row in rows]
+    """Row, token and penalty of each token that these rows have had, which `had` holds by row."""
+    tokens = list(had.values())
     counts = torch.tensor([len(each) for each in tokens]).to(device)
-    given = torch.tensor([(row, choosers[row].sampling.repetition_penalty) for row in rows], dtype=torch.float64)
+    given = torch.tensor([(row, choosers[row].sampling.repetition_penalty) for row in had], dtype=torch.float64)
     of_rows = given.to(device).repeat_interleave(counts, dim=0, output_size=sum(map(len, tokens)))
     return of_rows[:, 0].long(), torch.cat(tokens), of_rows[:, 1]
 
@@ -241,14 +248,18 @@ def _adjust(logits: torch.Tensor, choosers: Sequence[Chooser]) -> dict[int, Exce
     """
     failed: dict[int, Exception] = {}
     said, biased, ends = _Places(), _Places(), _Places()
-    repeating: list[int] = []
+    had: dict[int, torch.Tensor] = {}
     for row, each in enumerate(choosers):
         sampling = each.sampling
         if any(not -logits.shape[1] <= token < logits.shape[1] for token, _ in sampling.logit_bias):
             failed[row] = IndexError("a token that the model does not know")
             continue
         if sampling.repetition_penalty != 1:
-            repeating.append(row)
+            try:
+                had[row] = each.repeated(logits.device, logits.shape[1])
+            except Exception as error:  # noqa: BLE001 - it ends its own row
+                failed[row] = error
+                continue
         if sampling.frequency_penalty or sampling.presence_penalty:
             times = each.answer.values()
             off = [sampling.frequency_penalty * count + sampling.presence_penalty for count in times]
@@ -256,8 +267,8 @@ def _adjust(logits: torch.Tensor, choosers: Sequence[Chooser]) -> dict[int, Exce
         biased.add(row, [token for token, _ in sampling.logit_bias], [bias for _, bias in sampling.logit_bias])
         if each.said < sampling.min_tokens and each.ends:
             ends.add(row, list(each.ends), [-torch.inf] * len(each.ends))
-    if repeating:
-        _change(logits, *_repeated(repeating, choosers, logits.device), _penalised)
+    if had:
+        _change(logits, *_repeated(had, choosers, logits.device), _penalised)
     said.change(logits, torch.sub)
     biased.change(logits, torch.add)
     ends.change(logits, lambda _, nothing: nothing)
