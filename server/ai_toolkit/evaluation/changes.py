@@ -97,14 +97,18 @@ def check_unchanged(workspace: Workspace, changes: Changes) -> None:
 
 
 def _as_deployed(plan: Plan) -> dict[str, LocalFile]:
-    """The files here of those folders whose every file is, by its hash, what the last deploy put on the share."""
-    before = plan.before.files
+    """The files here of those folders that are, by their hashes, what the last deploy left on the share.
+
+    A file that fine-tuning put there is in no manifest; where the share still holds what is here, it is the same.
+    """
+    before, sent = plan.before.files, {*plan.uploads, *plan.theirs}
     others = {
         str(PurePosixPath(path).parent)
         for path in {*plan.files, *before}
-        if path not in plan.files or path not in before or plan.files[path].entry != before[path]
+        if path not in plan.files or (plan.files[path].entry != before[path] if path in before else path in sent)
     }
-    return {path: file for path, file in plan.files.items() if str(PurePosixPath(path).parent) not in others}
+    ours = {str(PurePosixPath(path).parent) for path in before} - others
+    return {path: file for path, file in plan.files.items() if str(PurePosixPath(path).parent) in ours}
 
 
 def _in(path: str, folder: str) -> bool:
