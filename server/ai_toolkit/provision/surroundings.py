@@ -91,7 +91,7 @@ async def offer_to_put_back(ui: Ui, drifts: Iterable[Drift], *, agreed: bool) ->
     )
     try:
         chosen = await ui.pick(
-            Pick(Title.PROVISION, "Somebody changed what was provisioned", items, option="--put-back")
+            Pick(Title.PROVISION, "What was provisioned is not as the template has it", items, option="--put-back")
         )
     except UsageError:
         ui.announce(f"It was left as it is; {to(Do.PROVISION_PUTTING_BACK)} puts it back.")
