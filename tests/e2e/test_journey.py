@@ -180,6 +180,7 @@ def test_hand_written_config_works_without_provision(road, tmp_path):
     (other.folder / "infra/inference.config.json").write_text(json.dumps(config))
 
     deployed = other.json("deploy", "--yes")  # another workspace deployed to the endpoint
+    road.json("deploy", "--yes")  # later tests' own again
 
     assert deployed["endpoint"] == config["ACA_APP_ENDPOINT"]
     assert json.loads((other.folder / "infra/inference.config.json").read_text())["MINE"] == 1

@@ -349,6 +349,7 @@ def test_without_the_key_every_route_is_401(endpoint, sample_workspace):
 
 ROUTES = """
 import gradio
+from pathlib import Path
 from types import SimpleNamespace
 from aitk_app.web.api import build_api
 from gradio_chat import build_page
@@ -356,6 +357,7 @@ from aitk_app.engine.voice import SamplingDefaults
 from aitk_app.web.answering import ServedModel
 served = (ServedModel("a", "b", True),)
 fake = SimpleNamespace(served=served, default="a", context_length=64, notices=(), aliases={})
+fake.share = Path("nowhere")
 fake.running = SimpleNamespace(in_words=lambda: "a processor")
 fake.model, fake.sampling_defaults = lambda name: served[0], lambda model: SamplingDefaults()
 app = build_page(fake)(build_api(fake, dict, None, None))

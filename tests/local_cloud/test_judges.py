@@ -303,7 +303,7 @@ def test_provision_and_deploy_beside_what_fine_tuning_left(az, tuned):
     assert [one["resourceId"].split("/")[-2] for one in preview["changes"] if one["changeType"] == "Create"] == [
         "containerApps"
     ]
-    assert [one.split("/")[-2] for one in added] == ["containerApps"]
+    assert [one.split("/")[-2] for one in added] == ["containerapps"]  # as Azure spells it in ids
     assert (config["STORAGE_ACCOUNT_NAME"], config["FILE_SHARE_NAME"]) == (before["storageAccounts"]["name"], "work")
     assert "Ahoy" in answer
 
