@@ -1,6 +1,6 @@
 """Compares the app with other servers, over HTTP for all of them, each a process of its own, the sides taking turns.
 
-    python benchmarks/serving.py [--folder /tmp/serving] [--minutes 12] [--rounds 5] [--before COMMIT] [--write]
+    python benchmarks/serving.py [--folder FOLDER] [--minutes 12] [--rounds 5] [--before COMMIT] [--write]
 
 Sides: the app in float32, as `dtype = "auto"` chooses, and in int8, and its engine without HTTP; vLLM's processor build
 and llama.cpp's server where `scripts/judge serving` has put them into `--folder`; a thread per request as the common

@@ -231,12 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/ready":
             body, kind = self.starter.ready_body(), "application/json"
         else:
-            error = {
-                "message": "Not ready: it is just starting.",
-                "type": "server_error",
-                "param": None,
-                "code": "not_ready",
-            }
+            message = "Not ready: it is just starting."
+            error = {"message": message, "type": "server_error", "param": None, "code": "not_ready"}
             body, kind = json.dumps({"error": error}).encode(), "application/json"
         self.answer(401 if is_closed else 503, body, {"content-type": kind, "cache-control": "no-store", **RETRY})
 

@@ -304,9 +304,8 @@ class ReplicaFailed(EndpointError):
         lines = tuple(log)
         cause = cause_in_log([*lines, reason])
         likely = f"Likely cause: {cause.says} {cause.advice}" if cause else "Correct the cause and deploy again."
-        follows = " The last lines of its log:" if lines else ""
-        back = f"Or bring the previous deploy back: {to(Do.BRING_BACK)}."
-        super().__init__(f"The replica did not start: {reason}{follows}", f"{likely} {back}", lines)
+        told = f"The replica did not start: {reason}{' The last lines of its log:' if lines else ''}"
+        super().__init__(told, f"{likely} Or bring the previous deploy back: {to(Do.BRING_BACK)}.", lines)
 
 
 class RevisionFailed(EndpointError):
