@@ -93,7 +93,7 @@ def test_health_is_answered_while_long_prompts_become_tokens(computing_app):
     while not ended.is_set():
         assert ask(computing_app, "/health")[0] == 200
         healthy += not ended.is_set()
-        if healthy and not short.is_alive():
+        if healthy >= 3 and not short.is_alive():
             break
     answered_meanwhile = not ended.is_set()
     for each in [*asking, short]:
@@ -101,7 +101,6 @@ def test_health_is_answered_while_long_prompts_become_tokens(computing_app):
 
     assert answers == ["context_length_exceeded"] * 6
     assert answered_meanwhile
-    assert healthy >= 3
 
 
 HALF = "\ud83d"
